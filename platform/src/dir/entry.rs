@@ -1,0 +1,33 @@
+//! What both ways to read a directory have in common: an entry, and which are none.
+
+use std::ffi::OsStr;
+
+/// What a directory says of one of its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Its name: bytes, in no encoding, without `/` and NUL.
+    pub name: &'a OsStr,
+    /// What it is, where the file system says so for nothing.
+    pub kind: Kind,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// Something else.
+    Other,
+    /// The file system does not say: ask fstatat(2).
+    Unknown,
+}
+
+impl Kind {
+    pub(super) fn of(kind: u8) -> Kind {
+        match kind {
+            libc::DT_DIR => Kind::Directory,
+            libc::DT_UNKNOWN => Kind::Unknown,
+            _ => Kind::Other,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! readdir(3), on every system but Linux: a directory read in batches, without a stat per entry.
+//!
+//! Its sins, and what is made of them:
+//! - Entries added while it is read may be returned or not. Whoever must not miss one looks again.
+//! - Its end and its failure look alike but for `errno`, which must be zero before.
+//! - Where it keeps its buffer, and for how long, is its own affair: names are copied.
+
+mod entry;
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+
+pub use entry::{Entry, Kind};
+
+/// How many names are taken at a time.
+const BATCH: usize = 1024;
+
+/// An open directory, read batch by batch.
+#[derive(Debug)]
+pub struct Dir {
+    stream: NonNull<libc::DIR>,
+    names: Vec<u8>,
+    /// Where each name of the batch ends in `names`, and what it is the name of.
+    batch: Vec<(usize, Kind)>,
+    read: usize,
+    /// What ended a batch that had something in it.
+    failed: Option<io::Error>,
+}
+
+// SAFETY: a DIR belongs to nobody's thread; it is used by one at a time, as `next_entry` and `refill`
+// take it by &mut.
+unsafe impl Send for Dir {}
+
+impl Dir {
+    /// open(2) with `O_RDONLY | O_DIRECTORY`, and fdopendir(3). Follows a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2) and fdopendir(3), `ENOTDIR` and `EMFILE` among them.
+    pub fn open(path: &Path) -> io::Result<Dir> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let directory: OwnedFd = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY)
+            .open(path)?
+            .into();
+        let number = directory.into_raw_fd();
+        // SAFETY: the descriptor is open and ours to give away.
+        let Some(stream) = NonNull::new(unsafe { libc::fdopendir(number) }) else {
+            let error = io::Error::last_os_error();
+            // SAFETY: fdopendir has not taken it, and nobody else owns it.
+            drop(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) });
+            return Err(error);
+        };
+        let batch = Vec::with_capacity(BATCH);
+        Ok(Dir { stream, names: Vec::new(), batch, read: 0, failed: None })
+    }
+
+    /// readdir(3), some hundred times: the next batch, in place of the last one. False at the
+    /// directory's end.
+    ///
+    /// Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?readdir(3)),
+    /// [NetBSD](https://man.netbsd.org/readdir.3), [OpenBSD](https://man.openbsd.org/readdir.3),
+    /// [DragonFly](https://man.dragonflybsd.org/?command=readdir&section=3),
+    /// [illumos](https://illumos.org/man/3C/readdir),
+    /// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/readdir.html).
+    ///
+    /// # Errors
+    ///
+    /// Those of readdir(3), such as `EIO`, after what was read before them.
+    pub fn refill(&mut self) -> io::Result<bool> {
+        self.names.clear();
+        self.batch.clear();
+        self.read = 0;
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        while self.batch.len() < BATCH {
+            clear_errno();
+            // SAFETY: the stream is open, and used by this thread alone.
+            let Some(entry) = NonNull::new(unsafe { libc::readdir(self.stream.as_ptr()) }) else {
+                let error = io::Error::last_os_error();
+                match error.raw_os_error() {
+                    None | Some(0) => break,
+                    _ if self.batch.is_empty() => return Err(error),
+                    _ => self.failed = Some(error),
+                }
+                break;
+            };
+            // SAFETY: what readdir returned is valid until its next call on this stream, and its
+            // name ends with a NUL byte.
+            let (entry, name) = unsafe {
+                let entry = entry.as_ptr();
+                (&*entry, CStr::from_ptr((&raw const (*entry).d_name).cast()))
+            };
+            if name != c"." && name != c".." {
+                self.names.extend_from_slice(name.to_bytes());
+                self.batch.push((self.names.len(), kind(entry)));
+            }
+        }
+        Ok(!self.batch.is_empty())
+    }
+
+    /// The next entry of this batch, `.` and `..` left out. No system call.
+    pub fn next_entry(&mut self) -> Option<Entry<'_>> {
+        let start = self.read.checked_sub(1).map_or(0, |last| self.batch[last].0);
+        let &(end, kind) = self.batch.get(self.read)?;
+        self.read += 1;
+        Some(Entry { name: OsStr::from_bytes(&self.names[start..end]), kind })
+    }
+}
+
+/// The directory itself: for fstat(2), and for looking at its entries.
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the stream's descriptor is open for as long as the stream is.
+        unsafe { BorrowedFd::borrow_raw(libc::dirfd(self.stream.as_ptr())) }
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // SAFETY: opened in `open`, closed once, here.
+        unsafe { libc::closedir(self.stream.as_ptr()) };
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(any(target_os = "freebsd", target_vendor = "apple"))] {
+        use libc::__error as errno;
+    } else if #[cfg(any(target_os = "netbsd", target_os = "openbsd"))] {
+        use libc::__errno as errno;
+    } else if #[cfg(any(target_os = "solaris", target_os = "illumos"))] {
+        use libc::___errno as errno;
+    } else {
+        use libc::__errno_location as errno;
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(any(target_os = "solaris", target_os = "illumos"))] {
+        /// These file systems do not say.
+        fn kind(_: &libc::dirent) -> Kind {
+            Kind::Unknown
+        }
+    } else {
+        fn kind(entry: &libc::dirent) -> Kind {
+            Kind::of(entry.d_type)
+        }
+    }
+}
+
+fn clear_errno() {
+    // SAFETY: the address of this thread's errno is valid for as long as the thread runs.
+    unsafe { *errno() = 0 }
+}

@@ -1,0 +1,197 @@
+//! epoll(7), Linux and Android.
+//!
+//! Its sins, and what is made of them:
+//! - A registration belongs to the open file description, not to the descriptor: a number that was
+//!   closed goes on being reported for as long as a duplicate of it is open anywhere, in a forked
+//!   child too. Nobody can help that but the one who closes: remove first.
+//! - There is no "add or change": `EPOLL_CTL_ADD` fails on what is there, `EPOLL_CTL_MOD` on what is
+//!   not, and a shadow set of what is there drifts when a descriptor is closed. So a set is kept,
+//!   but only as a hint at which of the two to try first.
+//! - A hung-up FIFO with no bytes in it says `EPOLLHUP` without `EPOLLIN`, and a full one without
+//!   readers `EPOLLERR` without `EPOLLOUT`; nobody can ask not to be told.
+//! - Whether an edge comes for each write into a pipe that was not drained has changed from version
+//!   to version (not so on 5.5 to 5.13). Nothing here relies on it.
+//! - Timeouts are milliseconds in an int. They are rounded up, never early.
+//! - An epoll instance is inherited by fork(2), and is then one instance for both processes.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use crate::notifier::{always_ready, check_key};
+use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, pause};
+
+/// The backend of Linux and Android, over epoll_wait(2).
+///
+/// Man pages: [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html),
+/// [epoll_ctl(2)](https://man7.org/linux/man-pages/man2/epoll_ctl.2.html),
+/// [epoll_wait(2)](https://man7.org/linux/man-pages/man2/epoll_wait.2.html).
+#[derive(Debug)]
+pub struct Epoll {
+    epoll: OwnedFd,
+    /// A hint, one bit for each descriptor: was this number registered when last seen?
+    seen: Vec<u64>,
+    found: Vec<libc::epoll_event>,
+    waker: Option<Waker>,
+}
+
+impl Epoll {
+    pub(crate) const FACILITY: Facility =
+        Facility { name: "epoll", open: || Ok(Box::new(Epoll::open()?)) };
+
+    /// epoll_create1(2), with `EPOLL_CLOEXEC`.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
+    pub fn open() -> io::Result<Epoll> {
+        // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+        let epoll =
+            unsafe { OwnedFd::from_raw_fd(checked(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
+        Ok(Epoll { epoll, seen: Vec::new(), found: Vec::new(), waker: None })
+    }
+
+    fn control(&self, operation: i32, source: RawFd, events: u32, key: Key) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: key.0 as u64 };
+        // SAFETY: `event` lives through the call, which reads it and keeps no pointer; a stale
+        // number in `source` would be an error, not undefined.
+        checked(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, source, &mut event) })?;
+        Ok(())
+    }
+
+    /// Adds or changes, whichever it takes.
+    fn put(&mut self, source: RawFd, events: u32, key: Key) -> io::Result<()> {
+        use libc::{EPOLL_CTL_ADD as ADD, EPOLL_CTL_MOD as MOD};
+        let (first, wrong, second) =
+            if self.was_seen(source) { (MOD, libc::ENOENT, ADD) } else { (ADD, libc::EEXIST, MOD) };
+        let put = match self.control(first, source, events, key) {
+            Err(e) if e.raw_os_error() == Some(wrong) => self.control(second, source, events, key),
+            put => put,
+        };
+        self.set_seen(source, put.is_ok());
+        put.map_err(|e| if e.raw_os_error() == Some(libc::EPERM) { always_ready() } else { e })
+    }
+
+    fn was_seen(&self, source: RawFd) -> bool {
+        let bit = source as usize;
+        self.seen.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
+    }
+
+    fn set_seen(&mut self, source: RawFd, seen: bool) {
+        let bit = source as usize;
+        if bit / 64 >= self.seen.len() {
+            self.seen.resize(bit / 64 + 1, 0);
+        }
+        let word = &mut self.seen[bit / 64];
+        *word = *word & !(1 << (bit % 64)) | u64::from(seen) << (bit % 64);
+    }
+}
+
+impl Notifier for Epoll {
+    fn register(
+        &mut self,
+        source: &dyn AsFd,
+        key: Key,
+        interest: Interest,
+        mode: Mode,
+    ) -> io::Result<()> {
+        check_key(key)?;
+        let mut events = match mode {
+            Mode::Level => 0,
+            Mode::Edge => libc::EPOLLET,
+            Mode::OneShot => libc::EPOLLONESHOT,
+        };
+        if interest.reads() {
+            events |= libc::EPOLLIN;
+        }
+        if interest.writes() {
+            events |= libc::EPOLLOUT;
+        }
+        self.put(source.as_fd().as_raw_fd(), events as u32, key)
+    }
+
+    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+        let source = source.as_fd().as_raw_fd();
+        match self.control(libc::EPOLL_CTL_DEL, source, 0, Key::RESERVED) {
+            // EPERM: a file that could never have been registered.
+            Err(e) if !matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EPERM)) => Err(e),
+            _ => {
+                self.set_seen(source, false);
+                Ok(())
+            }
+        }
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.clear();
+        if self.found.len() < events.capacity() {
+            self.found.resize(events.capacity(), libc::epoll_event { events: 0, u64: 0 });
+        }
+        let epoll = self.epoll.as_raw_fd();
+        // An int's worth of room is asked for at most; what is beyond stays in the kernel.
+        let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
+        let found = pause::sleep(timeout, |slice| {
+            // SAFETY: `found` has room for `room` events and lives through the call.
+            let n = checked(unsafe {
+                libc::epoll_wait(epoll, self.found.as_mut_ptr(), room, milliseconds(slice))
+            })?;
+            Ok(n as usize)
+        })?;
+        for raw in &self.found[..found] {
+            // A packed struct: its fields are copied, never borrowed.
+            let (bits, key) = (raw.events as i32, Key(raw.u64 as usize));
+            if key == Key::RESERVED {
+                if let Some(waker) = &self.waker {
+                    waker.answer()?;
+                }
+                events.set_woken();
+                continue;
+            }
+            events.push(Event {
+                key,
+                readable: bits & (libc::EPOLLIN | libc::EPOLLHUP | libc::EPOLLERR) != 0,
+                writable: bits & (libc::EPOLLOUT | libc::EPOLLERR) != 0,
+                hang_up: bits & libc::EPOLLHUP != 0,
+                error: bits & libc::EPOLLERR != 0,
+            });
+        }
+        Ok(())
+    }
+
+    fn waker(&mut self) -> io::Result<Waker> {
+        if self.waker.is_none() {
+            let waker = Waker::new()?;
+            self.put(waker.ear().as_raw_fd(), libc::EPOLLIN as u32, Key::RESERVED)?;
+            self.waker = Some(waker);
+        }
+        Ok(self.waker.clone().expect("made above"))
+    }
+
+    fn nested(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.epoll.as_fd())
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+/// Milliseconds, rounded up so that no wait is early; -1 is for ever.
+fn milliseconds(slice: Option<Duration>) -> i32 {
+    slice.map_or(-1, |slice| slice.as_nanos().div_ceil(1_000_000) as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_rounded_up() {
+        for (nanos, expected) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2)] {
+            assert_eq!(milliseconds(Some(Duration::from_nanos(nanos))), expected, "{nanos} ns");
+        }
+        assert_eq!(milliseconds(None), -1);
+    }
+}

@@ -1,0 +1,307 @@
+//! Named pipes: mkfifo(2), and open(2), read(2) and write(2) on what it made.
+//!
+//! Their sins, and what is made of them:
+//! - Bytes stay in a FIFO for as long as *anybody* has it open, a reader's close and re-open
+//!   notwithstanding. Only reading takes them out.
+//! - A reader without a writer is at end-of-file: hung up for ever (Linux, FreeBSD), until the next
+//!   read (NetBSD), readable in select's eyes (old systems; qmail's `HASNAMEDPIPEBUG1` worked around
+//!   those). Whoever holds a write end too never sees any of this, on any system.
+//! - Empty is 0 on one system and `EAGAIN` on the next; both are taken as empty.
+//! - A writer that comes while nobody reads gets `ENXIO`, and one whose reader goes gets `EPIPE` and
+//!   a signal that ends programs.
+//! - The capacity is 64 KiB (Linux), 32 to 64 KiB (FreeBSD), 4 KiB (NetBSD 7).
+//! - Who may write may also fill it, hold it open, or (Linux) make a packet of each write, so that a
+//!   short read does not prove it empty.
+//! - open(2) follows symbolic links and opens anything. `O_NOFOLLOW`, and then a look at what was
+//!   opened.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use crate::{c_path, checked, file};
+
+/// mkfifo(2): makes a FIFO with just these permission bits, whatever the umask is.
+///
+/// Man pages: [Linux](https://man7.org/linux/man-pages/man3/mkfifo.3.html),
+/// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?mkfifo(2)),
+/// [NetBSD](https://man.netbsd.org/mkfifo.2), [OpenBSD](https://man.openbsd.org/mkfifo.2),
+/// [DragonFly](https://man.dragonflybsd.org/?command=mkfifo&section=2),
+/// [illumos](https://illumos.org/man/3C/mkfifo),
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/mkfifo.html).
+///
+/// # Errors
+///
+/// Those of mkfifo(2), `AlreadyExists` among them; and those of fchmod(2), after which the FIFO is
+/// there with fewer bits than asked for.
+pub fn make(path: &Path, mode: u32) -> io::Result<()> {
+    let name = c_path(path)?;
+    let mode = mode as libc::mode_t;
+    // SAFETY: `name` ends with a NUL byte and lives through the call.
+    checked(unsafe { libc::mkfifo(name.as_ptr(), mode) })?;
+    // The umask may have taken bits away. What was opened cannot be anything but a FIFO, so that a
+    // name changed meanwhile does no harm.
+    if let Ok(fifo) = open_to_read(path) {
+        // SAFETY: the descriptor is open.
+        checked(unsafe { libc::fchmod(fifo.as_raw_fd(), mode) })?;
+        return Ok(());
+    }
+    // The owner's own right to read was taken away too.
+    // SAFETY: as above.
+    checked(unsafe {
+        libc::fchmodat(libc::AT_FDCWD, name.as_ptr(), mode, libc::AT_SYMLINK_NOFOLLOW)
+    })?;
+    Ok(())
+}
+
+/// open(2) with `O_RDONLY | O_NONBLOCK | O_NOFOLLOW`: the reading end. Does not wait for a writer.
+///
+/// Man pages: [Linux](https://man7.org/linux/man-pages/man7/fifo.7.html),
+/// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?open(2)),
+/// [NetBSD](https://man.netbsd.org/open.2), [OpenBSD](https://man.openbsd.org/open.2),
+/// [DragonFly](https://man.dragonflybsd.org/?command=open&section=2),
+/// [illumos](https://illumos.org/man/2/open),
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/open.html).
+///
+/// # Errors
+///
+/// Those of open(2); `InvalidInput`, with words for what it is, for anything but a FIFO.
+pub fn open_to_read(path: &Path) -> io::Result<OwnedFd> {
+    open(path, libc::O_RDONLY)
+}
+
+/// open(2) with `O_WRONLY | O_NONBLOCK | O_NOFOLLOW`: a writing end, or `None` if nobody reads
+/// (`ENXIO`). Never waits. Man pages as for [`open_to_read`].
+///
+/// # Errors
+///
+/// As [`open_to_read`].
+pub fn open_to_write(path: &Path) -> io::Result<Option<OwnedFd>> {
+    match open(path, libc::O_WRONLY) {
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
+    let name = c_path(path)?;
+    let flags = direction | libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let opened = loop {
+        // SAFETY: `name` ends with a NUL byte and lives through the call.
+        match checked(unsafe { libc::open(name.as_ptr(), flags) }) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            opened => break opened,
+        }
+    };
+    // A socket says ENXIO as well, a symbolic link ELOOP, EMLINK or EFTYPE: say what is there.
+    let no_fifo = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("it is {}, not a FIFO", file::kind_in_words(path)),
+        )
+    };
+    let opened = match opened {
+        Err(_) if file::named(path).is_ok_and(|named| !named.is_fifo()) => return Err(no_fifo()),
+        // SAFETY: a descriptor just opened, that nobody else owns.
+        opened => unsafe { OwnedFd::from_raw_fd(opened?) },
+    };
+    if file::status(&opened)?.is_fifo() { Ok(opened) } else { Err(no_fifo()) }
+}
+
+/// What a [`drain`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// No byte.
+    Nothing,
+    /// Some, and after them it was empty.
+    Everything,
+    /// As many as one drain takes, or an interruption: more may be there.
+    Some,
+}
+
+/// The most that one [`drain`] takes: a FIFO's capacity.
+pub const DRAIN_LIMIT: usize = 64 * 1024;
+
+/// read(2), once: takes up to [`DRAIN_LIMIT`] bytes out of a non-blocking FIFO. A short count proves
+/// that it was empty (epoll(7), on FIFOs whose writers do not ask for packets). Never blocks.
+///
+/// Man pages: [Linux](https://man7.org/linux/man-pages/man2/read.2.html),
+/// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?read(2)),
+/// [NetBSD](https://man.netbsd.org/read.2), [OpenBSD](https://man.openbsd.org/read.2),
+/// [DragonFly](https://man.dragonflybsd.org/?command=read&section=2),
+/// [illumos](https://illumos.org/man/2/read),
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/read.html).
+///
+/// # Errors
+///
+/// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
+pub fn drain(fifo: impl AsFd) -> io::Result<Drained> {
+    let mut bytes = MaybeUninit::<[u8; DRAIN_LIMIT]>::uninit();
+    let fifo = fifo.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open for the length of the borrow, and the buffer, which nobody
+    // reads, has room for DRAIN_LIMIT bytes.
+    let count = unsafe { libc::read(fifo, bytes.as_mut_ptr().cast(), DRAIN_LIMIT) };
+    match count {
+        -1 => {
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(Drained::Nothing),
+                io::ErrorKind::Interrupted => Ok(Drained::Some),
+                _ => Err(error),
+            }
+        }
+        0 => Ok(Drained::Nothing),
+        count if count as usize == DRAIN_LIMIT => Ok(Drained::Some),
+        _ => Ok(Drained::Everything),
+    }
+}
+
+/// What became of a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is in the FIFO.
+    Delivered,
+    /// The FIFO is full: others' bytes are there, which say the same.
+    Full,
+    /// The last reader has gone (`EPIPE`).
+    NoReader,
+}
+
+/// write(2): one byte into a non-blocking FIFO. Never blocks, and raises no SIGPIPE: that signal is
+/// blocked in this thread for the length of the call, and taken back if the call has raised it.
+///
+/// Man pages: [Linux](https://man7.org/linux/man-pages/man2/write.2.html),
+/// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?write(2)),
+/// [NetBSD](https://man.netbsd.org/write.2), [OpenBSD](https://man.openbsd.org/write.2),
+/// [DragonFly](https://man.dragonflybsd.org/?command=write&section=2),
+/// [illumos](https://illumos.org/man/2/write),
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/write.html).
+///
+/// # Errors
+///
+/// Those of write(2), such as `EIO`; `EAGAIN` and `EPIPE` are none.
+pub fn write_byte(fifo: impl AsFd) -> io::Result<Written> {
+    let fifo = fifo.as_fd().as_raw_fd();
+    without_sigpipe(|| {
+        loop {
+            // SAFETY: the descriptor is open for the length of the borrow; one byte is read from a
+            // constant.
+            if unsafe { libc::write(fifo, [1u8].as_ptr().cast(), 1) } == 1 {
+                return Ok(Written::Delivered);
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::Interrupted => continue,
+                io::ErrorKind::WouldBlock => return Ok(Written::Full),
+                io::ErrorKind::BrokenPipe => return Ok(Written::NoReader),
+                _ => return Err(error),
+            }
+        }
+    })
+}
+
+/// Runs `write` with SIGPIPE blocked in this thread. The kernel sends that signal to the writing
+/// thread, so one that is pending afterwards and was not before is ours, and is taken off.
+fn without_sigpipe(write: impl FnOnce() -> io::Result<Written>) -> io::Result<Written> {
+    /// Whether SIGPIPE waits for this thread.
+    fn pending() -> bool {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigpending fills the set, which is then only read.
+        unsafe {
+            libc::sigpending(set.as_mut_ptr());
+            libc::sigismember(set.as_ptr(), libc::SIGPIPE) == 1
+        }
+    }
+    let mut pipe = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: both sets are filled by these calls before anything reads them, and only this
+    // thread's mask changes.
+    unsafe {
+        libc::sigemptyset(pipe.as_mut_ptr());
+        libc::sigaddset(pipe.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, pipe.as_ptr(), before.as_mut_ptr());
+    }
+    let was_pending = pending();
+    let written = write();
+    if matches!(written, Ok(Written::NoReader)) && !was_pending && pending() {
+        let mut signal = 0;
+        // SAFETY: the set was filled above; as the signal is pending, this does not wait.
+        unsafe { libc::sigwait(pipe.as_ptr(), &mut signal) };
+    }
+    // SAFETY: `before` was filled by the first pthread_sigmask.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A FIFO in a directory of its own, both ends open.
+    fn fifo() -> (tempfile::TempDir, OwnedFd, OwnedFd) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("trigger");
+        make(&path, 0o622).unwrap();
+        let reader = open_to_read(&path).unwrap();
+        let writer = open_to_write(&path).unwrap().expect("there is a reader");
+        (directory, reader, writer)
+    }
+
+    #[test]
+    fn one_drain_takes_what_is_there_and_proves_it() {
+        let (_directory, reader, writer) = fifo();
+        assert_eq!(drain(&reader).unwrap(), Drained::Nothing);
+        for _ in 0..3 {
+            assert_eq!(write_byte(&writer).unwrap(), Written::Delivered);
+        }
+        assert_eq!(drain(&reader).unwrap(), Drained::Everything);
+        assert_eq!(drain(&reader).unwrap(), Drained::Nothing);
+    }
+
+    #[test]
+    fn a_full_fifo_is_said_and_drained_in_bounded_steps() {
+        let (_directory, reader, writer) = fifo();
+        while write_byte(&writer).unwrap() == Written::Delivered {}
+        assert_eq!(write_byte(&writer).unwrap(), Written::Full);
+        let mut drains = 0;
+        while drain(&reader).unwrap() != Drained::Nothing {
+            drains += 1;
+        }
+        assert!((1..=2).contains(&drains), "{drains} drains on {}", std::env::consts::OS);
+        assert_eq!(write_byte(&writer).unwrap(), Written::Delivered);
+    }
+
+    #[test]
+    fn without_a_reader_a_writer_is_told_so() {
+        let (directory, reader, writer) = fifo();
+        drop(reader);
+        assert_eq!(write_byte(&writer).unwrap(), Written::NoReader);
+        drop(writer);
+        assert!(open_to_write(&directory.path().join("trigger")).unwrap().is_none());
+    }
+
+    #[test]
+    fn nothing_but_a_fifo_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        make(&path("fifo"), 0o600).unwrap();
+        std::fs::write(path("file"), "kept").unwrap();
+        std::os::unix::fs::symlink("fifo", path("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        for (name, is) in [
+            ("file", "a regular file"),
+            ("link", "a symbolic link"),
+            ("socket", "a socket"),
+            (".", "a directory"),
+        ] {
+            for error in [
+                open_to_read(&path(name)).map(drop).unwrap_err(),
+                open_to_write(&path(name)).map(drop).unwrap_err(),
+            ] {
+                assert!(error.to_string().contains(is), "{name}: {error}");
+            }
+        }
+        assert_eq!(std::fs::read(path("file")).unwrap(), b"kept");
+    }
+}

@@ -1,0 +1,128 @@
+//! Which file is this? fstat(2) on what is open, lstat(2) on what is named.
+//!
+//! fstat(2):
+//! [Linux](https://man7.org/linux/man-pages/man2/fstat.2.html),
+//! [FreeBSD](https://man.freebsd.org/cgi/man.cgi?fstat(2)),
+//! [NetBSD](https://man.netbsd.org/fstat.2),
+//! [OpenBSD](https://man.openbsd.org/fstat.2),
+//! [DragonFly](https://man.dragonflybsd.org/?command=fstat&section=2),
+//! [illumos](https://illumos.org/man/2/fstat).
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use crate::checked;
+
+/// What tells one file from every other: its device and its inode number. An inode number is used
+/// again once its file is gone, so this says "the same" only of files that both exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// What can be known of an open file.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// Which file it is.
+    pub identity: Identity,
+    /// Its type and permission bits, `st_mode`.
+    pub mode: u32,
+}
+
+impl Status {
+    /// Whether it is a FIFO.
+    pub fn is_fifo(&self) -> bool {
+        self.is(libc::S_IFMT, libc::S_IFIFO)
+    }
+
+    /// Whether every backend must refuse to wait for it: it is always ready.
+    pub(crate) fn is_always_ready(&self) -> bool {
+        self.is(libc::S_IFMT, libc::S_IFREG) || self.is(libc::S_IFMT, libc::S_IFDIR)
+    }
+
+    /// Whether it is a regular file that its owner may execute: what Postfix makes of a message
+    /// once it is complete.
+    pub fn is_executable_file(&self) -> bool {
+        self.is(libc::S_IFMT, libc::S_IFREG) && self.is(libc::S_IXUSR, libc::S_IXUSR)
+    }
+
+    fn is(&self, mask: libc::mode_t, wanted: libc::mode_t) -> bool {
+        self.mode & u32::from(mask) == u32::from(wanted)
+    }
+
+    fn of(raw: &libc::stat) -> Status {
+        // The widths of these fields differ from one system to the next.
+        #[allow(clippy::unnecessary_cast)]
+        let identity = Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
+        Status { identity, mode: u32::from(raw.st_mode) }
+    }
+}
+
+/// fstat(2): the status of an open file. Never blocks on a local file system.
+///
+/// # Errors
+///
+/// Those of fstat(2), such as `EIO`.
+pub fn status(file: impl AsFd) -> io::Result<Status> {
+    let mut raw = MaybeUninit::uninit();
+    // SAFETY: the descriptor is open for the length of the borrow, and `raw` has room for one stat.
+    checked(unsafe { libc::fstat(file.as_fd().as_raw_fd(), raw.as_mut_ptr()) })?;
+    // SAFETY: fstat succeeded and has filled it.
+    Ok(Status::of(unsafe { raw.assume_init_ref() }))
+}
+
+/// fstatat(2) with `AT_SYMLINK_NOFOLLOW`: the status of `name` in an open directory; of the link
+/// itself if it is a symbolic link.
+///
+/// # Errors
+///
+/// Those of fstatat(2): `NotFound` when the entry is gone.
+pub fn status_at(directory: impl AsFd, name: &OsStr) -> io::Result<Status> {
+    let name = crate::c_path(Path::new(name))?;
+    let mut raw = MaybeUninit::uninit();
+    let directory = directory.as_fd().as_raw_fd();
+    // SAFETY: the directory is open for the length of the borrow, `name` ends with a NUL byte, and
+    // `raw` has room for one stat.
+    checked(unsafe {
+        libc::fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW)
+    })?;
+    // SAFETY: fstatat succeeded and has filled it.
+    Ok(Status::of(unsafe { raw.assume_init_ref() }))
+}
+
+/// lstat(2): the identity of what `path` names now, a symbolic link not followed.
+///
+/// # Errors
+///
+/// Those of lstat(2): `NotFound` when nothing has that name.
+pub fn named(path: &Path) -> io::Result<Status> {
+    fs::symlink_metadata(path).map(|named| Status {
+        identity: Identity { device: named.dev(), inode: named.ino() },
+        mode: named.mode(),
+    })
+}
+
+/// What `path` names, in words for an error message: "a symbolic link", "a directory".
+pub fn kind_in_words(path: &Path) -> &'static str {
+    let Ok(named) = fs::symlink_metadata(path) else { return "missing" };
+    let kind = named.file_type();
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_block_device() || kind.is_char_device() {
+        "a device"
+    } else {
+        "a regular file"
+    }
+}

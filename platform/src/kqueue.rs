@@ -1,0 +1,263 @@
+//! kqueue(2): FreeBSD, NetBSD, OpenBSD, DragonFly, macOS.
+//!
+//! Its sins, and what is made of them:
+//! - `EV_ADD` on a knote that is there changes neither `EV_CLEAR` nor `EV_ONESHOT`, without an
+//!   error. So every registration is a delete and an add.
+//! - Closing a descriptor removes its knotes without a word: a set kept beside the kernel's drifts.
+//!   None is kept.
+//! - Reading and writing are two knotes, which know nothing of each other: what should disarm both
+//!   (one-shot) has to be carried out here.
+//! - A change that fails stops those after it, or is reported among the events, or not, depending
+//!   on the room there. With `EV_RECEIPT` each change answers for itself.
+//! - A regular file can be registered, and is then readable until its end is reached. It is refused
+//!   here, as epoll does.
+//! - `EV_EOF` may come with bytes still to be read. A NetBSD FIFO loses it at the first read that
+//!   returns 0; macOS posts nothing for the last writer's close.
+//! - A kqueue is not inherited by fork(2): in the child its number is free, and soon another's.
+//! - `struct kevent` has other types and other fields on every system: it is zeroed, then filled.
+
+// The fields' types differ from one system to the next, so that a cast needed on one is none on
+// another.
+#![allow(clippy::unnecessary_cast)]
+
+use std::io;
+use std::mem::{self, ManuallyDrop};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::process;
+use std::ptr;
+use std::time::Duration;
+
+use crate::notifier::{always_ready, check_key};
+use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, pause};
+
+/// The backend of the BSDs and macOS, over kevent(2).
+///
+/// Man pages of kqueue(2): [FreeBSD](https://man.freebsd.org/cgi/man.cgi?kqueue(2)),
+/// [NetBSD](https://man.netbsd.org/kqueue.2), [OpenBSD](https://man.openbsd.org/kqueue.2),
+/// [DragonFly](https://man.dragonflybsd.org/?command=kqueue&section=2),
+/// [macOS](https://developer.apple.com/library/archive/documentation/System/Conceptual/ManPages_iPhoneOS/man2/kqueue.2.html).
+#[derive(Debug)]
+pub struct Kqueue {
+    queue: ManuallyDrop<OwnedFd>,
+    /// The process in which `queue` is a kqueue.
+    opened_by: u32,
+    found: Vec<RawEvent>,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+struct RawEvent(libc::kevent);
+
+// SAFETY: its `udata`, where it is a pointer, holds a key and is never followed.
+unsafe impl Send for RawEvent {}
+
+const READ: i64 = libc::EVFILT_READ as i64;
+const WRITE: i64 = libc::EVFILT_WRITE as i64;
+
+/// One change of the kernel's set.
+fn change(source: RawFd, filter: i64, flags: u32, key: Key) -> RawEvent {
+    // SAFETY: a plain C struct of integers and a pointer, for which zero is a value.
+    let mut raw: libc::kevent = unsafe { mem::zeroed() };
+    raw.ident = source as _;
+    raw.filter = filter as _;
+    raw.flags = (flags | libc::EV_RECEIPT as u32) as _;
+    raw.udata = key.0 as _;
+    RawEvent(raw)
+}
+
+impl RawEvent {
+    fn has(&self, flag: impl Into<u32>) -> bool {
+        self.0.flags as u32 & flag.into() != 0
+    }
+
+    /// The error that this event carries, as the answer to a change.
+    fn failure(&self) -> Option<i32> {
+        (self.has(libc::EV_ERROR) && self.0.data != 0).then_some(self.0.data as i32)
+    }
+}
+
+/// On a one-shot knote this says that the other filter of the same source has to go with it: it
+/// means nothing to the kernel there, and comes back with the event.
+const PAIRED: u32 = libc::EV_CLEAR as u32;
+
+impl Kqueue {
+    pub(crate) const FACILITY: Facility =
+        Facility { name: "kqueue", open: || Ok(Box::new(Kqueue::open()?)) };
+
+    /// kqueue(2), closed by exec(2).
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
+    pub fn open() -> io::Result<Kqueue> {
+        // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+        let queue = unsafe { OwnedFd::from_raw_fd(checked(libc::kqueue())?) };
+        // A child of another thread's fork does not inherit it, so that there is no moment at which
+        // it could leak.
+        // SAFETY: the descriptor is open.
+        checked(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        Ok(Kqueue {
+            queue: ManuallyDrop::new(queue),
+            opened_by: process::id(),
+            found: Vec::new(),
+            waker: None,
+        })
+    }
+
+    /// Makes these changes, at most four, and returns the first error that is not "was not there".
+    fn apply(&self, changes: &[RawEvent]) -> io::Result<()> {
+        let mut receipts = [change(0, READ, 0, Key(0)); 4];
+        let answered = loop {
+            // SAFETY: both lists live through the call, the second has room for as many as it says,
+            // and RawEvent is a transparent kevent.
+            let answered = checked(unsafe {
+                libc::kevent(
+                    self.queue.as_raw_fd(),
+                    changes.as_ptr().cast(),
+                    changes.len() as _,
+                    receipts.as_mut_ptr().cast(),
+                    changes.len().min(receipts.len()) as _,
+                    &timespec(Duration::ZERO),
+                )
+            });
+            match answered {
+                // The changes were made, but how they went is not known: each list of them can be
+                // made twice.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                answered => break answered? as usize,
+            }
+        };
+        receipts[..answered]
+            .iter()
+            .filter_map(RawEvent::failure)
+            .find(|errno| *errno != libc::ENOENT)
+            .map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
+    }
+
+    fn put(&self, source: RawFd, key: Key, interest: Interest, flags: u32) -> io::Result<()> {
+        let delete = |filter| change(source, filter, libc::EV_DELETE as u32, key);
+        let add = |filter| change(source, filter, libc::EV_ADD as u32 | flags, key);
+        let put = match interest {
+            Interest::Read => self.apply(&[delete(READ), delete(WRITE), add(READ)]),
+            Interest::Write => self.apply(&[delete(READ), delete(WRITE), add(WRITE)]),
+            Interest::Both => self.apply(&[delete(READ), delete(WRITE), add(READ), add(WRITE)]),
+        };
+        // Half a registration is none.
+        put.inspect_err(|_| drop(self.delete(source)))
+    }
+
+    fn delete(&self, source: RawFd) -> io::Result<()> {
+        self.apply(
+            &[READ, WRITE]
+                .map(|filter| change(source, filter, libc::EV_DELETE as u32, Key::RESERVED)),
+        )
+    }
+}
+
+impl Notifier for Kqueue {
+    fn register(
+        &mut self,
+        source: &dyn AsFd,
+        key: Key,
+        interest: Interest,
+        mode: Mode,
+    ) -> io::Result<()> {
+        check_key(key)?;
+        let source = source.as_fd();
+        if file::status(source)?.is_always_ready() {
+            return Err(always_ready());
+        }
+        let flags = match mode {
+            Mode::Level => 0,
+            Mode::Edge => libc::EV_CLEAR as u32,
+            Mode::OneShot if interest == Interest::Both => libc::EV_ONESHOT as u32 | PAIRED,
+            Mode::OneShot => libc::EV_ONESHOT as u32,
+        };
+        self.put(source.as_raw_fd(), key, interest, flags)
+    }
+
+    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+        self.delete(source.as_fd().as_raw_fd())
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.clear();
+        if self.found.len() < events.capacity() {
+            self.found.resize(events.capacity(), change(0, READ, 0, Key(0)));
+        }
+        let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
+        let found = pause::sleep(timeout, |slice| {
+            let slice = slice.map(timespec);
+            // SAFETY: `found` has room for `room` events, RawEvent is a transparent kevent, and
+            // the timeout, where there is one, lives through the call.
+            let n = checked(unsafe {
+                libc::kevent(
+                    self.queue.as_raw_fd(),
+                    ptr::null(),
+                    0,
+                    self.found.as_mut_ptr().cast(),
+                    room as _,
+                    slice.as_ref().map_or(ptr::null(), ptr::from_ref),
+                )
+            })?;
+            Ok(n as usize)
+        })?;
+        for raw in &self.found[..found] {
+            let key = Key(raw.0.udata as usize);
+            if key == Key::RESERVED {
+                if let Some(waker) = &self.waker {
+                    waker.answer()?;
+                }
+                events.set_woken();
+                continue;
+            }
+            if raw.has(libc::EV_ONESHOT) && raw.has(PAIRED) {
+                self.delete(raw.0.ident as RawFd)?;
+            }
+            let (end, reads) = (raw.has(libc::EV_EOF), raw.0.filter as i64 == READ);
+            events.push(Event {
+                key,
+                readable: reads,
+                writable: !reads,
+                hang_up: end,
+                // At end-of-file `fflags` has the socket's error, if it has one.
+                error: raw.failure().is_some() || end && raw.0.fflags != 0,
+            });
+        }
+        Ok(())
+    }
+
+    fn waker(&mut self) -> io::Result<Waker> {
+        if self.waker.is_none() {
+            let waker = Waker::new()?;
+            self.put(waker.ear().as_raw_fd(), Key::RESERVED, Interest::Read, 0)?;
+            self.waker = Some(waker);
+        }
+        Ok(self.waker.clone().expect("made above"))
+    }
+
+    fn nested(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.queue.as_fd())
+    }
+}
+
+impl AsFd for Kqueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
+
+/// In a forked child there is nothing to close, and the number may be another file's by now.
+impl Drop for Kqueue {
+    fn drop(&mut self) {
+        if self.opened_by == process::id() {
+            // SAFETY: dropped once, here, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.queue) }
+        }
+    }
+}
+
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec { tv_sec: time.as_secs() as _, tv_nsec: time.subsec_nanos() as _ }
+}

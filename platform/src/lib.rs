@@ -1,0 +1,89 @@
+//! What the operating system offers to [pullcord](https://docs.rs/pullcord): one file per kernel
+//! facility, each behind safe functions on owned and borrowed descriptors.
+//!
+//! All `unsafe` code of the library is here, and nothing here knows what mail is. Programs use the
+//! `pullcord` crate; this one promises nothing to anybody else.
+//!
+//! | file | facility | where |
+//! |---|---|---|
+//! | `notifier` | the words every backend speaks: key, interest, mode, event | |
+//! | `epoll` | epoll(7) | Linux, Android |
+//! | `kqueue` | kqueue(2) | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS |
+//! | `select` | select(2) | everywhere |
+//! | `waker` | ends another thread's wait | everywhere |
+//! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
+//! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
+//! | `file` | fstat(2): which file is this? | everywhere |
+
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+#[cfg(not(unix))]
+compile_error!(
+    "pullcord runs on Unix only: it is made of FIFOs, select(2), epoll(7) and kqueue(2)"
+);
+
+pub mod fifo;
+pub mod file;
+mod notifier;
+mod pause;
+mod select;
+mod waker;
+
+pub use notifier::{Event, Events, Interest, Key, Mode, Notifier};
+pub use select::Select;
+pub use waker::Waker;
+
+// Which file is compiled on which system is said here and nowhere else.
+cfg_if::cfg_if! {
+    if #[cfg(any(target_os = "linux", target_os = "android"))] {
+        mod epoll;
+        pub use epoll::Epoll;
+        #[path = "dir/getdents.rs"]
+        pub mod dir;
+
+        /// The backends that exist here, best first.
+        pub const FACILITIES: &[Facility] = &[Epoll::FACILITY, Select::FACILITY];
+    } else if #[cfg(any(
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+        target_vendor = "apple",
+    ))] {
+        mod kqueue;
+        pub use kqueue::Kqueue;
+        #[path = "dir/readdir.rs"]
+        pub mod dir;
+
+        /// The backends that exist here, best first.
+        pub const FACILITIES: &[Facility] = &[Kqueue::FACILITY, Select::FACILITY];
+    } else {
+        #[path = "dir/readdir.rs"]
+        pub mod dir;
+
+        /// The backends that exist here, best first.
+        pub const FACILITIES: &[Facility] = &[Select::FACILITY];
+    }
+}
+
+/// One kernel facility that can wait for readiness.
+#[derive(Clone, Copy, Debug)]
+pub struct Facility {
+    /// The name of the system call family: `epoll`, `kqueue`, `select`.
+    pub name: &'static str,
+    /// Opens a notifier over it.
+    pub open: fn() -> std::io::Result<Box<dyn Notifier>>,
+}
+
+/// The result of a system call that says -1 for an error and leaves the reason in `errno`.
+fn checked(returned: libc::c_int) -> std::io::Result<libc::c_int> {
+    if returned == -1 { Err(std::io::Error::last_os_error()) } else { Ok(returned) }
+}
+
+/// `path` as the C string that system calls take.
+fn c_path(path: &std::path::Path) -> std::io::Result<std::ffi::CString> {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| {
+        std::io::Error::new(std::io::ErrorKind::InvalidInput, "a path cannot hold a NUL byte")
+    })
+}

@@ -1,0 +1,296 @@
+//! select(2), everywhere.
+//!
+//! Its sins, and what is made of them:
+//! - Each call costs in proportion to the highest descriptor. There is no help for that, but empty
+//!   words of the answer are skipped.
+//! - `fd_set` ends at FD_SETSIZE. Linux, the BSDs and macOS (its `$DARWIN_EXTSN` variant) take
+//!   longer sets; where that is not known, a higher descriptor is refused when it is registered.
+//! - One closed descriptor makes every call fail with `EBADF`. The culprit is looked for, dropped,
+//!   and reported to its key.
+//! - After a signal the sets still hold what was asked, as if all of it were ready: they are not
+//!   looked at.
+//! - It knows neither edges nor one-shots. Level is reported for the one; the other is kept here.
+//! - It says nothing of hang-ups and errors but "readable" and "writable": to tell more would take
+//!   a poll(2) after every wait.
+//! - A regular file is always ready; it is refused here, as epoll does.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
+use std::time::Duration;
+
+use crate::notifier::{always_ready, check_key};
+use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, pause};
+
+/// What the kernel reads the sets in. The width matters only where the first byte is not the
+/// lowest.
+#[cfg(any(target_os = "netbsd", target_os = "openbsd", target_vendor = "apple"))]
+type Word = u32;
+#[cfg(not(any(target_os = "netbsd", target_os = "openbsd", target_vendor = "apple")))]
+type Word = libc::c_ulong;
+
+/// The first descriptor that cannot be waited for: none where select(2) takes longer sets than
+/// `fd_set`.
+const LIMIT: usize = if cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+    target_vendor = "apple",
+)) {
+    usize::MAX
+} else {
+    libc::FD_SETSIZE as usize
+};
+
+unsafe extern "C" {
+    /// libc's own declaration names the variant that ends at FD_SETSIZE on macOS.
+    #[cfg_attr(target_vendor = "apple", link_name = "select$DARWIN_EXTSN")]
+    fn select(
+        nfds: libc::c_int,
+        read: *mut libc::fd_set,
+        write: *mut libc::fd_set,
+        except: *mut libc::fd_set,
+        timeout: *mut libc::timeval,
+    ) -> libc::c_int;
+}
+
+/// The backend of every system, over select(2).
+///
+/// Man pages: [Linux](https://man7.org/linux/man-pages/man2/select.2.html),
+/// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?select(2)),
+/// [NetBSD](https://man.netbsd.org/select.2), [OpenBSD](https://man.openbsd.org/select.2),
+/// [DragonFly](https://man.dragonflybsd.org/?command=select&section=2),
+/// [illumos](https://illumos.org/man/3C/select),
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/select.html).
+#[derive(Debug, Default)]
+pub struct Select {
+    /// By descriptor; as long as the highest one that is registered requires.
+    sources: Vec<Option<Source>>,
+    asked: Sets,
+    found: Sets,
+    /// Where the next search of the answer begins, so that a wait with little room starves nobody.
+    next: usize,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    key: Key,
+    one_shot: bool,
+}
+
+impl Select {
+    pub(crate) const FACILITY: Facility =
+        Facility { name: "select", open: || Ok(Box::new(Select::open()?)) };
+
+    /// Takes no system call, and no descriptor.
+    ///
+    /// # Errors
+    ///
+    /// None; the other backends have some.
+    pub fn open() -> io::Result<Select> {
+        Ok(Select::default())
+    }
+
+    fn put(&mut self, source: RawFd, key: Key, interest: Interest, mode: Mode) {
+        let number = source as usize;
+        if number >= self.sources.len() {
+            self.sources.resize(number + 1, None);
+            self.asked.reach(number);
+        }
+        self.sources[number] = Some(Source { key, one_shot: mode == Mode::OneShot });
+        self.asked.set(number, interest.reads(), interest.writes());
+    }
+
+    fn forget(&mut self, number: usize) {
+        if number < self.sources.len() {
+            self.sources[number] = None;
+            self.asked.set(number, false, false);
+            while self.sources.last().is_some_and(Option::is_none) {
+                self.sources.pop();
+            }
+        }
+    }
+
+    /// select(2), once. The answer is in `found`.
+    fn select(&mut self, slice: Option<Duration>) -> io::Result<usize> {
+        self.found.copy_from(&self.asked);
+        let mut slice = slice.map(|slice| libc::timeval {
+            tv_sec: slice.as_secs() as _,
+            tv_usec: slice.subsec_nanos().div_ceil(1000) as _,
+        });
+        if let Some(slice) = &mut slice
+            && slice.tv_usec == 1_000_000
+        {
+            (slice.tv_sec, slice.tv_usec) = (slice.tv_sec + 1, 0);
+        }
+        // SAFETY: both sets reach as far as the highest of `sources`, in whole words; the kernel
+        // reads and writes no more than the words that hold the first `nfds` bits.
+        let ready = checked(unsafe {
+            select(
+                self.sources.len() as libc::c_int,
+                self.found.read.as_mut_ptr().cast(),
+                self.found.write.as_mut_ptr().cast(),
+                ptr::null_mut(),
+                slice.as_mut().map_or(ptr::null_mut(), ptr::from_mut),
+            )
+        })?;
+        Ok(ready as usize)
+    }
+
+    /// Drops what is not open any more and reports it: as many as there is room for.
+    fn report_closed(&mut self, events: &mut Events) {
+        for number in 0..self.sources.len() {
+            if events.len() == events.capacity() {
+                return;
+            }
+            let Some(&Some(Source { key, .. })) = self.sources.get(number) else { continue };
+            // SAFETY: no pointers; a number that is not open is an error, and that is the question.
+            if unsafe { libc::fcntl(number as RawFd, libc::F_GETFD) } == -1 {
+                self.forget(number);
+                events.push(Event {
+                    readable: true,
+                    writable: true,
+                    error: true,
+                    ..Event::of(key)
+                });
+            }
+        }
+    }
+
+    /// Reports from the answer, once round, beginning where the last wait had no more room.
+    fn report_ready(&mut self, events: &mut Events) -> io::Result<()> {
+        let words = self.found.read.len();
+        let (first, below) = (self.next / BITS, (1 << (self.next % BITS)) - 1);
+        self.next = 0;
+        for step in 0..=words {
+            let word = (first + step) % words;
+            let mut bits = self.found.read[word] | self.found.write[word];
+            // The word it begins in is visited twice: its upper part first, its lower part last.
+            match step {
+                0 => bits &= !below,
+                _ if step == words => bits &= below,
+                _ => {}
+            }
+            while bits != 0 {
+                let bit = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let number = word * BITS + bit;
+                let Some(&Some(source)) = self.sources.get(number) else { continue };
+                if source.key == Key::RESERVED {
+                    if let Some(waker) = &self.waker {
+                        waker.answer()?;
+                    }
+                    events.set_woken();
+                    continue;
+                }
+                if events.len() == events.capacity() {
+                    self.next = number;
+                    return Ok(());
+                }
+                events.push(Event {
+                    readable: self.found.read[word] & (1 << bit) != 0,
+                    writable: self.found.write[word] & (1 << bit) != 0,
+                    ..Event::of(source.key)
+                });
+                if source.one_shot {
+                    self.asked.set(number, false, false);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Notifier for Select {
+    fn register(
+        &mut self,
+        source: &dyn AsFd,
+        key: Key,
+        interest: Interest,
+        mode: Mode,
+    ) -> io::Result<()> {
+        check_key(key)?;
+        let source = source.as_fd();
+        if source.as_raw_fd() as usize >= LIMIT {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "descriptor {} is too high for select(2), which ends at {LIMIT} here: \
+                     lower the descriptor limit (ulimit -n) or use another backend",
+                    source.as_raw_fd(),
+                ),
+            ));
+        }
+        if file::status(source)?.is_always_ready() {
+            return Err(always_ready());
+        }
+        self.put(source.as_raw_fd(), key, interest, mode);
+        Ok(())
+    }
+
+    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+        self.forget(source.as_fd().as_raw_fd() as usize);
+        Ok(())
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        events.clear();
+        match pause::sleep(timeout, |slice| self.select(slice)) {
+            Ok(0) => Ok(()),
+            Ok(_) => self.report_ready(events),
+            Err(e) if e.raw_os_error() == Some(libc::EBADF) => {
+                self.report_closed(events);
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn waker(&mut self) -> io::Result<Waker> {
+        if self.waker.is_none() {
+            let waker = Waker::new()?;
+            self.put(waker.ear().as_raw_fd(), Key::RESERVED, Interest::Read, Mode::Level);
+            self.waker = Some(waker);
+        }
+        Ok(self.waker.clone().expect("made above"))
+    }
+
+    fn nested(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// The set to be read and the set to be written, in as many words as it takes.
+#[derive(Debug, Default)]
+struct Sets {
+    read: Vec<Word>,
+    write: Vec<Word>,
+}
+
+const BITS: usize = Word::BITS as usize;
+
+impl Sets {
+    /// Grows until `number` is inside.
+    fn reach(&mut self, number: usize) {
+        let words = (number / BITS + 1).max(self.read.len());
+        self.read.resize(words, 0);
+        self.write.resize(words, 0);
+    }
+
+    fn set(&mut self, number: usize, read: bool, write: bool) {
+        let (word, bit) = (number / BITS, number % BITS);
+        for (set, value) in [(&mut self.read, read), (&mut self.write, write)] {
+            set[word] = set[word] & !(1 << bit) | Word::from(value) << bit;
+        }
+    }
+
+    /// Allocates only when `other` is longer than any before.
+    fn copy_from(&mut self, other: &Sets) {
+        self.read.clone_from(&other.read);
+        self.write.clone_from(&other.write);
+    }
+}

@@ -1,0 +1,60 @@
+//! Ending another thread's wait.
+//!
+//! A pipe serves on every system. eventfd(2) would save Linux one descriptor and `EVFILT_USER`
+//! would save the BSDs both, but NetBSD before 10 has no `EVFILT_USER`, select(2) can use neither,
+//! and so the pipe would be needed all the same: one mechanism, tested on every backend.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Ends a [`Notifier`](crate::Notifier)'s wait from any thread: the one it sleeps in, or else the
+/// next. Many wakes before that wait are one.
+///
+/// It may outlive its notifier, and then does nothing. In a signal handler use a pipe of your own:
+/// to clone or to drop a waker there is not safe.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<Bell>);
+
+/// Both ends are kept, so that a waker that outlives its notifier never writes into a pipe without
+/// a reader.
+#[derive(Debug)]
+struct Bell {
+    /// Whether a byte is in the pipe, or about to be: there is never more than one, so that neither
+    /// the write nor the read can block.
+    rung: AtomicBool,
+    ear: PipeReader,
+    rope: PipeWriter,
+}
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Waker> {
+        let (ear, rope) = io::pipe()?;
+        Ok(Waker(Arc::new(Bell { rung: AtomicBool::new(false), ear, rope })))
+    }
+
+    /// Wakes the notifier. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2) on a pipe with room and a reader: none is expected.
+    pub fn wake(&self) -> io::Result<()> {
+        if self.0.rung.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        (&self.0.rope).write_all(&[1]).inspect_err(|_| self.0.rung.store(false, Ordering::Release))
+    }
+
+    /// Takes the byte out, once the pipe was seen readable. Whatever was written before a wake that
+    /// this answers is visible after it: the two swaps are ordered.
+    pub(crate) fn answer(&self) -> io::Result<()> {
+        (&self.0.ear).read_exact(&mut [0])?;
+        self.0.rung.swap(false, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The end that is readable while a wake is unanswered.
+    pub(crate) fn ear(&self) -> &PipeReader {
+        &self.0.ear
+    }
+}

@@ -1,0 +1,159 @@
+//! Choosing a backend: which exist here, which is best, and opening one by name.
+
+use std::env;
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use pullcord_platform::{FACILITIES, Facility};
+
+use crate::Notifier;
+
+/// The kernel facilities that a [`Notifier`] can be made of.
+///
+/// ```
+/// use pullcord::Backend;
+///
+/// assert!(Backend::Select.exists(), "select(2) is everywhere");
+/// let notifier = Backend::best().open()?;
+/// # drop(notifier);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// epoll(7): Linux and Android. Costs the same however many descriptors wait.
+    Epoll,
+    /// kqueue(2): FreeBSD, NetBSD, OpenBSD, DragonFly, macOS. Costs the same however many wait.
+    Kqueue,
+    /// select(2): everywhere. Every wait costs in proportion to the highest descriptor, and none
+    /// of its own is used.
+    Select,
+}
+
+impl Backend {
+    /// All there are, on whatever system.
+    pub const ALL: [Backend; 3] = [Backend::Epoll, Backend::Kqueue, Backend::Select];
+
+    /// The variable that [`Backend::from_env`] looks at.
+    pub const VARIABLE: &'static str = "PULLCORD_BACKEND";
+
+    /// The one to use where nothing speaks for another: the first of [`Backend::available`].
+    pub fn best() -> Backend {
+        Backend::available().next().unwrap_or(Backend::Select)
+    }
+
+    /// Those that exist on this system, best first.
+    pub fn available() -> impl Iterator<Item = Backend> {
+        FACILITIES.iter().filter_map(|facility| facility.name.parse().ok())
+    }
+
+    /// Whether it exists on this system.
+    pub fn exists(self) -> bool {
+        self.facility().is_some()
+    }
+
+    /// Opens a notifier over it.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if it does not exist here, with a list of those that do; else those of
+    /// epoll_create1(2) or kqueue(2): `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub fn open(self) -> io::Result<Box<dyn Notifier>> {
+        match self.facility() {
+            Some(facility) => (facility.open)(),
+            None => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{self} does not exist on {}; use {}", env::consts::OS, choices()),
+            )),
+        }
+    }
+
+    /// The one that the environment variable `PULLCORD_BACKEND` names, or else the best.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it names none, `Unsupported` if it names one that does not exist here;
+    /// both say what it may be.
+    pub fn from_env() -> io::Result<Backend> {
+        match env::var_os(Backend::VARIABLE) {
+            None => Ok(Backend::best()),
+            Some(name) => {
+                let backend: Backend = name.to_string_lossy().parse()?;
+                if backend.exists() { Ok(backend) } else { backend.open().map(|_| backend) }
+            }
+        }
+    }
+
+    /// Its name: `epoll`, `kqueue` or `select`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Backend::Epoll => "epoll",
+            Backend::Kqueue => "kqueue",
+            Backend::Select => "select",
+        }
+    }
+
+    /// Whether its edges are the kernel's own, or level reported as edge.
+    pub const fn native_edges(self) -> bool {
+        !matches!(self, Backend::Select)
+    }
+
+    /// Whether it can ride in another loop: whether [`Notifier::nested`] has a descriptor to give.
+    pub const fn nests(self) -> bool {
+        !matches!(self, Backend::Select)
+    }
+
+    fn facility(self) -> Option<&'static Facility> {
+        FACILITIES.iter().find(|facility| facility.name == self.name())
+    }
+}
+
+/// The names of those that exist here, for an error message.
+fn choices() -> String {
+    Backend::available().map(Backend::name).collect::<Vec<_>>().join(" or ")
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = io::Error;
+
+    /// By name, whether it exists here or not.
+    fn from_str(name: &str) -> io::Result<Backend> {
+        Backend::ALL.into_iter().find(|backend| backend.name() == name).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("there is no backend {name:?}; use {}", choices()),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_does_not_exist_here_is_refused_with_those_that_do() {
+        for absent in Backend::ALL.into_iter().filter(|backend| !backend.exists()) {
+            let Err(error) = absent.open() else { panic!("{absent} was opened") };
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+            for present in Backend::available() {
+                assert!(error.to_string().contains(present.name()), "{error}");
+            }
+        }
+        let error = "devpoll".parse::<Backend>().unwrap_err();
+        assert!(error.to_string().contains("devpoll") && error.to_string().contains("select"));
+    }
+
+    #[test]
+    fn the_best_is_first_and_select_is_always_there() {
+        assert_eq!(Backend::available().next(), Some(Backend::best()));
+        assert!(Backend::Select.exists());
+        assert!(Backend::available().count() <= 2, "one of the system's own, and select");
+    }
+}

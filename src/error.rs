@@ -1,0 +1,143 @@
+//! Errors for whoever is woken by them: what failed, which path, what to do.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Something that could not be done to a path.
+///
+/// Displayed, it is one line: the path, what could not be done, why, and what to do about it.
+/// Control characters in the path are escaped.
+#[derive(Debug)]
+pub struct Error {
+    path: PathBuf,
+    attempt: &'static str,
+    cause: io::Error,
+    advice: Option<&'static str>,
+}
+
+/// The result of what can fail on a path.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(path: impl Into<PathBuf>, attempt: &'static str, cause: io::Error) -> Error {
+        let advice = usual_advice(&cause);
+        Error { path: path.into(), attempt, cause, advice }
+    }
+
+    /// Says what to do in place of the usual advice.
+    pub(crate) fn advise(mut self, advice: &'static str) -> Error {
+        self.advice = Some(advice);
+        self
+    }
+
+    /// The path it concerns.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What kind of error the system gave.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.cause.kind()
+    }
+
+    /// The system's error number, where it was a system call that failed.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.cause.raw_os_error()
+    }
+}
+
+/// What helps against the errors that have little to do with what was attempted.
+fn usual_advice(cause: &io::Error) -> Option<&'static str> {
+    match cause.raw_os_error() {
+        Some(EMFILE) => return Some("raise this process's descriptor limit (ulimit -n)"),
+        Some(ENFILE) => return Some("the whole system is out of descriptors: raise its limit"),
+        _ => {}
+    }
+    match cause.kind() {
+        io::ErrorKind::NotFound => Some("check the path"),
+        io::ErrorKind::NotADirectory => Some("name the directory itself"),
+        io::ErrorKind::PermissionDenied => Some("run as the queue's owner, or as root"),
+        _ => None,
+    }
+}
+
+/// The same number on every Unix; std has no words for these two.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: cannot {}: {}", Escaped(&self.path), self.attempt, self.cause)?;
+        match self.advice {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// A path that cannot write to a terminal: whoever may add a file to a queue may name it as they
+/// like. Control characters, backslashes and bytes that are not UTF-8 become `\n`, `\\`, `\xff`.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a Path);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use std::fmt::Write as _;
+        for chunk in self.0.as_os_str().as_encoded_bytes().utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\\' => f.write_str("\\\\")?,
+                    c if is_harmless(c) => f.write_char(c)?,
+                    c => write!(f, "{}", c.escape_default())?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a terminal shows this and does nothing else: no control character, and none of those
+/// that turn the direction of the text or break a line.
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn an_error_is_one_line_with_the_path_the_reason_and_the_advice() {
+        let error = Error::new("/var/q\nueue", "read it", io::ErrorKind::NotFound.into());
+        assert_eq!(
+            error.to_string(),
+            "/var/q\\nueue: cannot read it: entity not found; check the path"
+        );
+    }
+
+    #[test]
+    fn a_hostile_name_is_shown_and_does_nothing() {
+        for (name, shown) in [
+            (&b"4711"[..], "4711"),
+            (b"\x1b[2J", "\\u{1b}[2J"),
+            (b"a\\b", "a\\\\b"),
+            (b"\xff\xc3\xa9", "\\xff\u{e9}"),
+            ("\u{202e}gpj".as_bytes(), "\\u{202e}gpj"),
+        ] {
+            assert_eq!(Escaped(Path::new(OsStr::from_bytes(name))).to_string(), shown);
+        }
+    }
+}

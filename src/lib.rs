@@ -1,0 +1,48 @@
+//! A queue manager must learn that mail has come: at once, at no cost while none comes, and without
+//! ever losing one. pullcord is the piece of a mail-transfer agent that does just that.
+//!
+//! - [`Notifier`] waits for readiness, over epoll, kqueue or select; [`Backend`] chooses one.
+//! - [`Trigger`] is the FIFO by which writers wake the reader; [`pull`] is the writer's side.
+//! - [`Todo`] is a queue's front door: trigger and scan put together, every entry handed out at
+//!   least once.
+//!
+//! ```no_run
+//! use std::time::Instant;
+//! use pullcord::{Backend, Events, Key, Queue, Todo};
+//!
+//! let mut notifier = Backend::best().open()?;
+//! let mut todo = Todo::open(Queue::qmail("/var/qmail/queue")?)?;
+//! todo.register(&mut *notifier, Key(0))?;
+//! let mut events = Events::with_capacity(64);
+//! loop {
+//!     let timeout = todo.prepare(&mut *notifier, Instant::now())?;
+//!     notifier.wait(&mut events, timeout)?;
+//!     for event in &events {
+//!         todo.ready(event);
+//!     }
+//!     while let Some(entry) = todo.next(Instant::now()) {
+//!         match entry {
+//!             Ok(entry) => println!("deliver {}", entry.path().display()),
+//!             Err(error) => eprintln!("{error}"), // said once; the entry is not lost
+//!         }
+//!     }
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Unix only. The default build needs `libc` and `cfg-if`, and nothing else.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+mod error;
+pub mod notifier;
+pub mod todo;
+pub mod trigger;
+
+pub use backend::Backend;
+pub use error::{Error, Escaped, Result};
+pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, Waker};
+pub use todo::{Counters, Entry, Queue, Todo, Via};
+pub use trigger::{Drained, Pulled, Sharing, Trigger, pull};

@@ -1,0 +1,160 @@
+//! What a queue looks like on disk.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pullcord_platform::dir::{Dir, Kind};
+
+use crate::error::{Error, Result};
+use crate::trigger::Sharing;
+
+/// A queue: the directories in which entries appear, the trigger that is pulled for them, and how
+/// an entry is known to be complete.
+///
+/// ```no_run
+/// use pullcord::Queue;
+///
+/// let qmail = Queue::qmail("/var/qmail/queue")?; // flat or split, found by looking
+/// let maildrop = Queue::postfix("/var/spool/postfix")?;
+/// let other = Queue::directories(["/srv/in", "/srv/urgent"]).trigger("/srv/trigger");
+/// # Ok::<(), pullcord::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub(super) trigger: Option<PathBuf>,
+    pub(super) directories: Vec<PathBuf>,
+    pub(super) arrival: Arrival,
+    pub(super) sharing: Sharing,
+    pub(super) tick: Duration,
+}
+
+/// What an entry is when its name appears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Complete: it was written elsewhere and linked or renamed into the directory.
+    Complete,
+    /// Not yet: it is written in place, and complete once its owner may execute it.
+    Unfinished,
+}
+
+/// qmail-send's own: 25 minutes.
+const TICK: Duration = Duration::from_secs(1500);
+
+impl Queue {
+    /// A qmail queue: the trigger `lock/trigger`, and `todo`. If there are numbered directories in
+    /// `todo` it is split (big-todo), and they are the queue's directories; else `todo` itself is.
+    ///
+    /// # Errors
+    ///
+    /// `todo` cannot be read; or some of the numbered directories below the highest are missing.
+    pub fn qmail(queue: impl AsRef<Path>) -> Result<Queue> {
+        let queue = queue.as_ref();
+        let todo = queue.join("todo");
+        let split = split_of(&todo)
+            .map_err(|e| Error::new(&todo, "look at the queue", e).advise(NAME_A_QUEUE))?;
+        let directories = match split {
+            None => vec![todo],
+            Some(split) => {
+                let parts: Vec<_> = (0..split).map(|part| todo.join(part.to_string())).collect();
+                if let Some(missing) = parts.iter().find(|part| !part.is_dir()) {
+                    return Err(Error::new(
+                        missing,
+                        "use the split queue",
+                        io::ErrorKind::NotFound.into(),
+                    )
+                    .advise(
+                        "a split queue has all its numbered directories: make the missing ones",
+                    ));
+                }
+                parts
+            }
+        };
+        Ok(Queue::directories(directories).trigger(queue.join("lock/trigger")))
+    }
+
+    /// Postfix's `maildrop`, with `public/pickup` made a FIFO as its trigger. Messages are written
+    /// in place there: an entry is handed out once it is a regular file that its owner may execute,
+    /// which postdrop(8) makes of it when it is complete.
+    ///
+    /// # Errors
+    ///
+    /// None yet: what is missing is said by [`Todo::open`](crate::Todo::open).
+    pub fn postfix(queue: impl AsRef<Path>) -> Result<Queue> {
+        let queue = queue.as_ref();
+        let maildrop = Queue::directories([queue.join("maildrop")]);
+        Ok(Queue { arrival: Arrival::Unfinished, ..maildrop.trigger(queue.join("public/pickup")) })
+    }
+
+    /// Any directories whose entries arrive complete: written elsewhere, then linked or renamed
+    /// into one of them. Without a [`trigger`](Queue::trigger) they are looked at by the tick only.
+    pub fn directories<P: Into<PathBuf>>(directories: impl IntoIterator<Item = P>) -> Queue {
+        Queue {
+            trigger: None,
+            directories: directories.into_iter().map(Into::into).collect(),
+            arrival: Arrival::Complete,
+            sharing: Sharing::Refuse,
+            tick: TICK,
+        }
+    }
+
+    /// The FIFO that is pulled for every entry.
+    pub fn trigger(self, fifo: impl Into<PathBuf>) -> Queue {
+        Queue { trigger: Some(fifo.into()), ..self }
+    }
+
+    /// Whether to go on if somebody reads the trigger already; [`Sharing::Refuse`] if not said.
+    pub fn sharing(self, sharing: Sharing) -> Queue {
+        Queue { sharing, ..self }
+    }
+
+    /// How often everything is looked at for safety's sake, 1,500 s if not said: what was left
+    /// lying is offered again, and a replaced trigger is noticed.
+    pub fn tick(self, tick: Duration) -> Queue {
+        Queue { tick, ..self }
+    }
+
+    /// Whether every directory is there and can be read.
+    pub(super) fn check(&self) -> Result<()> {
+        for directory in &self.directories {
+            let open = || {
+                let opened = File::open(directory)?;
+                if !opened.metadata()?.is_dir() {
+                    return Err(io::ErrorKind::NotADirectory.into());
+                }
+                fs::read_dir(directory).map(drop)
+            };
+            open().map_err(|e| Error::new(directory, "read the directory", e))?;
+        }
+        Ok(())
+    }
+}
+
+const NAME_A_QUEUE: &str = "name a queue directory, the one that has lock/trigger and todo, or the FIFO and the directories";
+
+/// How many parts a split `todo` has, by the highest number; `None` if it is flat.
+///
+/// The first batch of entries decides: a split `todo` holds directories only, some hundreds at the
+/// most, whereas in a flat one a million messages may wait.
+fn split_of(todo: &Path) -> io::Result<Option<usize>> {
+    let mut directory = Dir::open(todo)?;
+    let mut highest = None;
+    while directory.refill()? {
+        while let Some(entry) = directory.next_entry() {
+            let number = entry.name.to_str().and_then(|name| name.parse::<usize>().ok());
+            let is_directory = match entry.kind {
+                Kind::Directory => true,
+                Kind::Other => false,
+                Kind::Unknown => todo.join(entry.name).is_dir(),
+            };
+            if is_directory && number.is_some() {
+                highest = highest.max(number);
+            }
+        }
+        if highest.is_none() {
+            break;
+        }
+    }
+    Ok(highest.map(|highest| highest + 1))
+}

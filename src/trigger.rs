@@ -1,0 +1,217 @@
+//! The FIFO trigger: how a program that adds mail wakes the one that delivers it.
+//!
+//! The protocol is that of qmail's `lock/trigger` and of Postfix's FIFOs. The writer puts a message
+//! where it belongs, then *pulls*: it opens the FIFO without blocking, writes one byte, and closes
+//! it. The reader sleeps until the FIFO is readable, takes the bytes out, and only then looks for
+//! messages: whoever pulls while it looks is seen the next time.
+//!
+//! # The special problem of flushing a FIFO
+//!
+//! A FIFO's bytes stay in it for as long as anybody has it open. A reader that closes and re-opens
+//! its end to be rid of a byte is rid of it only if no writer has the FIFO open at that moment; on a
+//! busy host some writer always has. select(2) then says "readable" for ever, and the reader looks
+//! for mail without end. [`Trigger::drain`] reads the bytes instead.
+//!
+//! # The special problem of the last writer
+//!
+//! A reader without writers is at end-of-file, which every readiness call reports: as a hang-up that
+//! never ends, or as plain readability. So a [`Trigger`] holds a writing end of its own: there
+//! always is a writer, and the FIFO is readable just when there are bytes in it, on every system.
+//! That is also why `HASNAMEDPIPEBUG1`, qmail's work-around for systems on which a FIFO without
+//! writers selects as readable, has no counterpart here: no such FIFO is ever waited for.
+//!
+//! # The special problem of two readers
+//!
+//! A byte goes to one of several readers. A second one steals the first one's pulls, whose mail then
+//! waits for the safety tick, 25 minutes in qmail. [`Trigger::open`] therefore looks first whether
+//! somebody reads already.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use pullcord_platform::{fifo, file};
+
+pub use pullcord_platform::fifo::{DRAIN_LIMIT, Drained};
+
+use crate::error::{Error, Result};
+
+/// Whether a FIFO that somebody reads already may be read too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// It is refused, with `ResourceBusy`.
+    #[default]
+    Refuse,
+    /// It is read all the same: every pull then goes to one of the readers, and the others miss it.
+    Insist,
+}
+
+/// The reading end of a trigger, open from [`Trigger::open`] until it is dropped: in between, no
+/// writer finds the FIFO without a reader, whatever the reader is doing.
+///
+/// Register it for [`Interest::Read`](crate::Interest::Read), in any mode; level costs nothing here
+/// and forgives a reader that left something behind.
+///
+/// ```
+/// use pullcord::{Drained, Pulled, Sharing, Trigger, pull};
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("trigger");
+/// Trigger::make(&path, 0o622)?;
+/// let mut trigger = Trigger::open(&path, Sharing::Refuse)?;
+/// assert_eq!(pull(&path)?, Pulled::Delivered);
+/// assert_eq!(trigger.drain()?, Drained::Everything);
+/// assert_eq!(trigger.drain()?, Drained::Nothing);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Trigger {
+    path: PathBuf,
+    reader: OwnedFd,
+    /// Never written to: see "the special problem of the last writer".
+    _writer: OwnedFd,
+    identity: file::Identity,
+    sharing: Sharing,
+}
+
+impl Trigger {
+    /// Makes a FIFO at `path` with just the permission bits of `mode`, whatever the umask is.
+    /// qmail's is 0622: anybody may pull, its owner alone may read.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`, whatever it is that exists; else those of mkfifo(2).
+    pub fn make(path: impl AsRef<Path>, mode: u32) -> Result<()> {
+        let path = path.as_ref();
+        fifo::make(path, mode).map_err(|e| Error::new(path, "make a FIFO", e))
+    }
+
+    /// Opens the FIFO at `path` for reading, and a writing end beside it. Does not block.
+    ///
+    /// With [`Sharing::Refuse`] it first looks whether somebody reads the FIFO, by opening it for
+    /// writing. That look is not free of consequences: it ends the sleep of a qmail-send without
+    /// the patch of 2001 once, which then scans once. And it is no proof: a patched qmail-send has
+    /// its trigger closed while it scans. Who only wants to look on must not open a trigger at all.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no FIFO, saying what it is; a symbolic link is not followed.
+    /// `ResourceBusy` if somebody reads it. Those of open(2) otherwise.
+    pub fn open(path: impl Into<PathBuf>, sharing: Sharing) -> Result<Trigger> {
+        let path = path.into();
+        match open_both(&path, sharing) {
+            Ok((reader, writer, identity)) => {
+                Ok(Trigger { path, reader, _writer: writer, identity, sharing })
+            }
+            Err(e) => Err(explain(path, "open the trigger", e)),
+        }
+    }
+
+    /// Takes the bytes out, at most [`DRAIN_LIMIT`], with one read(2). Never blocks.
+    ///
+    /// Drain *before* looking for messages, never after. [`Drained::Some`] says that more may be
+    /// there; treat it as a further pull, and drain again at the next turn, whether the notifier
+    /// reports the trigger again or not: on an edge-triggered one it need not.
+    ///
+    /// # Errors
+    ///
+    /// Those of read(2), `EIO` at the most; the pull should then be taken as one that came.
+    pub fn drain(&mut self) -> Result<Drained> {
+        fifo::drain(&self.reader).map_err(|e| Error::new(&self.path, "read the trigger", e))
+    }
+
+    /// Whether the path names something else by now, or nothing: then no pull arrives here any
+    /// more, and it is time to [`reopen`](Trigger::reopen) and to look for messages.
+    pub fn is_replaced(&self) -> bool {
+        !file::named(&self.path).is_ok_and(|named| named.identity == self.identity)
+    }
+
+    /// Opens what the path names now. This trigger stays open until the new one has taken its
+    /// place, which may be never; so it has another descriptor, to be registered anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trigger::open`].
+    pub fn reopen(&self) -> Result<Trigger> {
+        Trigger::open(&self.path, self.sharing)
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The end that is readable while there are pulls in it.
+impl AsFd for Trigger {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// Read end first: without a reader, a writing end cannot be had.
+fn open_both(path: &Path, sharing: Sharing) -> io::Result<(OwnedFd, OwnedFd, file::Identity)> {
+    if sharing == Sharing::Refuse && fifo::open_to_write(path)?.is_some() {
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads it already"));
+    }
+    // The path may come to name another FIFO between the two; whoever does that goes on for long
+    // or stops, and a handful of times is enough for those who stop.
+    for _ in 0..5 {
+        let reader = fifo::open_to_read(path)?;
+        let identity = file::status(&reader)?.identity;
+        if let Some(writer) = fifo::open_to_write(path)?
+            && file::status(&writer)?.identity == identity
+        {
+            return Ok((reader, writer, identity));
+        }
+    }
+    Err(io::Error::other("it is replaced faster than it can be opened"))
+}
+
+fn explain(path: PathBuf, attempt: &'static str, cause: io::Error) -> Error {
+    let advice = match cause.kind() {
+        io::ErrorKind::NotFound => "make it with mkfifo(1), or check the path",
+        io::ErrorKind::InvalidInput => {
+            "name the FIFO itself, or put one in its place with mkfifo(1)"
+        }
+        io::ErrorKind::ResourceBusy => {
+            "a second reader would take pulls from the first and delay its mail; stop the other, \
+             or insist on sharing"
+        }
+        _ => return Error::new(path, attempt, cause),
+    };
+    Error::new(path, attempt, cause).advise(advice)
+}
+
+/// What became of a [`pull`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pulled {
+    /// The byte is in the FIFO.
+    Delivered,
+    /// The FIFO is full: the reader has others' pulls to see, and will see this one's message too.
+    Pending,
+    /// Nobody has the FIFO open for reading. What was queued is found when somebody starts.
+    NobodyListens,
+}
+
+/// Pulls the trigger at `path`: opens it, writes one byte, closes it. Put the message where it
+/// belongs first.
+///
+/// Never blocks, and never raises SIGPIPE in the program that calls it, whatever that signal's
+/// disposition. Writes into nothing but a FIFO.
+///
+/// # Errors
+///
+/// `InvalidInput` if it is no FIFO, saying what it is; a symbolic link is not followed. Those of
+/// open(2) and write(2) otherwise. That nobody listens is no error.
+pub fn pull(path: impl AsRef<Path>) -> Result<Pulled> {
+    let path = path.as_ref();
+    let pull = || {
+        let Some(fifo) = fifo::open_to_write(path)? else { return Ok(Pulled::NobodyListens) };
+        Ok(match fifo::write_byte(&fifo)? {
+            fifo::Written::Delivered => Pulled::Delivered,
+            fifo::Written::Full => Pulled::Pending,
+            fifo::Written::NoReader => Pulled::NobodyListens,
+        })
+    };
+    pull().map_err(|e| explain(path.into(), "pull the trigger", e))
+}
