@@ -8,6 +8,10 @@
 //! [DragonFly](https://man.dragonflybsd.org/?command=fstat&section=2),
 //! [illumos](https://illumos.org/man/2/fstat).
 
+// The widths of the fields differ from one system to the next, so that a cast needed on one is none
+// on another.
+#![allow(clippy::unnecessary_cast)]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -53,14 +57,12 @@ impl Status {
     }
 
     fn is(&self, mask: libc::mode_t, wanted: libc::mode_t) -> bool {
-        self.mode & u32::from(mask) == u32::from(wanted)
+        self.mode & mask as u32 == wanted as u32
     }
 
     fn of(raw: &libc::stat) -> Status {
-        // The widths of these fields differ from one system to the next.
-        #[allow(clippy::unnecessary_cast)]
         let identity = Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
-        Status { identity, mode: u32::from(raw.st_mode) }
+        Status { identity, mode: raw.st_mode as u32 }
     }
 }
 

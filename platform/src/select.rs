@@ -42,7 +42,7 @@ const LIMIT: usize = if cfg!(any(
 )) {
     usize::MAX
 } else {
-    libc::FD_SETSIZE as usize
+    libc::FD_SETSIZE
 };
 
 unsafe extern "C" {
