@@ -1,5 +1,6 @@
 //! Errors for whoever is woken by them: what failed, which path, what to do.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ pub struct Error {
     path: PathBuf,
     attempt: &'static str,
     cause: io::Error,
-    advice: Option<&'static str>,
+    advice: Option<Cow<'static, str>>,
 }
 
 /// The result of what can fail on a path.
@@ -21,13 +22,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn new(path: impl Into<PathBuf>, attempt: &'static str, cause: io::Error) -> Error {
-        let advice = usual_advice(&cause);
+        let advice = usual_advice(&cause).map(Cow::Borrowed);
         Error { path: path.into(), attempt, cause, advice }
     }
 
     /// Says what to do in place of the usual advice.
-    pub(crate) fn advise(mut self, advice: &'static str) -> Error {
-        self.advice = Some(advice);
+    pub(crate) fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Error {
+        self.advice = Some(advice.into());
         self
     }
 
@@ -69,7 +70,7 @@ const ENFILE: i32 = 23;
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: cannot {}: {}", Escaped(&self.path), self.attempt, self.cause)?;
-        match self.advice {
+        match &self.advice {
             Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }

@@ -3,8 +3,9 @@
 //!
 //! - [`Notifier`] waits for readiness, over epoll, kqueue or select; [`Backend`] chooses one.
 //! - [`Trigger`] is the FIFO by which writers wake the reader; [`pull`] is the writer's side.
-//! - [`Todo`] is a queue's front door: trigger and scan put together, every entry handed out at
-//!   least once.
+//! - [`DirWatch`] tells what appears in a directory, so that it need not be read.
+//! - [`Todo`] is a queue's front door: trigger, watch and scan put together, every entry handed out
+//!   at least once.
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -12,7 +13,7 @@
 //!
 //! let mut notifier = Backend::best().open()?;
 //! let mut todo = Todo::open(Queue::qmail("/var/qmail/queue")?)?;
-//! todo.register(&mut *notifier, Key(0))?;
+//! todo.register(&mut *notifier, [Key(0), Key(1)])?; // its trigger, its watch
 //! let mut events = Events::with_capacity(64);
 //! loop {
 //!     let timeout = todo.prepare(&mut *notifier, Instant::now())?;
@@ -40,9 +41,11 @@ mod error;
 pub mod notifier;
 pub mod todo;
 pub mod trigger;
+pub mod watch;
 
 pub use backend::Backend;
 pub use error::{Error, Escaped, Result};
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, Waker};
-pub use todo::{Counters, Entry, Queue, Todo, Via};
+pub use todo::{Counters, Entry, Queue, Sources, Todo, Via};
 pub use trigger::{Drained, Pulled, Sharing, Trigger, pull};
+pub use watch::{DirWatch, Watch};

@@ -47,7 +47,7 @@ impl Office {
     fn open(&mut self) {
         let queue = Queue::postfix(self.root.path().join("queue")).unwrap();
         let mut todo = Todo::open(queue).unwrap();
-        todo.register(&mut *self.notifier, Key(0)).unwrap();
+        todo.register(&mut *self.notifier, [Key(0), Key(1)]).unwrap();
         self.todo = Some(todo);
     }
 

@@ -110,6 +110,15 @@ pub fn named(path: &Path) -> io::Result<Status> {
     })
 }
 
+/// stat(2): the identity of what `path` leads to now, symbolic links followed.
+///
+/// # Errors
+///
+/// Those of stat(2): `NotFound` when it leads nowhere.
+pub fn followed(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(|file| Identity { device: file.dev(), inode: file.ino() })
+}
+
 /// What `path` names, in words for an error message: "a symbolic link", "a directory".
 pub fn kind_in_words(path: &Path) -> &'static str {
     let Ok(named) = fs::symlink_metadata(path) else { return "missing" };

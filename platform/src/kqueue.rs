@@ -38,16 +38,22 @@ use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, check
 /// [macOS](https://developer.apple.com/library/archive/documentation/System/Conceptual/ManPages_iPhoneOS/man2/kqueue.2.html).
 #[derive(Debug)]
 pub struct Kqueue {
-    queue: ManuallyDrop<OwnedFd>,
-    /// The process in which `queue` is a kqueue.
-    opened_by: u32,
+    queue: Queue,
     found: Vec<RawEvent>,
     waker: Option<Waker>,
 }
 
+/// A kqueue, with what every user of one needs: a backend, and the directory watch.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    queue: ManuallyDrop<OwnedFd>,
+    /// The process in which `queue` is a kqueue.
+    opened_by: u32,
+}
+
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-struct RawEvent(libc::kevent);
+pub(crate) struct RawEvent(pub(crate) libc::kevent);
 
 // SAFETY: its `udata`, where it is a pointer, holds a key and is never followed.
 unsafe impl Send for RawEvent {}
@@ -56,7 +62,7 @@ const READ: i64 = libc::EVFILT_READ as i64;
 const WRITE: i64 = libc::EVFILT_WRITE as i64;
 
 /// One change of the kernel's set.
-fn change(source: RawFd, filter: i64, flags: u32, key: Key) -> RawEvent {
+pub(crate) fn change(source: RawFd, filter: i64, flags: u32, key: Key) -> RawEvent {
     // SAFETY: a plain C struct of integers and a pointer, for which zero is a value.
     let mut raw: libc::kevent = unsafe { mem::zeroed() };
     raw.ident = source as _;
@@ -81,32 +87,20 @@ impl RawEvent {
 /// means nothing to the kernel there, and comes back with the event.
 const PAIRED: u32 = libc::EV_CLEAR as u32;
 
-impl Kqueue {
-    pub(crate) const FACILITY: Facility =
-        Facility { name: "kqueue", open: || Ok(Box::new(Kqueue::open()?)) };
-
+impl Queue {
     /// kqueue(2), closed by exec(2).
-    ///
-    /// # Errors
-    ///
-    /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
-    pub fn open() -> io::Result<Kqueue> {
+    pub(crate) fn open() -> io::Result<Queue> {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
         let queue = unsafe { OwnedFd::from_raw_fd(checked(libc::kqueue())?) };
         // A child of another thread's fork does not inherit it, so that there is no moment at which
         // it could leak.
         // SAFETY: the descriptor is open.
         checked(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        Ok(Kqueue {
-            queue: ManuallyDrop::new(queue),
-            opened_by: process::id(),
-            found: Vec::new(),
-            waker: None,
-        })
+        Ok(Queue { queue: ManuallyDrop::new(queue), opened_by: process::id() })
     }
 
     /// Makes these changes, at most four, and returns the first error that is not "was not there".
-    fn apply(&self, changes: &[RawEvent]) -> io::Result<()> {
+    pub(crate) fn apply(&self, changes: &[RawEvent]) -> io::Result<()> {
         let mut receipts = [change(0, READ, 0, Key(0)); 4];
         let answered = loop {
             // SAFETY: both lists live through the call, the second has room for as many as it says,
@@ -135,20 +129,71 @@ impl Kqueue {
             .map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
     }
 
+    /// Fetches what has happened: as many events as there is room for, waiting for the first one.
+    pub(crate) fn fetch(&self, room: &mut [RawEvent], wait: Option<Duration>) -> io::Result<usize> {
+        let wait = wait.map(timespec);
+        let most = i32::try_from(room.len()).unwrap_or(i32::MAX);
+        // SAFETY: `room` has room for as many events, RawEvent is a transparent kevent, and the
+        // timeout, where there is one, lives through the call.
+        let found = checked(unsafe {
+            libc::kevent(
+                self.queue.as_raw_fd(),
+                ptr::null(),
+                0,
+                room.as_mut_ptr().cast(),
+                most as _,
+                wait.as_ref().map_or(ptr::null(), ptr::from_ref),
+            )
+        })?;
+        Ok(found as usize)
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
+
+/// In a forked child there is nothing to close, and the number may be another file's by now.
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if self.opened_by == process::id() {
+            // SAFETY: dropped once, here, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.queue) }
+        }
+    }
+}
+
+impl Kqueue {
+    pub(crate) const FACILITY: Facility =
+        Facility { name: "kqueue", open: || Ok(Box::new(Kqueue::open()?)) };
+
+    /// kqueue(2), closed by exec(2).
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
+    pub fn open() -> io::Result<Kqueue> {
+        Ok(Kqueue { queue: Queue::open()?, found: Vec::new(), waker: None })
+    }
+
     fn put(&self, source: RawFd, key: Key, interest: Interest, flags: u32) -> io::Result<()> {
         let delete = |filter| change(source, filter, libc::EV_DELETE as u32, key);
         let add = |filter| change(source, filter, libc::EV_ADD as u32 | flags, key);
         let put = match interest {
-            Interest::Read => self.apply(&[delete(READ), delete(WRITE), add(READ)]),
-            Interest::Write => self.apply(&[delete(READ), delete(WRITE), add(WRITE)]),
-            Interest::Both => self.apply(&[delete(READ), delete(WRITE), add(READ), add(WRITE)]),
+            Interest::Read => self.queue.apply(&[delete(READ), delete(WRITE), add(READ)]),
+            Interest::Write => self.queue.apply(&[delete(READ), delete(WRITE), add(WRITE)]),
+            Interest::Both => {
+                self.queue.apply(&[delete(READ), delete(WRITE), add(READ), add(WRITE)])
+            }
         };
         // Half a registration is none.
         put.inspect_err(|_| drop(self.delete(source)))
     }
 
     fn delete(&self, source: RawFd) -> io::Result<()> {
-        self.apply(
+        self.queue.apply(
             &[READ, WRITE]
                 .map(|filter| change(source, filter, libc::EV_DELETE as u32, Key::RESERVED)),
         )
@@ -186,23 +231,8 @@ impl Notifier for Kqueue {
         if self.found.len() < events.capacity() {
             self.found.resize(events.capacity(), change(0, READ, 0, Key(0)));
         }
-        let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
-        let found = pause::sleep(timeout, |slice| {
-            let slice = slice.map(timespec);
-            // SAFETY: `found` has room for `room` events, RawEvent is a transparent kevent, and
-            // the timeout, where there is one, lives through the call.
-            let n = checked(unsafe {
-                libc::kevent(
-                    self.queue.as_raw_fd(),
-                    ptr::null(),
-                    0,
-                    self.found.as_mut_ptr().cast(),
-                    room as _,
-                    slice.as_ref().map_or(ptr::null(), ptr::from_ref),
-                )
-            })?;
-            Ok(n as usize)
-        })?;
+        let room = &mut self.found[..events.capacity()];
+        let found = pause::sleep(timeout, |slice| self.queue.fetch(room, slice))?;
         for raw in &self.found[..found] {
             let key = Key(raw.0.udata as usize);
             if key == Key::RESERVED {
@@ -245,16 +275,6 @@ impl Notifier for Kqueue {
 impl AsFd for Kqueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.as_fd()
-    }
-}
-
-/// In a forked child there is nothing to close, and the number may be another file's by now.
-impl Drop for Kqueue {
-    fn drop(&mut self) {
-        if self.opened_by == process::id() {
-            // SAFETY: dropped once, here, and not used again.
-            unsafe { ManuallyDrop::drop(&mut self.queue) }
-        }
     }
 }
 

@@ -14,6 +14,8 @@
 //! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
 //! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
 //! | `file` | fstat(2): which file is this? | everywhere |
+//! | `watch` | inotify(7), or `EVFILT_VNODE` | Linux and Android, or where kqueue is |
+//! | `filesystem` | statfs(2): whose changes can be seen from here? | everywhere but illumos |
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
@@ -40,6 +42,10 @@ cfg_if::cfg_if! {
         pub use epoll::Epoll;
         #[path = "dir/getdents.rs"]
         pub mod dir;
+        #[path = "watch/inotify.rs"]
+        pub mod watch;
+        #[path = "filesystem/magic.rs"]
+        pub mod filesystem;
 
         /// The backends that exist here, best first.
         pub const FACILITIES: &[Facility] = &[Epoll::FACILITY, Select::FACILITY];
@@ -54,12 +60,20 @@ cfg_if::cfg_if! {
         pub use kqueue::Kqueue;
         #[path = "dir/readdir.rs"]
         pub mod dir;
+        #[path = "watch/vnode.rs"]
+        pub mod watch;
+        #[path = "filesystem/named.rs"]
+        pub mod filesystem;
 
         /// The backends that exist here, best first.
         pub const FACILITIES: &[Facility] = &[Kqueue::FACILITY, Select::FACILITY];
     } else {
         #[path = "dir/readdir.rs"]
         pub mod dir;
+        #[path = "watch/absent.rs"]
+        pub mod watch;
+        #[path = "filesystem/unknown.rs"]
+        pub mod filesystem;
 
         /// The backends that exist here, best first.
         pub const FACILITIES: &[Facility] = &[Select::FACILITY];

@@ -10,6 +10,7 @@
 //! pull that comes in the round or in the pause is *remembered* for the next one, and until then
 //! there is no point in hearing of more pulls: the trigger *rests*.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 /// The shortest pause: at most 500 rounds a second. A storm of pulls wakes the reader twice a round,
@@ -64,27 +65,48 @@ struct Round {
 impl Agenda {
     /// `directories` of them, all dirty, with a round due at once.
     pub(super) fn new(directories: usize, now: Instant) -> Agenda {
-        let dirty = || Directory { dirty: true, not_before: None, backoff: Backoff::new() };
         Agenda {
-            directories: std::iter::repeat_with(dirty).take(directories).collect(),
+            directories: iter::repeat_with(Directory::new).take(directories).collect(),
             round: None,
             pause_until: now,
             remembered: false,
         }
     }
 
-    /// A pull was taken from the trigger.
-    pub(super) fn pulled(&mut self) {
+    /// A pull was taken from the trigger. Whatever is dirty is due; and every directory is dirty
+    /// whose watch cannot be relied on to have said what the pull is about.
+    pub(super) fn pulled(&mut self, relied_on: impl Fn(usize) -> bool) {
         self.remembered = true;
-        self.everything_is_dirty();
+        for (number, directory) in self.directories.iter_mut().enumerate() {
+            directory.dirty |= !relied_on(number);
+            directory.not_before = None;
+        }
+    }
+
+    /// Something may have been put into a directory; it need not be read before `not_before`,
+    /// unless somebody pulls.
+    pub(super) fn changed(&mut self, directory: usize, not_before: Instant) {
+        let directory = &mut self.directories[directory];
+        if !directory.dirty {
+            directory.dirty = true;
+            directory.not_before = Some(not_before);
+        }
+    }
+
+    /// A directory has to be read, and what may have kept it from being read is gone.
+    pub(super) fn is_dirty_now(&mut self, directory: usize) {
+        self.directories[directory].dirty = true;
+        self.directories[directory].not_before = None;
     }
 
     /// Everything has to be read, for whatever reason; what could not be read is tried again now.
     pub(super) fn everything_is_dirty(&mut self) {
-        for directory in &mut self.directories {
-            directory.dirty = true;
-            directory.not_before = None;
-        }
+        (0..self.directories.len()).for_each(|directory| self.is_dirty_now(directory));
+    }
+
+    /// There is one directory more, and it is dirty.
+    pub(super) fn grow(&mut self) {
+        self.directories.push(Directory::new());
     }
 
     /// The next directory to open, if it is time to. It is not dirty any more: what comes after
@@ -135,6 +157,21 @@ impl Agenda {
         }
     }
 
+    /// Whether a scan of this directory is to come.
+    pub(super) fn is_dirty(&self, directory: usize) -> bool {
+        self.directories[directory].dirty
+    }
+
+    /// Whether there is a directory that [`begin`](Agenda::begin) would return now.
+    pub(super) fn has_work(&self, now: Instant) -> bool {
+        let from = match &self.round {
+            Some(round) => round.next,
+            None if self.round_is_due(now) => 0,
+            None => return false,
+        };
+        self.directories[from..].iter().any(|directory| directory.is_due(now))
+    }
+
     /// Whether a directory is being read, or the next one may be at once.
     pub(super) fn round_is_on(&self) -> bool {
         self.round.is_some()
@@ -162,6 +199,10 @@ impl Agenda {
 }
 
 impl Directory {
+    fn new() -> Directory {
+        Directory { dirty: true, not_before: None, backoff: Backoff::new() }
+    }
+
     fn is_due(&self, now: Instant) -> bool {
         self.dirty && self.not_before.is_none_or(|then| then <= now)
     }
@@ -191,14 +232,14 @@ mod tests {
         assert_eq!(round(&mut agenda, start, 5 * MS), [0, 1], "all are read at start");
         assert_eq!(agenda.next_round(), None, "no pull, no scan");
 
-        agenda.pulled();
+        agenda.pulled(|_| false);
         assert!(agenda.rests(), "others need not be heard of");
         assert_eq!(agenda.next_round(), Some(start + 10 * MS), "as long as the reading took");
         assert_eq!(round(&mut agenda, start + 9 * MS, MS), []);
         assert_eq!(round(&mut agenda, start + 10 * MS, MS / 4), [0, 1]);
         assert!(!agenda.rests());
 
-        agenda.pulled();
+        agenda.pulled(|_| false);
         assert_eq!(agenda.next_round(), Some(start + 10 * MS + SHORTEST_PAUSE));
         assert_eq!(round(&mut agenda, start + 90 * MS, MS), [0, 1]);
     }
@@ -210,7 +251,7 @@ mod tests {
         assert_eq!(agenda.begin(start), Some(0));
         agenda.read(0);
         assert_eq!(agenda.begin(start), Some(1));
-        agenda.pulled();
+        agenda.pulled(|_| false);
         agenda.read(1);
         assert_eq!(round(&mut agenda, start, MS), [2], "opened after the pull: once is enough");
         assert_eq!(round(&mut agenda, start + 3 * MS, MS), [0, 1], "opened before it: again");
@@ -236,8 +277,35 @@ mod tests {
         assert_eq!(agenda.begin(now), Some(0));
         agenda.failed(0, now);
         assert_eq!(agenda.begin(now), None);
-        agenda.pulled();
+        agenda.pulled(|_| false);
         assert_eq!(agenda.next_round(), Some(now + SHORTEST_PAUSE), "paced, but not put off");
+    }
+
+    #[test]
+    fn a_pull_reads_only_what_no_watch_answers_for() {
+        let start = Instant::now();
+        let mut agenda = Agenda::new(3, start);
+        round(&mut agenda, start, MS);
+        let later = start + 10 * MS;
+        agenda.pulled(|directory| directory != 1);
+        assert_eq!(round(&mut agenda, later, MS), [1]);
+        agenda.pulled(|_| true);
+        assert_eq!(round(&mut agenda, later + 10 * MS, MS), [], "but it starts the same pause");
+        assert_eq!(agenda.next_round(), None);
+        agenda.pulled(|_| true);
+        assert_eq!(agenda.next_round(), Some(later + 10 * MS + SHORTEST_PAUSE));
+    }
+
+    #[test]
+    fn a_change_says_where_and_a_pull_says_when() {
+        let start = Instant::now();
+        let mut agenda = Agenda::new(3, start);
+        round(&mut agenda, start, MS);
+        agenda.changed(1, start + 1000 * MS);
+        agenda.changed(1, start + 2000 * MS);
+        assert_eq!(agenda.next_round(), Some(start + 1000 * MS), "the first change counts");
+        agenda.pulled(|_| true);
+        assert_eq!(round(&mut agenda, start + 10 * MS, MS), [1]);
     }
 
     #[test]
@@ -245,7 +313,7 @@ mod tests {
         let now = Instant::now();
         let mut agenda = Agenda::new(1, now);
         assert_eq!(agenda.begin(now), Some(0));
-        agenda.pulled();
+        agenda.pulled(|_| false);
         agenda.failed(0, now);
         assert_eq!(agenda.begin(now), None);
         assert_eq!(agenda.next_round(), Some(now + SHORTEST_PAUSE));

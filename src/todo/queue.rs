@@ -9,6 +9,7 @@ use pullcord_platform::dir::{Dir, Kind};
 
 use crate::error::{Error, Result};
 use crate::trigger::Sharing;
+use crate::watch::Watch;
 
 /// A queue: the directories in which entries appear, the trigger that is pulled for them, and how
 /// an entry is known to be complete.
@@ -27,7 +28,10 @@ pub struct Queue {
     pub(super) directories: Vec<PathBuf>,
     pub(super) arrival: Arrival,
     pub(super) sharing: Sharing,
+    pub(super) watch: Watch,
     pub(super) tick: Duration,
+    /// The directory whose numbered directories these are, if they are.
+    pub(super) split: Option<PathBuf>,
 }
 
 /// What an entry is when its name appears.
@@ -54,24 +58,15 @@ impl Queue {
         let todo = queue.join("todo");
         let split = split_of(&todo)
             .map_err(|e| Error::new(&todo, "look at the queue", e).advise(NAME_A_QUEUE))?;
-        let directories = match split {
-            None => vec![todo],
-            Some(split) => {
-                let parts: Vec<_> = (0..split).map(|part| todo.join(part.to_string())).collect();
-                if let Some(missing) = parts.iter().find(|part| !part.is_dir()) {
-                    return Err(Error::new(
-                        missing,
-                        "use the split queue",
-                        io::ErrorKind::NotFound.into(),
-                    )
-                    .advise(
-                        "a split queue has all its numbered directories: make the missing ones",
-                    ));
-                }
-                parts
-            }
-        };
-        Ok(Queue::directories(directories).trigger(queue.join("lock/trigger")))
+        let trigger = queue.join("lock/trigger");
+        let Some(split) = split else { return Ok(Queue::directories([todo]).trigger(trigger)) };
+        let parts: Vec<_> = (0..split).map(|part| todo.join(part.to_string())).collect();
+        if let Some(missing) = parts.iter().find(|part| !part.is_dir()) {
+            let missing =
+                Error::new(missing, "use the split queue", io::ErrorKind::NotFound.into());
+            return Err(missing.advise("make it: a split queue has all its numbered directories"));
+        }
+        Ok(Queue { split: Some(todo), ..Queue::directories(parts).trigger(trigger) })
     }
 
     /// Postfix's `maildrop`, with `public/pickup` made a FIFO as its trigger. Messages are written
@@ -88,20 +83,34 @@ impl Queue {
     }
 
     /// Any directories whose entries arrive complete: written elsewhere, then linked or renamed
-    /// into one of them. Without a [`trigger`](Queue::trigger) they are looked at by the tick only.
+    /// into one of them. Without a [`trigger`](Queue::trigger) they are found by the watch, or
+    /// else by the tick only.
     pub fn directories<P: Into<PathBuf>>(directories: impl IntoIterator<Item = P>) -> Queue {
         Queue {
             trigger: None,
             directories: directories.into_iter().map(Into::into).collect(),
             arrival: Arrival::Complete,
             sharing: Sharing::Refuse,
+            watch: Watch::Auto,
             tick: TICK,
+            split: None,
         }
     }
 
     /// The FIFO that is pulled for every entry.
     pub fn trigger(self, fifo: impl Into<PathBuf>) -> Queue {
         Queue { trigger: Some(fifo.into()), ..self }
+    }
+
+    /// No trigger: for who only wants to look on, and must not take anybody's pulls. Entries are
+    /// then found by the watch, and by the tick.
+    pub fn without_trigger(self) -> Queue {
+        Queue { trigger: None, ..self }
+    }
+
+    /// Whether to watch the directories; [`Watch::Auto`] if not said.
+    pub fn watch(self, watch: Watch) -> Queue {
+        Queue { watch, ..self }
     }
 
     /// Whether to go on if somebody reads the trigger already; [`Sharing::Refuse`] if not said.

@@ -1,0 +1,172 @@
+//! `EVFILT_VNODE` of kqueue(2), the BSDs and macOS: a directory watch that says where, not what.
+//!
+//! Its sins, and what is made of them:
+//! - It names nothing: a directory that changed has to be read.
+//! - The consumer's own unlink(2) looks like an arrival.
+//! - What happens before it is fetched is merged into one event. So nothing overflows either.
+//! - Which notes come with which change differs: a rename into a directory is `NOTE_EXTEND` besides
+//!   on FreeBSD, and nothing but `NOTE_WRITE` on NetBSD's tmpfs. `NOTE_WRITE` alone is relied on.
+//! - On NetBSD's FFS a failed rmdir(2) posts `NOTE_DELETE`: that a directory is lost is a reason to
+//!   look, not a fact.
+//! - It takes a descriptor for each directory.
+//! - A kqueue goes on looking readable until it was asked. It is asked until nothing is left.
+
+// The fields' types differ from one system to the next, so that a cast needed on one is none on
+// another.
+#![allow(clippy::unnecessary_cast)]
+
+mod change;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+pub use change::{Change, WatchId};
+
+use crate::Key;
+use crate::file::{self, Identity};
+use crate::kqueue::{Queue, RawEvent, change};
+
+/// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
+pub const NAMES_ENTRIES: bool = false;
+
+/// How many events are fetched at a time; there is at most one a directory.
+const ROOM: usize = 64;
+
+/// What a descriptor that is only watched is opened for.
+const WATCH_ONLY: libc::c_int = {
+    #[cfg(target_vendor = "apple")]
+    {
+        libc::O_EVTONLY
+    }
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        libc::O_RDONLY
+    }
+};
+
+/// A watch on any number of directories, with one descriptor to wait for.
+#[derive(Debug)]
+pub struct DirWatch {
+    queue: Queue,
+    directories: HashMap<WatchId, File>,
+    next_id: i32,
+    fetched: Vec<RawEvent>,
+    read: usize,
+    filled: usize,
+}
+
+impl DirWatch {
+    /// kqueue(2). Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?kqueue(2)),
+    /// [NetBSD](https://man.netbsd.org/kqueue.2), [OpenBSD](https://man.openbsd.org/kqueue.2),
+    /// [DragonFly](https://man.dragonflybsd.org/?command=kqueue&section=2).
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub fn open() -> io::Result<DirWatch> {
+        let blank = change(0, 0, 0, Key(0));
+        let fetched = vec![blank; ROOM];
+        let (queue, directories) = (Queue::open()?, HashMap::new());
+        Ok(DirWatch { queue, directories, next_id: 0, fetched, read: 0, filled: 0 })
+    }
+
+    /// open(2), and `EVFILT_VNODE` with `EV_CLEAR`: watches a directory for whatever changes in it.
+    /// Attributes of entries cannot be watched so. Says which directory it is that is watched now.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` and those of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
+    pub fn add(&mut self, directory: &Path, _attributes: bool) -> io::Result<(WatchId, Identity)> {
+        let flags = libc::O_DIRECTORY | libc::O_NONBLOCK | WATCH_ONLY;
+        let file = File::options().read(true).custom_flags(flags).open(directory)?;
+        let identity = file::status(&file)?.identity;
+        let id = WatchId(self.next_id);
+        let add = (libc::EV_ADD as u32) | (libc::EV_CLEAR as u32);
+        let mut add = change(file.as_raw_fd(), libc::EVFILT_VNODE as i64, add, Key(id.0 as usize));
+        add.0.fflags = libc::NOTE_WRITE | libc::NOTE_DELETE | libc::NOTE_RENAME | libc::NOTE_REVOKE;
+        self.queue.apply(&[add])?;
+        if !file::followed(directory).is_ok_and(|after| after == identity) {
+            return Err(io::Error::other("it was replaced at this moment"));
+        }
+        self.next_id += 1;
+        self.directories.insert(id, file);
+        Ok((id, identity))
+    }
+
+    /// Stops watching, by closing the descriptor. What was fetched before may still come; it is no
+    /// error if it was removed already.
+    pub fn remove(&mut self, id: WatchId) {
+        self.directories.remove(&id);
+    }
+
+    /// kevent(2), once: takes in what has happened, in place of what was taken in before. Returns
+    /// how much that was, in the unit of [`backlog`](DirWatch::backlog); 0 if nothing happened.
+    /// Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of kevent(2), `ENOMEM` at the most; `EINTR` counts as nothing.
+    pub fn fill(&mut self) -> io::Result<usize> {
+        (self.read, self.filled) = (0, 0);
+        match self.queue.fetch(&mut self.fetched, Some(Duration::ZERO)) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+            fetched => {
+                self.filled = fetched.unwrap_or(0);
+                Ok(self.filled)
+            }
+        }
+    }
+
+    /// The next thing that happened, of what was taken in. No system call.
+    pub fn next_change(&mut self) -> Option<Change<'_>> {
+        while self.read < self.filled {
+            let event = self.fetched[self.read].0;
+            self.read += 1;
+            let id = WatchId(event.udata as usize as i32);
+            // The number may be another's by now, but no id is used twice.
+            let current = self.directories.get(&id).map(AsRawFd::as_raw_fd);
+            if current != Some(event.ident as RawFd) {
+                continue;
+            }
+            let lost = libc::NOTE_DELETE | libc::NOTE_RENAME | libc::NOTE_REVOKE;
+            let change = if event.fflags & lost != 0 { Change::Lost } else { Change::Changed };
+            return Some(change(id));
+        }
+        None
+    }
+
+    /// Whether something that was taken in has not been asked for yet.
+    pub fn has_more(&self) -> bool {
+        self.read < self.filled
+    }
+
+    /// How much may have happened that was not taken in: one event for each directory at the most.
+    ///
+    /// # Errors
+    ///
+    /// None; inotify's has some.
+    pub fn backlog(&self) -> io::Result<usize> {
+        Ok(self.directories.len())
+    }
+}
+
+/// Readable while something has happened that was not taken in, and until it was asked.
+impl AsFd for DirWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
+
+/// What to do about an error of [`DirWatch::open`] or [`DirWatch::add`], in an administrator's
+/// words.
+pub fn advice(error: &io::Error) -> Option<String> {
+    let out_of_descriptors = error.raw_os_error() == Some(libc::EMFILE);
+    out_of_descriptors.then(|| {
+        "raise this process's descriptor limit (ulimit -n): each directory takes one".into()
+    })
+}

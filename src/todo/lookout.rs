@@ -1,0 +1,284 @@
+//! What of a queue is watched, and how far that can be relied on.
+//!
+//! Watched are the queue's directories; the directory that each of them is in, so that one that is
+//! removed and made again is noticed, and a split queue that grows; and the directory that the
+//! trigger is in, so that a replaced one is noticed at once. Whatever cannot be watched now is tried
+//! again, ever more slowly.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::agenda::Backoff;
+use super::queue::{Arrival, Queue};
+use crate::error::{Error, Result};
+use crate::watch::{Change, DirWatch, NAMES_ENTRIES, Watch, WatchId, Watched, explain};
+
+#[derive(Debug)]
+pub(super) struct Lookout {
+    mode: Watch,
+    arrival: Arrival,
+    watch: Option<DirWatch>,
+    places: Vec<Place>,
+    /// The place of each of the queue's directories.
+    directories: Vec<usize>,
+    by_id: HashMap<WatchId, usize>,
+    /// When to try again what could not be watched.
+    retry: Option<(Instant, Backoff)>,
+    /// What kept the watch itself from being opened was said.
+    said: bool,
+}
+
+/// A directory to be watched, and why.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    roles: Vec<Role>,
+    watched: Option<Watched>,
+    /// What kept it from being watched was said.
+    said: bool,
+}
+
+/// What a change at a place is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Entries of this one of the queue's directories.
+    Directory(usize),
+    /// The queue's directories themselves.
+    Parent,
+    /// The trigger.
+    Trigger,
+}
+
+/// What was seen, and at which place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sighting {
+    /// An entry appeared, whose name was handed over.
+    Named(usize),
+    /// Something changed.
+    Changed(usize),
+    /// The place cannot be relied on any more.
+    Lost(usize),
+    /// Anything may have happened, anywhere.
+    Overflow,
+}
+
+impl Lookout {
+    /// Watches what can be watched of the queue, and collects why the rest cannot be.
+    ///
+    /// # Errors
+    ///
+    /// With [`Watch::Required`], one of those reasons.
+    pub(super) fn open(
+        queue: &Queue,
+        now: Instant,
+        troubles: &mut VecDeque<Error>,
+    ) -> Result<Lookout> {
+        let mut lookout = Lookout {
+            mode: queue.watch,
+            arrival: queue.arrival,
+            watch: None,
+            places: Vec::new(),
+            directories: Vec::new(),
+            by_id: HashMap::new(),
+            retry: None,
+            said: false,
+        };
+        for directory in &queue.directories {
+            lookout.add_directory(directory);
+        }
+        if let Some(home) = queue.trigger.as_deref().and_then(Path::parent) {
+            lookout.add(home, Role::Trigger);
+        }
+        lookout.arm(now, troubles);
+        match troubles.pop_front() {
+            Some(trouble) if queue.watch == Watch::Required => Err(trouble),
+            Some(trouble) => {
+                troubles.push_front(trouble);
+                Ok(lookout)
+            }
+            None => Ok(lookout),
+        }
+    }
+
+    /// There is one more directory to watch; [`arm`](Lookout::arm) does it.
+    pub(super) fn add_directory(&mut self, directory: &Path) {
+        let place = self.add(directory, Role::Directory(self.directories.len()));
+        self.directories.push(place);
+        if let Some(parent) = directory.parent() {
+            self.add(parent, Role::Parent);
+        }
+    }
+
+    fn add(&mut self, path: &Path, role: Role) -> usize {
+        // What has one component is in the current directory.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let known = self.places.iter().position(|place| place.path == path);
+        let number = known.unwrap_or_else(|| {
+            let path = path.to_owned();
+            self.places.push(Place { path, roles: Vec::new(), watched: None, said: false });
+            self.places.len() - 1
+        });
+        let roles = &mut self.places[number].roles;
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+        number
+    }
+
+    /// Watches every place that is not watched. Returns the places that now are.
+    pub(super) fn arm(&mut self, now: Instant, troubles: &mut VecDeque<Error>) -> Vec<usize> {
+        let mut armed = Vec::new();
+        if self.mode == Watch::Off {
+            return armed;
+        }
+        if self.watch_is_open(troubles) {
+            for place in 0..self.places.len() {
+                if self.places[place].watched.is_none() && self.arm_place(place, troubles) {
+                    armed.push(place);
+                }
+            }
+        }
+        let all = self.places.iter().all(|place| place.watched.is_some());
+        let backoff = self.retry.take().map(|(_, backoff)| backoff);
+        self.retry = (!all).then(|| {
+            let mut backoff = backoff.unwrap_or_else(Backoff::new);
+            (now + backoff.fail(), backoff)
+        });
+        armed
+    }
+
+    fn watch_is_open(&mut self, troubles: &mut VecDeque<Error>) -> bool {
+        if self.watch.is_none() {
+            match DirWatch::open() {
+                Ok(watch) => (self.watch, self.said) = (Some(watch), false),
+                Err(e) => {
+                    if let (false, Some(place)) = (self.said, self.places.first()) {
+                        troubles.push_back(explain(&place.path, "watch the directory", e));
+                    }
+                    self.said = true;
+                }
+            }
+        }
+        self.watch.is_some()
+    }
+
+    fn arm_place(&mut self, number: usize, troubles: &mut VecDeque<Error>) -> bool {
+        let (Some(watch), place) = (&mut self.watch, &mut self.places[number]) else {
+            return false;
+        };
+        let is_directory = place.roles.iter().any(|role| matches!(role, Role::Directory(_)));
+        let added = if is_directory && self.arrival == Arrival::Unfinished {
+            watch.add_with_attributes(&place.path)
+        } else {
+            watch.add(&place.path)
+        };
+        match added {
+            // The same directory by another path: one of the two is enough to be told, and what
+            // is not watched is scanned.
+            Ok(watched) if self.by_id.contains_key(&watched.id) => false,
+            Ok(watched) => {
+                (place.watched, place.said) = (Some(watched), false);
+                self.by_id.insert(watched.id, number);
+                true
+            }
+            Err(error) => {
+                // That a directory is gone is said by the scan.
+                if !place.said && error.kind() != io::ErrorKind::NotFound {
+                    place.said = true;
+                    troubles.push_back(error);
+                }
+                false
+            }
+        }
+    }
+
+    /// When to [`arm`](Lookout::arm) again, if there is a need to.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry.as_ref().map(|(at, _)| *at)
+    }
+
+    /// Whether whatever appears in a directory is sure to be reported: by name, or, where the
+    /// entries arrive complete, as a change.
+    pub(super) fn relies_on(&self, directory: usize) -> bool {
+        (NAMES_ENTRIES || self.arrival == Arrival::Complete)
+            && self.watched(directory).is_some_and(|watched| watched.local)
+    }
+
+    /// What is watched at one of the queue's directories.
+    pub(super) fn watched(&self, directory: usize) -> Option<&Watched> {
+        self.places[self.directories[directory]].watched.as_ref()
+    }
+
+    /// Where a place is.
+    pub(super) fn path(&self, place: usize) -> &Path {
+        &self.places[place].path
+    }
+
+    /// Why a place is watched.
+    pub(super) fn roles(&self, place: usize) -> &[Role] {
+        &self.places[place].roles
+    }
+
+    /// Stops watching the places whose path leads elsewhere by now; says whether there were any.
+    pub(super) fn abandon_misplaced(&mut self) -> bool {
+        let misplaced: Vec<_> = (0..self.places.len())
+            .filter(|number| {
+                let place = &self.places[*number];
+                place.watched.as_ref().is_some_and(|watched| !watched.is_at(&place.path))
+            })
+            .collect();
+        misplaced.iter().for_each(|number| self.abandon(*number));
+        !misplaced.is_empty()
+    }
+
+    /// Stops watching a place.
+    pub(super) fn abandon(&mut self, place: usize) {
+        if let (Some(watched), Some(watch)) = (self.places[place].watched.take(), &mut self.watch) {
+            watch.remove(&watched);
+            self.by_id.remove(&watched.id);
+        }
+    }
+
+    /// Watches nothing any more, after the watch itself failed.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.watch = None;
+        self.by_id.clear();
+        self.places.iter_mut().for_each(|place| place.watched = None);
+        let mut backoff = Backoff::new();
+        self.retry = Some((now + backoff.fail(), backoff));
+    }
+
+    /// The watch, to be waited for.
+    pub(super) fn watch(&self) -> Option<&DirWatch> {
+        self.watch.as_ref()
+    }
+
+    /// The watch, to be filled.
+    pub(super) fn watch_mut(&mut self) -> Option<&mut DirWatch> {
+        self.watch.as_mut()
+    }
+
+    /// The next of what was taken in. A name is handed over in `name`.
+    pub(super) fn next_sighting(&mut self, name: &mut OsString) -> Option<Sighting> {
+        loop {
+            let (id, sighting): (_, fn(usize) -> Sighting) =
+                match self.watch.as_mut()?.next_change()? {
+                    Change::Overflow => return Some(Sighting::Overflow),
+                    Change::Changed(id) => (id, Sighting::Changed),
+                    Change::Lost(id) => (id, Sighting::Lost),
+                    Change::Appeared(id, appeared) => {
+                        name.clear();
+                        name.push(appeared);
+                        (id, Sighting::Named)
+                    }
+                };
+            // What still comes of a place that was abandoned is of no use.
+            if let Some(place) = self.by_id.get(&id) {
+                return Some(sighting(*place));
+            }
+        }
+    }
+}
