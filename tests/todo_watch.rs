@@ -83,6 +83,28 @@ fn an_entry_is_found_however_it_arrives_and_however_many_wait() {
     });
 }
 
+/// A file without a name gets one: it arrives by link(2), complete.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_made_without_a_name_is_found_once_it_is_linked() {
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open as open_file};
+    on_each_backend(None, |mut office| {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY;
+        let Ok(file) = open_file(office.path("todo"), flags, Mode::RUSR) else {
+            return println!("no O_TMPFILE on this file system");
+        };
+        if !open(&mut office) {
+            return;
+        }
+        let entry = office.path("todo/17");
+        let unnamed = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let (paths, done) = done_by(&mut office, |_| {
+            linkat(CWD, unnamed, CWD, &entry, AtFlags::SYMLINK_FOLLOW).unwrap();
+        });
+        assert_eq!((paths, done.scans), (vec![entry.clone()], 0));
+    });
+}
+
 #[test]
 fn without_a_pull_it_is_found_too() {
     on_each_backend(Some(3), |mut office| {
