@@ -125,14 +125,16 @@ impl Trigger {
         !file::named(&self.path).is_ok_and(|named| named.identity == self.identity)
     }
 
-    /// Opens what the path names now. This trigger stays open until the new one has taken its
-    /// place, which may be never; so it has another descriptor, to be registered anew.
+    /// Opens what the path names now. This trigger stays open beside the new one, which has another
+    /// descriptor, to be registered anew.
     ///
     /// # Errors
     ///
     /// As [`Trigger::open`].
     pub fn reopen(&self) -> Result<Trigger> {
-        Trigger::open(&self.path, self.sharing)
+        // Not replaced, it has a reader, and that is this one.
+        let sharing = if self.is_replaced() { self.sharing } else { Sharing::Insist };
+        Trigger::open(&self.path, sharing).map(|fresh| Trigger { sharing: self.sharing, ..fresh })
     }
 
     /// The path it was opened by.

@@ -78,10 +78,15 @@ pub fn open_to_read(path: &Path) -> io::Result<OwnedFd> {
 ///
 /// As [`open_to_read`].
 pub fn open_to_write(path: &Path) -> io::Result<Option<OwnedFd>> {
-    match open(path, libc::O_WRONLY) {
-        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => Ok(None),
-        opened => opened.map(Some),
-    }
+    let opened = match open(path, libc::O_WRONLY) {
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => return Ok(None),
+        opened => opened?,
+    };
+    // Where SIGPIPE goes to the whole process, to block it in one thread is not enough.
+    #[cfg(any(target_os = "netbsd", target_vendor = "apple"))]
+    // SAFETY: the descriptor is open.
+    checked(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_SETNOSIGPIPE, 1) })?;
+    Ok(Some(opened))
 }
 
 fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
@@ -202,7 +207,8 @@ pub fn write_byte(fifo: impl AsFd) -> io::Result<Written> {
 }
 
 /// Runs `write` with SIGPIPE blocked in this thread. The kernel sends that signal to the writing
-/// thread, so one that is pending afterwards and was not before is ours, and is taken off.
+/// thread (NetBSD, and perhaps macOS, to the process: see [`open_to_write`]), so one that is pending
+/// afterwards and was not before is ours, and is taken off.
 fn without_sigpipe(write: impl FnOnce() -> io::Result<Written>) -> io::Result<Written> {
     /// Whether SIGPIPE waits for this thread.
     fn pending() -> bool {

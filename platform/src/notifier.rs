@@ -172,9 +172,10 @@ pub trait Notifier: Send {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a regular file, a directory and whatever else is always ready, for
-    /// [`Key::RESERVED`], and for a descriptor too high for select(2) on a system that limits it;
-    /// and those of epoll_ctl(2) or kevent(2), such as `ENOMEM`, and `ENOSPC` (Linux, when
+    /// `InvalidInput` for a regular file and a directory, for [`Key::RESERVED`], and for a descriptor
+    /// too high for select(2) on a system that limits it. Devices and odd combinations are as the
+    /// system has them: `/dev/null` is refused by epoll and kqueue and not by select, and OpenBSD's
+    /// kqueue refuses [`Interest::Both`] on one end of a FIFO. And those of epoll_ctl(2) or kevent(2), such as `ENOMEM`, and `ENOSPC` (Linux, when
     /// `/proc/sys/fs/epoll/max_user_watches` is reached). After an error the source may not be
     /// registered any more; no other source is affected.
     fn register(

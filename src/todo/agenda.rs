@@ -53,6 +53,8 @@ struct Directory {
     /// A dirty directory that could not be read is left alone until then.
     not_before: Option<Instant>,
     backoff: Backoff,
+    /// How often it was read to its end.
+    reads: u64,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,14 @@ impl Agenda {
 
     /// A directory was read to its end.
     pub(super) fn read(&mut self, directory: usize) {
-        self.directories[directory].backoff = Backoff::new();
+        let directory = &mut self.directories[directory];
+        directory.backoff = Backoff::new();
+        directory.reads += 1;
+    }
+
+    /// How often a directory was read to its end.
+    pub(super) fn reads(&self, directory: usize) -> u64 {
+        self.directories[directory].reads
     }
 
     /// A directory could not be opened, or not read to its end. It is tried again later, and by the
@@ -200,7 +209,7 @@ impl Agenda {
 
 impl Directory {
     fn new() -> Directory {
-        Directory { dirty: true, not_before: None, backoff: Backoff::new() }
+        Directory { dirty: true, not_before: None, backoff: Backoff::new(), reads: 0 }
     }
 
     fn is_due(&self, now: Instant) -> bool {

@@ -381,6 +381,13 @@ impl Todo {
         self.agenda.round_is_on()
     }
 
+    /// The queue's directories, and how often each was read to its end: for who compares what one
+    /// reading returned with what the next does.
+    pub fn reads(&self) -> impl Iterator<Item = (&Path, u64)> {
+        let directories = self.queue.directories.iter().enumerate();
+        directories.map(|(number, path)| (path.as_path(), self.agenda.reads(number)))
+    }
+
     /// Whether every entry is sure to be named by the watch: then the trigger is not needed.
     pub fn watch_suffices(&self) -> bool {
         NAMES_ENTRIES && self.counters().unwatched == 0

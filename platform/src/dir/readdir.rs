@@ -143,9 +143,9 @@ cfg_if::cfg_if! {
 
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "solaris", target_os = "illumos"))] {
-        /// These file systems do not say.
+        /// Entries have no type there.
         fn kind(_: &libc::dirent) -> Kind {
-            Kind::Unknown
+            Kind::of(libc::DT_UNKNOWN)
         }
     } else {
         fn kind(entry: &libc::dirent) -> Kind {

@@ -1,0 +1,839 @@
+//! The contract of [`Notifier`], which every backend keeps: the same tests, once for each backend
+//! that can be opened here.
+
+#![deny(unsafe_code)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::env::consts::OS;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord::{Backend, Interest, Key, Mode, Notifier, Waker};
+use support::{
+    Desk, Fifo, MODES, PATIENCE, Suite, backends, drain, fill, named, put, sys, would_not_block,
+};
+
+fn main() -> ExitCode {
+    Suite::default()
+        .on_each_backend(named![
+            // register, and what is then reported
+            what_is_ready_already_is_reported_in_every_mode,
+            level_is_repeated_until_drained,
+            edge_fires_after_each_arrival_into_a_drained_source,
+            edge_fires_each_time_there_is_room_again,
+            one_shot_fires_once_until_it_is_registered_again,
+            one_shot_is_silent_after_a_hang_up_too,
+            one_shot_disarms_both_directions_whichever_fires_first,
+            registering_again_changes_the_key,
+            registering_again_changes_the_interest,
+            registering_again_changes_the_mode,
+            a_number_used_for_another_file_is_just_registered_again,
+            a_number_used_for_another_file_can_be_removed,
+            keys_need_not_be_unique,
+            the_reserved_key_is_refused,
+            a_regular_file_and_a_directory_are_refused_alike,
+            // remove
+            a_removed_source_is_silent,
+            removing_what_is_not_registered_is_no_error,
+            // FIFOs
+            a_fifos_end_asked_for_both_says_what_it_can_do,
+            a_hung_up_fifo_is_readable_its_bytes_first,
+            the_last_writer_leaving_is_reported,
+            a_write_end_whose_readers_left_is_writable,
+            a_write_end_whose_readers_left_is_writable_though_full,
+            with_its_own_write_end_an_empty_fifo_is_silent_hence_hasnamedpipebug1_is_pointless,
+            // wait
+            a_wait_is_never_early,
+            the_longest_wait_can_be_ended,
+            a_wait_reports_no_more_than_there_is_room_for,
+            with_room_for_one_event_nobody_starves,
+            // the waker
+            a_wake_ends_a_wait_in_another_thread,
+            a_thousand_wakes_before_a_wait_are_one,
+            no_wake_is_lost_however_many_wake,
+            a_wake_hides_no_event,
+            a_waker_may_outlive_its_notifier,
+            // the notifier itself
+            a_notifier_moves_to_another_thread,
+            a_notifier_rides_in_another_loop,
+        ])
+        .alone_on_each_backend(named![
+            a_source_closed_while_registered_is_at_most_reported_once,
+            sources_closed_while_registered_are_all_found_with_room_for_one_event,
+            a_signal_ends_a_wait_with_no_events_and_no_error,
+            descriptors_beyond_fd_setsize_work_or_are_refused_in_words,
+            without_descriptors_what_is_open_goes_on,
+            a_forked_child_opens_its_own_and_leaves_its_parents_alone,
+            nothing_leaks_across_exec,
+        ])
+        .run(&[])
+}
+
+const READ: Interest = Interest::Read;
+const WRITE: Interest = Interest::Write;
+const BOTH: Interest = Interest::Both;
+
+/// Two connected sockets that do not block.
+fn socket_pair() -> (UnixStream, UnixStream) {
+    let (near, far) = UnixStream::pair().unwrap();
+    near.set_nonblocking(true).unwrap();
+    far.set_nonblocking(true).unwrap();
+    (near, far)
+}
+
+fn what_is_ready_already_is_reported_in_every_mode(backend: Backend) {
+    for mode in MODES {
+        let fifo = Fifo::new();
+        let (near, far) = socket_pair();
+        let mut desk = Desk::new(backend);
+
+        desk.register(&fifo.reader, 1, READ, mode);
+        desk.expect_nothing();
+        put(&fifo.writer);
+        put(&far);
+        desk.register(&fifo.reader, 1, READ, mode);
+        desk.register(&fifo.writer, 2, WRITE, mode);
+        desk.register(&near, 3, BOTH, mode);
+        desk.expect([(1, "r"), (2, "w"), (3, "rw")]);
+
+        fill(&fifo.writer);
+        drain(&near);
+        desk.register(&fifo.writer, 2, WRITE, mode);
+        desk.register(&near, 3, READ, mode);
+        desk.remove(&fifo.reader);
+        desk.expect_nothing();
+    }
+}
+
+fn level_is_repeated_until_drained(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    desk.register(&reader, 1, READ, Mode::Level);
+    desk.register(&writer, 2, WRITE, Mode::Level);
+    for _ in 0..3 {
+        desk.expect([(2, "w")]);
+        put(&writer);
+        put(&writer);
+        desk.expect([(1, "r"), (2, "w")]);
+        (&reader).read_exact(&mut [0]).unwrap();
+        desk.expect([(1, "r"), (2, "w")]);
+        fill(&writer);
+        desk.expect([(1, "r")]);
+        desk.expect([(1, "r")]);
+        drain(&reader);
+    }
+}
+
+fn edge_fires_after_each_arrival_into_a_drained_source(backend: Backend) {
+    let fifo = Fifo::new();
+    let (near, far) = socket_pair();
+    let mut desk = Desk::new(backend);
+    desk.register(&fifo.reader, 1, READ, Mode::Edge);
+    desk.register(&near, 2, READ, Mode::Edge);
+    for round in 0..1000 {
+        put(&fifo.writer);
+        desk.expect([(1, "r")]);
+        drain(&fifo.reader);
+        desk.expect_nothing();
+        put(&far);
+        desk.expect([(2, "r")]);
+        drain(&near);
+        // Several arrivals, seen or unseen in between, are at least one event.
+        for arrival in 0..round % 4 {
+            put(&fifo.writer);
+            if arrival == round % 3 {
+                desk.expect([(1, "r")]);
+            }
+        }
+        if drain(&fifo.reader) > 0 {
+            desk.wait(Duration::ZERO);
+        }
+    }
+}
+
+fn edge_fires_each_time_there_is_room_again(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    desk.register(&writer, 1, WRITE, Mode::Edge);
+    for _ in 0..100 {
+        desk.expect([(1, "w")]);
+        fill(&writer);
+        desk.expect_nothing();
+        drain(&reader);
+    }
+}
+
+fn one_shot_fires_once_until_it_is_registered_again(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    for key in 0..100 {
+        desk.register(&reader, key, READ, Mode::OneShot);
+        desk.expect_nothing();
+        put(&writer);
+        desk.expect([(key, "r")]);
+        desk.expect_nothing();
+        put(&writer);
+        desk.expect_nothing();
+        drain(&reader);
+        put(&writer);
+        desk.expect_nothing();
+        drain(&reader);
+    }
+}
+
+fn one_shot_is_silent_after_a_hang_up_too(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    drop(writer);
+    let mut desk = Desk::new(backend);
+    for key in 0..3 {
+        desk.register(&reader, key, READ, Mode::OneShot);
+        desk.expect([(key, "r")]);
+        desk.expect_nothing();
+        desk.expect_nothing();
+    }
+}
+
+fn one_shot_disarms_both_directions_whichever_fires_first(backend: Backend) {
+    let (near, far) = socket_pair();
+    let mut desk = Desk::new(backend);
+
+    desk.register(&near, 1, BOTH, Mode::OneShot);
+    desk.expect([(1, "w")]);
+    put(&far);
+    desk.expect_nothing();
+
+    drain(&near);
+    fill(&near);
+    desk.register(&near, 1, BOTH, Mode::OneShot);
+    desk.expect_nothing();
+    put(&far);
+    desk.expect([(1, "r")]);
+    drain(&far);
+    desk.expect_nothing();
+
+    desk.register(&near, 1, BOTH, Mode::OneShot);
+    desk.expect([(1, "rw")]);
+    desk.expect_nothing();
+}
+
+fn registering_again_changes_the_key(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    put(&writer);
+    for mode in MODES {
+        let mut desk = Desk::new(backend);
+        for key in [0, 7, usize::MAX - 1] {
+            desk.register(&reader, key, READ, mode);
+            desk.expect([(key, "r")]);
+        }
+    }
+}
+
+fn registering_again_changes_the_interest(backend: Backend) {
+    let (near, far) = socket_pair();
+    put(&far);
+    let all = [(READ, "r"), (WRITE, "w"), (BOTH, "rw")];
+    for mode in MODES {
+        let mut desk = Desk::new(backend);
+        for (before, _) in all {
+            for (interest, ready) in all {
+                desk.register(&near, 1, before, mode);
+                desk.register(&near, 1, interest, mode);
+                desk.expect([(1, ready)]);
+            }
+        }
+    }
+}
+
+fn registering_again_changes_the_mode(backend: Backend) {
+    for before in MODES {
+        for mode in MODES {
+            let Fifo { reader, writer, .. } = Fifo::new();
+            let mut desk = Desk::new(backend);
+            put(&writer);
+            desk.register(&reader, 1, READ, before);
+            desk.expect([(1, "r")]);
+            desk.register(&reader, 1, READ, mode);
+            desk.expect([(1, "r")]);
+
+            let repeats = mode == Mode::Level || mode == Mode::Edge && !backend.native_edges();
+            if repeats {
+                desk.expect([(1, "r")]);
+            } else {
+                desk.expect_nothing();
+            }
+            drain(&reader);
+            desk.expect_nothing();
+            put(&writer);
+            if mode == Mode::OneShot {
+                desk.expect_nothing();
+            } else {
+                desk.expect([(1, "r")]);
+            }
+        }
+    }
+}
+
+fn a_number_used_for_another_file_is_just_registered_again(backend: Backend) {
+    for before in MODES {
+        for mode in MODES {
+            let (old, new) = (Fifo::new(), Fifo::new());
+            let mut desk = Desk::new(backend);
+            desk.register(&old.reader, 1, READ, before);
+            sys::replace(&old.reader, &new.reader);
+            desk.register(&old.reader, 2, READ, mode);
+            desk.expect_nothing();
+            put(&new.writer);
+            desk.expect([(2, "r")]);
+        }
+    }
+}
+
+fn a_number_used_for_another_file_can_be_removed(backend: Backend) {
+    let (old, new) = (Fifo::new(), Fifo::new());
+    let mut desk = Desk::new(backend);
+    desk.register(&old.reader, 1, READ, Mode::Level);
+    sys::replace(&old.reader, &new.reader);
+    desk.remove(&old.reader);
+    put(&new.writer);
+    desk.expect_nothing();
+    desk.register(&old.reader, 2, READ, Mode::Level);
+    desk.expect([(2, "r")]);
+}
+
+fn keys_need_not_be_unique(backend: Backend) {
+    let (one, other) = (Fifo::new(), Fifo::new());
+    let mut desk = Desk::new(backend);
+    for fifo in [&one, &other] {
+        desk.register(&fifo.reader, 1, READ, Mode::Level);
+        put(&fifo.writer);
+    }
+    desk.expect([(1, "r")]);
+    assert_eq!(desk.events.len(), 2);
+    desk.remove(&one.reader);
+    desk.expect([(1, "r")]);
+    assert_eq!(desk.events.len(), 1);
+}
+
+fn the_reserved_key_is_refused(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    let refused = desk.notifier.register(&reader, Key::RESERVED, READ, Mode::Level);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+    put(&writer);
+    desk.expect_nothing();
+}
+
+fn a_regular_file_and_a_directory_are_refused_alike(backend: Backend) {
+    let directory = support::directory();
+    let file = File::create(directory.path().join("file")).unwrap();
+    let directory = File::open(directory.path()).unwrap();
+    let mut desk = Desk::new(backend);
+    for source in [&file, &directory] {
+        for interest in [READ, WRITE, BOTH] {
+            for mode in MODES {
+                let refused = desk.notifier.register(source, Key(1), interest, mode).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+                assert!(refused.to_string().contains("regular file"), "{refused}");
+            }
+        }
+        desk.expect_nothing();
+        desk.remove(source);
+    }
+}
+
+fn a_removed_source_is_silent(backend: Backend) {
+    let (near, far) = socket_pair();
+    for mode in MODES {
+        let mut desk = Desk::new(backend);
+        desk.register(&near, 1, BOTH, mode);
+        put(&far);
+        desk.remove(&near);
+        desk.expect_nothing();
+        put(&far);
+        desk.expect_nothing();
+        desk.register(&near, 2, BOTH, mode);
+        desk.expect([(2, "rw")]);
+        desk.remove(&near);
+        desk.expect_nothing();
+    }
+}
+
+fn removing_what_is_not_registered_is_no_error(backend: Backend) {
+    let (never, twice) = (Fifo::new(), Fifo::new());
+    let mut desk = Desk::new(backend);
+    desk.remove(&never.reader);
+    desk.register(&twice.reader, 1, READ, Mode::OneShot);
+    put(&twice.writer);
+    desk.expect([(1, "r")]);
+    desk.remove(&twice.reader);
+    desk.remove(&twice.reader);
+    desk.expect_nothing();
+}
+
+fn a_fifos_end_asked_for_both_says_what_it_can_do(backend: Backend) {
+    // Elsewhere the direction that an end does not have is refused (OpenBSD's kqueue), or reported
+    // all the same where FIFOs are made of sockets.
+    if !["linux", "freebsd"].contains(&OS) {
+        return;
+    }
+    for mode in MODES {
+        let Fifo { reader, writer, .. } = Fifo::new();
+        let mut desk = Desk::new(backend);
+        desk.register(&reader, 1, BOTH, mode);
+        desk.expect_nothing();
+        desk.register(&writer, 2, BOTH, mode);
+        desk.expect([(2, "w")]);
+        desk.remove(&writer);
+        put(&writer);
+        desk.expect([(1, "r")]);
+    }
+}
+
+/// Whether bytes or the end of them: a read does not block, and the wait says so.
+fn a_hung_up_fifo_is_readable_its_bytes_first(backend: Backend) {
+    for mode in MODES {
+        let Fifo { reader, writer, .. } = Fifo::new();
+        put(&writer);
+        drop(writer);
+        let mut desk = Desk::new(backend);
+        desk.register(&reader, 1, READ, mode);
+        desk.expect([(1, "r")]);
+        assert_eq!(would_not_block((&reader).read(&mut [0; 8])), Some(1));
+        desk.register(&reader, 1, READ, mode);
+        desk.expect([(1, "r")]);
+        assert_eq!(would_not_block((&reader).read(&mut [0; 8])), Some(0));
+    }
+}
+
+fn the_last_writer_leaving_is_reported(backend: Backend) {
+    // There the last writer's close posts no event to a kqueue. Nothing relies on it: a trigger
+    // always has a writer.
+    if cfg!(target_vendor = "apple") && backend == Backend::Kqueue {
+        return;
+    }
+    for mode in MODES {
+        let Fifo { reader, writer, .. } = Fifo::new();
+        let mut desk = Desk::new(backend);
+        desk.register(&reader, 1, READ, mode);
+        desk.expect_nothing();
+        drop(writer);
+        desk.expect([(1, "r")]);
+    }
+}
+
+fn a_write_end_whose_readers_left_is_writable(backend: Backend) {
+    for mode in MODES {
+        let Fifo { reader, writer, .. } = Fifo::new();
+        drop(reader);
+        let mut desk = Desk::new(backend);
+        desk.register(&writer, 1, WRITE, mode);
+        desk.expect([(1, "w")]);
+    }
+}
+
+fn a_write_end_whose_readers_left_is_writable_though_full(backend: Backend) {
+    for mode in MODES {
+        let Fifo { reader, writer, .. } = Fifo::new();
+        fill(&writer);
+        let mut desk = Desk::new(backend);
+        desk.register(&writer, 1, WRITE, mode);
+        desk.expect_nothing();
+        drop(reader);
+        desk.expect([(1, "w")]);
+    }
+}
+
+/// qmail's `HASNAMEDPIPEBUG1` was for systems where an empty FIFO without writers is readable.
+/// Whoever holds a writing end never waits for such a FIFO, however others come and go.
+fn with_its_own_write_end_an_empty_fifo_is_silent_hence_hasnamedpipebug1_is_pointless(
+    backend: Backend,
+) {
+    for mode in MODES {
+        let fifo = Fifo::new();
+        let mut desk = Desk::new(backend);
+        let empty = || would_not_block((&fifo.reader).read(&mut [0])).is_none();
+        for _ in 0..100 {
+            desk.register(&fifo.reader, 1, READ, mode);
+            assert!(empty(), "an empty FIFO with a writer has ended");
+            desk.expect_nothing();
+            let other = support::writer(&fifo.path);
+            desk.expect_nothing();
+            put(&other);
+            desk.expect([(1, "r")]);
+            drain(&fifo.reader);
+            drop(other);
+            assert!(empty(), "an empty FIFO with a writer has ended");
+            desk.expect_nothing();
+        }
+    }
+}
+
+fn a_wait_is_never_early(backend: Backend) {
+    let Fifo { reader, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    for registered in [false, true] {
+        if registered {
+            desk.register(&reader, 1, READ, Mode::OneShot);
+            desk.wait(PATIENCE); // it hung up, and is disarmed now
+        }
+        for micros in [0, 1, 999, 1000, 1500, 10_000, 33_333] {
+            let timeout = Duration::from_micros(micros);
+            let begun = Instant::now();
+            let woken = desk.wait(timeout);
+            let waited = begun.elapsed();
+            assert!(waited >= timeout, "{waited:?} of {timeout:?}");
+            assert!(desk.events.is_empty() && !woken, "{:?}", desk.events);
+        }
+    }
+}
+
+fn the_longest_wait_can_be_ended(backend: Backend) {
+    let week = Duration::from_secs(7 * 24 * 60 * 60);
+    for timeout in [None, Some(Duration::MAX), Some(Duration::from_secs(u64::MAX / 2)), Some(week)]
+    {
+        let Fifo { reader, writer, .. } = Fifo::new();
+        let mut desk = Desk::new(backend);
+        desk.register(&reader, 1, READ, Mode::Level);
+        let waker = desk.notifier.waker().unwrap();
+        let other = thread::spawn(move || waker.wake().unwrap());
+        assert!(desk.wait(timeout), "{timeout:?}: woken");
+        other.join().unwrap();
+        put(&writer);
+        assert!(!desk.wait(timeout), "{timeout:?}: not woken");
+        assert_eq!(desk.events.len(), 1, "{timeout:?}");
+    }
+}
+
+fn a_wait_reports_no_more_than_there_is_room_for(backend: Backend) {
+    let fifos: Vec<_> = (0..10).map(|_| Fifo::new()).collect();
+    for (asked, room) in [(0, 1), (1, 1), (3, 3), (10, 10), (1000, 10)] {
+        let mut desk = Desk::with_room_for(backend, asked);
+        for (key, fifo) in fifos.iter().enumerate() {
+            desk.register(&fifo.writer, key, WRITE, Mode::Level);
+        }
+        for _ in 0..10 {
+            desk.wait(PATIENCE);
+            assert_eq!(desk.events.len(), room, "asked for {asked}");
+        }
+    }
+}
+
+fn with_room_for_one_event_nobody_starves(backend: Backend) {
+    const SOURCES: usize = 20;
+    let fifos: Vec<_> = (0..SOURCES).map(|_| Fifo::new()).collect();
+    let mut desk = Desk::with_room_for(backend, 1);
+    for (key, fifo) in fifos.iter().enumerate() {
+        desk.register(&fifo.writer, key, WRITE, Mode::Level);
+    }
+    let waker = desk.notifier.waker().unwrap();
+    for round in 0..10 {
+        waker.wake().unwrap();
+        let (mut keys, mut woken) = (BTreeSet::new(), false);
+        for _ in 0..2 * (SOURCES + 1) {
+            woken |= desk.wait(PATIENCE);
+            keys.extend(desk.events.iter().map(|event| event.key.0));
+        }
+        assert_eq!(keys.len(), SOURCES, "round {round}: {keys:?}");
+        assert!(woken, "round {round}: the waker starves");
+    }
+}
+
+fn a_wake_ends_a_wait_in_another_thread(backend: Backend) {
+    let mut desk = Desk::new(backend);
+    let waker = desk.notifier.waker().unwrap();
+    let (next, rounds) = mpsc::channel();
+    let other = thread::spawn(move || rounds.iter().for_each(|()| waker.wake().unwrap()));
+    for _ in 0..1000 {
+        next.send(()).unwrap();
+        assert!(desk.wait(None), "the wait ended for no reason");
+        assert!(desk.events.is_empty());
+    }
+    drop(next);
+    other.join().unwrap();
+    desk.expect_nothing();
+}
+
+fn a_thousand_wakes_before_a_wait_are_one(backend: Backend) {
+    let mut desk = Desk::new(backend);
+    let wakers = [desk.notifier.waker().unwrap(), desk.notifier.waker().unwrap()];
+    for _ in 0..10 {
+        for waker in wakers.iter().cycle().take(1000) {
+            waker.wake().unwrap();
+        }
+        assert!(desk.wait(None));
+        desk.expect_nothing();
+    }
+}
+
+/// What was done before a wake is seen after it; a wake lost would leave the wait asleep.
+fn no_wake_is_lost_however_many_wake(backend: Backend) {
+    const THREADS: usize = 4;
+    const WAKES: usize = 5000;
+    static DONE: [AtomicUsize; Backend::ALL.len()] = [const { AtomicUsize::new(0) }; 3];
+    let done = &DONE[backend as usize];
+    let mut desk = Desk::new(backend);
+    for _ in 0..THREADS {
+        let waker = desk.notifier.waker().unwrap();
+        thread::spawn(move || {
+            for _ in 0..WAKES {
+                done.fetch_add(1, Ordering::Relaxed);
+                waker.wake().unwrap();
+            }
+        });
+    }
+    while done.load(Ordering::Relaxed) < THREADS * WAKES {
+        assert!(desk.wait(None), "the wait ended for no reason");
+    }
+}
+
+fn a_wake_hides_no_event(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    let waker = desk.notifier.waker().unwrap();
+    for mode in MODES {
+        desk.register(&reader, 1, READ, mode);
+        put(&writer);
+        waker.wake().unwrap();
+        assert!(desk.wait(PATIENCE), "{mode:?}");
+        assert_eq!(desk.events.len(), 1, "{mode:?}");
+        drain(&reader);
+        desk.expect_nothing();
+    }
+}
+
+fn a_waker_may_outlive_its_notifier(backend: Backend) {
+    let mut notifier = backend.open().unwrap();
+    let waker: Waker = notifier.waker().unwrap();
+    waker.wake().unwrap();
+    drop(notifier);
+    for _ in 0..100_000 {
+        waker.wake().unwrap();
+    }
+}
+
+fn a_notifier_moves_to_another_thread(backend: Backend) {
+    fn is_send<T: Send + ?Sized>() {}
+    is_send::<dyn Notifier>();
+
+    let Fifo { reader, writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    desk.register(&reader, 1, READ, Mode::Level);
+    put(&writer);
+    let moved = thread::spawn(move || {
+        desk.expect([(1, "r")]);
+        desk
+    });
+    moved.join().unwrap().expect([(1, "r")]);
+}
+
+/// Readable while an event waits inside; quiet once the inner one was asked until it had no more.
+fn a_notifier_rides_in_another_loop(backend: Backend) {
+    let mut inner = Desk::new(backend);
+    assert_eq!(inner.notifier.nested().is_some(), backend.nests());
+    if !backend.nests() {
+        return;
+    }
+    let fifos = [Fifo::new(), Fifo::new()];
+    for (key, fifo) in fifos.iter().enumerate() {
+        inner.register(&fifo.reader, key, READ, Mode::Level);
+    }
+    let waker = inner.notifier.waker().unwrap();
+    for outer in backends() {
+        for mode in MODES {
+            let mut outer = Desk::new(outer);
+            outer.register(&inner.notifier.nested().unwrap(), 9, READ, mode);
+            for _ in 0..100 {
+                outer.expect_nothing();
+                fifos.iter().for_each(|fifo| put(&fifo.writer));
+                outer.expect([(9, "r")]);
+                while inner.wait(Duration::ZERO) || !inner.events.is_empty() {
+                    for event in &inner.events {
+                        drain(&fifos[event.key.0].reader);
+                    }
+                }
+                if mode == Mode::OneShot {
+                    outer.register(&inner.notifier.nested().unwrap(), 9, READ, mode);
+                }
+            }
+            waker.wake().unwrap();
+            outer.expect([(9, "r")]);
+            assert!(inner.wait(Duration::ZERO));
+        }
+    }
+}
+
+/// The caller's bug; but it neither spins nor disturbs the others. select reports it, the kernel's
+/// own facilities forget it without a word.
+fn a_source_closed_while_registered_is_at_most_reported_once(backend: Backend) {
+    for mode in MODES {
+        let (closed, other) = (Fifo::new(), Fifo::new());
+        let mut desk = Desk::new(backend);
+        desk.register(&closed.reader, 1, READ, mode);
+        desk.register(&other.reader, 2, READ, mode);
+        drop(closed.reader);
+
+        if backend == Backend::Select {
+            desk.wait(PATIENCE);
+            let [event] = desk.events.iter().as_slice() else { panic!("{:?}", desk.events) };
+            assert!(event.key == Key(1) && event.error && event.readable, "{event:?}");
+        }
+        let (begun, timeout) = (Instant::now(), Duration::from_millis(20));
+        desk.wait(timeout);
+        assert!(desk.events.is_empty() && begun.elapsed() >= timeout, "{:?}", desk.events);
+        put(&other.writer);
+        desk.expect([(2, "r")]);
+    }
+}
+
+fn sources_closed_while_registered_are_all_found_with_room_for_one_event(backend: Backend) {
+    let mut desk = Desk::with_room_for(backend, 1);
+    let waker = desk.notifier.waker().unwrap();
+    let fifos: Vec<_> = (0..5).map(|_| Fifo::new()).collect();
+    for (key, fifo) in fifos.iter().enumerate() {
+        desk.register(&fifo.reader, key, READ, Mode::Level);
+    }
+    drop(fifos);
+    waker.wake().unwrap();
+    let mut reported = Vec::new();
+    while !desk.wait(PATIENCE) {
+        reported.extend(desk.events.iter().map(|event| event.key.0));
+    }
+    let all = if backend == Backend::Select { vec![0, 1, 2, 3, 4] } else { vec![] };
+    assert_eq!(reported, all);
+    desk.expect_nothing();
+}
+
+/// Though the handler was installed with SA_RESTART.
+fn a_signal_ends_a_wait_with_no_events_and_no_error(backend: Backend) {
+    static ENOUGH: AtomicBool = AtomicBool::new(false);
+    let Fifo { reader, writer: _writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    desk.register(&reader, 1, READ, Mode::Level);
+    sys::catch(libc::SIGUSR1);
+    let waiting = sys::Thread::this();
+    // Again and again, since a signal that comes before the wait does not end it.
+    let nudge = thread::spawn(move || {
+        while !ENOUGH.load(Ordering::Relaxed) {
+            waiting.signal(libc::SIGUSR1);
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    for timeout in [None, Some(Duration::MAX), Some(2 * PATIENCE)] {
+        for _ in 0..20 {
+            assert!(!desk.wait(timeout) && desk.events.is_empty(), "{:?}", desk.events);
+        }
+    }
+    ENOUGH.store(true, Ordering::Relaxed);
+    nudge.join().unwrap();
+}
+
+fn descriptors_beyond_fd_setsize_work_or_are_refused_in_words(backend: Backend) {
+    let number = libc::FD_SETSIZE + 77;
+    if !sys::limit_descriptors(number + 10) {
+        eprintln!("skipped: this process may not have descriptor {number}");
+        return;
+    }
+    let (low, high) = (Fifo::new(), Fifo::new());
+    let reader = sys::duplicate_from(&high.reader, number as i32);
+    let mut desk = Desk::new(backend);
+    desk.register(&low.reader, 1, READ, Mode::Level);
+    put(&low.writer);
+    put(&high.writer);
+    for mode in MODES {
+        if let Err(refused) = desk.notifier.register(&reader, Key(2), READ, mode) {
+            // Where select(2) takes no longer sets, or is not known to.
+            let known = ["linux", "android", "freebsd", "netbsd", "openbsd", "dragonfly", "macos"];
+            assert!(backend == Backend::Select && !known.contains(&OS), "{refused}");
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+            assert!(refused.to_string().contains(&reader.as_raw_fd().to_string()), "{refused}");
+            desk.remove(&reader);
+            desk.expect([(1, "r")]);
+            continue;
+        }
+        desk.expect([(1, "r"), (2, "r")]);
+        match mode {
+            Mode::Level => desk.expect([(1, "r"), (2, "r")]),
+            Mode::Edge => {}
+            Mode::OneShot => desk.expect([(1, "r")]),
+        }
+        desk.remove(&reader);
+        desk.expect([(1, "r")]);
+    }
+}
+
+fn without_descriptors_what_is_open_goes_on(backend: Backend) {
+    let Fifo { reader, writer, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    desk.register(&reader, 1, READ, Mode::Level);
+    assert!(sys::limit_descriptors(128));
+    let mut hoard = Vec::new();
+    while let Ok(file) = reader.try_clone() {
+        hoard.push(file);
+    }
+    let refused = desk.notifier.waker().map(drop).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EMFILE), "{refused}");
+    // select takes no descriptor of its own.
+    match backend.open() {
+        Ok(_) => assert_eq!(backend, Backend::Select),
+        Err(refused) => assert_eq!(refused.raw_os_error(), Some(libc::EMFILE), "{refused}"),
+    }
+    put(&writer);
+    desk.expect([(1, "r")]);
+
+    drop(hoard);
+    drain(&reader);
+    desk.notifier.waker().unwrap().wake().unwrap();
+    assert!(desk.wait(PATIENCE));
+}
+
+fn a_forked_child_opens_its_own_and_leaves_its_parents_alone(backend: Backend) {
+    let (shared, fresh) = (Fifo::new(), Fifo::new());
+    let mut desk = Desk::new(backend);
+    let waker = desk.notifier.waker().unwrap();
+    desk.register(&shared.reader, 1, READ, Mode::Level);
+
+    let mut inherited = Some(desk);
+    let child = sys::in_child(|| {
+        drop(inherited.take());
+        let mut own = Desk::new(backend);
+        own.notifier.waker().unwrap().wake().unwrap();
+        assert!(own.wait(PATIENCE));
+        own.register(&shared.reader, 2, READ, Mode::OneShot);
+        own.register(&fresh.reader, 3, READ, Mode::Level);
+        own.expect_nothing();
+        put(&fresh.writer);
+        own.expect([(3, "r")]);
+        drain(&fresh.reader);
+        own.remove(&shared.reader);
+        put(&shared.writer);
+        own.expect_nothing();
+    });
+    assert!(child.success(), "the child: {child}");
+
+    let mut desk = inherited.expect("taken only in the child");
+    desk.expect([(1, "r")]);
+    drain(&shared.reader);
+    put(&fresh.writer);
+    desk.expect_nothing();
+    waker.wake().unwrap();
+    assert!(desk.wait(PATIENCE));
+}
+
+fn nothing_leaks_across_exec(backend: Backend) {
+    let before = support::descriptors_after_exec();
+    let Fifo { reader, .. } = Fifo::new();
+    let mut desk = Desk::new(backend);
+    let _waker = desk.notifier.waker().unwrap();
+    desk.register(&reader, 1, READ, Mode::Level);
+    desk.wait(PATIENCE);
+    assert_eq!(support::descriptors_after_exec(), before);
+}

@@ -1,0 +1,53 @@
+//! The system's allocator, counting what one thread asks of it.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The thread whose allocations are counted; 0 is none.
+static WATCHED: AtomicUsize = AtomicUsize::new(0);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) struct Counting;
+
+/// How often `work` asks for memory. Only for tests that run alone.
+pub(crate) fn allocations_of(work: impl FnOnce()) -> usize {
+    COUNT.store(0, Ordering::Relaxed);
+    WATCHED.store(this_thread(), Ordering::Relaxed);
+    work();
+    WATCHED.store(0, Ordering::Relaxed);
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// Not a thread-local: on some systems the first use of one allocates.
+fn this_thread() -> usize {
+    // SAFETY: no pointers.
+    unsafe { libc::pthread_self() as usize }
+}
+
+fn count() {
+    if WATCHED.load(Ordering::Relaxed) == this_thread() {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call is the system allocator's, unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps alloc's promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps dealloc's promises.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps realloc's promises.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}

@@ -1,0 +1,335 @@
+//! What the tests of the contract share: running each of them on every backend, some in a process
+//! of their own; a FIFO with both ends; a notifier that says what it saw.
+//!
+//! They need a writable directory, `PULLCORD_TEST_DIR` or else the system's temporary one, and
+//! nothing besides.
+
+// Each test binary uses its part of this.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::env::{self, consts::OS};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use pullcord::{Backend, Event, Events, Interest, Key, Mode, Notifier, Trigger};
+use tempfile::TempDir;
+
+pub(crate) mod sys;
+
+/// How long is waited for what must come; no test takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Set in a process that runs one test alone.
+const ALONE: &str = "PULLCORD_TEST_ALONE";
+
+/// Set in a process that plays a role in another one's test: a writer, say.
+const ROLE: &str = "PULLCORD_TEST_ROLE";
+
+/// Tests by name, as the macro [`named`] lists them.
+pub(crate) type Named<F> = [(&'static str, F)];
+
+/// `named![a, b]` is `&[("a", a), ("b", b)]`.
+macro_rules! named {
+    ($($function:ident),* $(,)?) => { &[$((stringify!($function), $function)),*] };
+}
+pub(crate) use named;
+
+/// The tests of one binary.
+#[derive(Default)]
+pub(crate) struct Suite(Vec<Trial>);
+
+impl Suite {
+    /// Tests of every backend, side by side.
+    pub(crate) fn on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
+        for backend in backends() {
+            for &(name, test) in tests {
+                let name = format!("{backend}::{name}");
+                self.0.push(trial(name, move |name| run(name, || test(backend))));
+            }
+        }
+        self
+    }
+
+    /// Tests of every backend that touch the whole process: each in a process of its own.
+    pub(crate) fn alone_on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
+        for backend in backends() {
+            for &(name, test) in tests {
+                let name = format!("{backend}::{name}");
+                self.0.push(trial(name, move |name| alone(name, || test(backend))));
+            }
+        }
+        self
+    }
+
+    /// Tests that use no backend, or choose one themselves.
+    pub(crate) fn once(mut self, tests: &Named<fn()>) -> Suite {
+        self.0.extend(tests.iter().map(|&(name, test)| trial(name, move |name| run(name, test))));
+        self
+    }
+
+    /// The same, each in a process of its own.
+    pub(crate) fn alone(mut self, tests: &Named<fn()>) -> Suite {
+        self.0.extend(tests.iter().map(|&(name, test)| trial(name, move |name| alone(name, test))));
+        self
+    }
+
+    /// Runs what the command line asks for, or plays the role that another process asks for.
+    pub(crate) fn run(self, roles: &Named<fn()>) -> ExitCode {
+        if let Some(asked) = env::var_os(ROLE) {
+            let all = [roles, named![descriptors]].concat();
+            let (_, play) = all.iter().find(|(name, _)| asked == *name).expect("no such role");
+            play();
+            return ExitCode::SUCCESS;
+        }
+        if env::var_os(ALONE).is_none() {
+            let names: Vec<_> = backends().map(Backend::name).collect();
+            eprintln!("backends covered, on {OS}: {}", names.join(", "));
+        }
+        libtest_mimic::run(&Arguments::from_args(), self.0).exit_code()
+    }
+}
+
+/// The backends that can be opened here.
+pub(crate) fn backends() -> impl Iterator<Item = Backend> {
+    Backend::available().filter(|backend| backend.open().is_ok())
+}
+
+fn trial(
+    name: impl Into<String>,
+    test: impl FnOnce(&str) -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let name = name.into();
+    Trial::test(name.clone(), move || test(&name))
+}
+
+/// Runs a test. If it fails, that is a finding about this system: its name is in the message. If it
+/// hangs, it ends the process and says which test it was.
+fn run(name: &str, test: impl FnOnce()) -> Result<(), Failed> {
+    let (running, ended) = mpsc::channel::<()>();
+    let hangs = format!("{name} hangs on {OS}: ended after {PATIENCE:?}");
+    thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("{hangs}");
+            process::exit(1);
+        }
+    });
+    let result = panic::catch_unwind(AssertUnwindSafe(test));
+    drop(running);
+    result.map_err(|payload| {
+        let said = payload.downcast_ref::<String>().map(String::as_str);
+        let said = said.or(payload.downcast_ref::<&str>().copied()).unwrap_or("panicked");
+        Failed::from(format!("on {OS}: {said}"))
+    })
+}
+
+/// Runs a test in a process of its own, on its only thread but for the watchdog.
+fn alone(name: &str, test: impl FnOnce()) -> Result<(), Failed> {
+    if env::var_os(ALONE).is_some() {
+        return run(name, test);
+    }
+    let this = env::current_exe()?;
+    let process = Command::new(this)
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()?;
+    let said = String::from_utf8_lossy(&process.stdout);
+    if process.status.success() && said.contains("1 passed") {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&process.stderr);
+    Err(format!("alone, on {OS}: {}\n{said}{complaint}", process.status).into())
+}
+
+/// Another process of this binary, that plays a role until this is dropped.
+pub(crate) struct Helper(Child);
+
+impl Helper {
+    /// Its standard input is a pipe that ends when this process does, so is its output.
+    pub(crate) fn play(role: &str, arguments: &[&OsStr]) -> Helper {
+        let this = env::current_exe().unwrap();
+        let process = Command::new(this)
+            .args(arguments)
+            .env(ROLE, role)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        Helper(process.unwrap())
+    }
+
+    /// All that it prints, once it has ended.
+    fn output(mut self) -> String {
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The descriptors that a program executed by this process finds open, from 3 on.
+pub(crate) fn descriptors_after_exec() -> Vec<RawFd> {
+    let said = Helper::play("descriptors", &[]).output();
+    said.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+/// A role: says which descriptors it was given.
+fn descriptors() {
+    for number in sys::open_descriptors() {
+        println!("{number}");
+    }
+}
+
+/// A directory for one test.
+pub(crate) fn directory() -> TempDir {
+    let parent = env::var_os("PULLCORD_TEST_DIR").map_or_else(env::temp_dir, PathBuf::from);
+    tempfile::tempdir_in(parent).unwrap()
+}
+
+/// A FIFO in a directory of its own, both ends open, neither blocking.
+pub(crate) struct Fifo {
+    pub(crate) path: PathBuf,
+    pub(crate) reader: File,
+    pub(crate) writer: File,
+    /// Held only: it is removed when this is dropped.
+    pub(crate) _directory: TempDir,
+}
+
+impl Fifo {
+    pub(crate) fn new() -> Fifo {
+        let directory = directory();
+        let path = directory.path().join("fifo");
+        Trigger::make(&path, 0o622).unwrap();
+        let reader = reader(&path);
+        Fifo { reader, writer: writer(&path), path, _directory: directory }
+    }
+}
+
+/// A reading end.
+pub(crate) fn reader(path: &Path) -> File {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap()
+}
+
+/// A writing end; somebody reads.
+pub(crate) fn writer(path: &Path) -> File {
+    OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap()
+}
+
+/// Writes one byte.
+pub(crate) fn put(mut to: impl Write) {
+    to.write_all(b"x").unwrap();
+}
+
+/// Writes until no byte more fits.
+pub(crate) fn fill(mut to: impl Write) {
+    for block in [&[0; 4096][..], &[0]] {
+        while would_not_block(to.write(block)).is_some() {}
+    }
+}
+
+/// Reads until it would block, or to the end; says how many bytes there were.
+pub(crate) fn drain(mut from: impl Read) -> usize {
+    let mut bytes = [0; 4096];
+    let mut count = 0;
+    while let Some(read @ 1..) = would_not_block(from.read(&mut bytes)) {
+        count += read;
+    }
+    count
+}
+
+/// What was transferred; `None` for `WouldBlock`.
+pub(crate) fn would_not_block(transferred: std::io::Result<usize>) -> Option<usize> {
+    match transferred {
+        Err(e) if e.kind() == ErrorKind::WouldBlock => None,
+        transferred => Some(transferred.unwrap()),
+    }
+}
+
+pub(crate) const MODES: [Mode; 3] = [Mode::Level, Mode::Edge, Mode::OneShot];
+
+/// A notifier, and room for what it says.
+pub(crate) struct Desk {
+    pub(crate) notifier: Box<dyn Notifier>,
+    pub(crate) events: Events,
+    pub(crate) backend: Backend,
+}
+
+impl Desk {
+    pub(crate) fn new(backend: Backend) -> Desk {
+        Desk::with_room_for(backend, 64)
+    }
+
+    pub(crate) fn with_room_for(backend: Backend, capacity: usize) -> Desk {
+        let notifier = backend.open().unwrap();
+        Desk { notifier, events: Events::with_capacity(capacity), backend }
+    }
+
+    #[track_caller]
+    pub(crate) fn register(
+        &mut self,
+        source: &dyn AsFd,
+        key: usize,
+        interest: Interest,
+        mode: Mode,
+    ) {
+        self.notifier.register(source, Key(key), interest, mode).unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn remove(&mut self, source: &dyn AsFd) {
+        self.notifier.remove(source).unwrap();
+    }
+
+    /// Waits; says whether a waker ended that.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> bool {
+        self.notifier.wait(&mut self.events, timeout.into()).unwrap();
+        self.events.woken()
+    }
+
+    /// Waits, and sees just these sources ready, to be read ("r"), written ("w") or both ("rw").
+    ///
+    /// Besides a hang-up or an error, which are hints, a direction more may be reported than was
+    /// asked for.
+    #[track_caller]
+    pub(crate) fn expect<const N: usize>(&mut self, wanted: [(usize, &str); N]) {
+        self.wait(if N == 0 { Duration::ZERO } else { PATIENCE / 2 });
+        let mut seen = BTreeMap::new();
+        for event in &self.events {
+            let all = seen.entry(event.key.0).or_insert(Event::of(event.key));
+            all.readable |= event.readable;
+            all.writable |= event.writable;
+            all.hang_up |= event.hang_up | event.error;
+        }
+        let fits = |(key, ready): &(usize, &str)| {
+            seen.get(key).is_some_and(|event| {
+                let fits = |said, wanted| said == wanted || said && event.hang_up;
+                fits(event.readable, ready.contains('r'))
+                    && fits(event.writable, ready.contains('w'))
+            })
+        };
+        let as_wanted = seen.len() == N && wanted.iter().all(fits) && !self.events.woken();
+        assert!(as_wanted, "{} on {OS}: wanted {wanted:?}, saw {:?}", self.backend, self.events);
+    }
+
+    /// Looks, and sees nothing.
+    #[track_caller]
+    pub(crate) fn expect_nothing(&mut self) {
+        self.expect([]);
+    }
+}

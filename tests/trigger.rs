@@ -1,0 +1,451 @@
+//! The trigger and the pull: what a reader of a FIFO promises its writers, and the writer the
+//! program that it is part of.
+
+#![deny(unsafe_code)]
+
+mod support;
+
+use std::env;
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord::{Backend, Drained, Interest, Mode, Pulled, Sharing, Trigger, pull};
+use pullcord_platform::fifo::{self, DRAIN_LIMIT, Written};
+use support::{Desk, Fifo, Helper, MODES, Suite, drain, fill, named, put, sys};
+use tempfile::TempDir;
+
+fn main() -> ExitCode {
+    let suite = Suite::default()
+        .on_each_backend(named![
+            no_writer_is_refused_while_a_trigger_lives,
+            writers_come_and_go_without_end_of_file_or_hang_up,
+            idle_for_five_seconds_it_wakes_nobody,
+            a_writer_that_holds_the_fifo_open_wakes_for_its_byte_alone,
+            what_a_drain_leaves_is_reported_again_under_level,
+        ])
+        .once(named![
+            closing_and_reopening_does_not_flush_a_fifo_but_a_drain_does,
+            a_drain_ends_however_fast_a_writer_writes,
+            nothing_but_a_fifo_is_opened_or_written_to,
+            what_is_missing_is_said_with_what_to_do,
+            what_exists_is_not_made_anew,
+            a_second_reader_is_refused_unless_it_insists,
+            the_look_for_another_reader_is_no_pull,
+            a_trigger_notices_that_its_path_names_something_else,
+            a_pull_is_delivered_or_pending_or_nobody_listens,
+        ])
+        .alone(named![
+            a_fifo_is_made_with_the_mode_asked_for_whatever_the_umask,
+            without_permission_the_error_says_so,
+            a_pull_raises_no_sigpipe_where_that_signal_kills,
+            a_sigpipe_of_somebody_elses_stays_pending,
+            nothing_leaks_across_exec,
+        ]);
+    #[cfg(target_os = "linux")]
+    let suite = suite
+        .on_each_backend(named![packets_left_by_a_drain_are_reported_again_under_level])
+        .once(named![a_drain_takes_no_more_than_its_limit]);
+    suite.run(named![holder, flooder])
+}
+
+/// A trigger in a directory of its own.
+struct Station {
+    directory: TempDir,
+    path: PathBuf,
+    trigger: Trigger,
+}
+
+impl Station {
+    fn new() -> Station {
+        let directory = support::directory();
+        let path = directory.path().join("trigger");
+        Trigger::make(&path, 0o622).unwrap();
+        let trigger = Trigger::open(&path, Sharing::Refuse).unwrap();
+        Station { directory, path, trigger }
+    }
+
+    /// As `Todo` waits for it.
+    fn desk(&self, backend: Backend) -> Desk {
+        let mut desk = Desk::new(backend);
+        desk.register(&self.trigger, 1, Interest::Read, Mode::Level);
+        desk
+    }
+}
+
+/// How many events come within five seconds.
+fn wakes_in_five_seconds(desk: &mut Desk) -> usize {
+    let end = Instant::now() + Duration::from_secs(5);
+    let mut wakes = 0;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        desk.wait(left);
+        wakes += desk.events.len();
+    }
+    wakes
+}
+
+/// The path that a role was given.
+fn argument() -> PathBuf {
+    env::args_os().nth(1).expect("a role is given a path").into()
+}
+
+/// A role: writes one byte, and holds the FIFO open until its standard input ends.
+fn holder() {
+    let fifo = support::writer(&argument());
+    put(&fifo);
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// A role: writes as fast as it can, until nobody reads.
+fn flooder() {
+    let mut fifo = fs::OpenOptions::new().write(true).open(argument()).unwrap();
+    while std::io::Write::write_all(&mut fifo, &[0; DRAIN_LIMIT]).is_ok() {}
+}
+
+fn no_writer_is_refused_while_a_trigger_lives(backend: Backend) {
+    let mut station = Station::new();
+    let mut desk = station.desk(backend);
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let path = station.path.clone();
+            thread::spawn(move || (0..2000).all(|_| pull(&path).unwrap() != Pulled::NobodyListens))
+        })
+        .collect();
+    let mut drains = 0;
+    while !writers.iter().all(|writer| writer.is_finished()) {
+        desk.wait(Duration::from_millis(1));
+        drains += u32::from(station.trigger.drain().unwrap() != Drained::Nothing);
+    }
+    let served = writers.into_iter().all(|writer| writer.join().unwrap());
+    assert!(served, "a writer found no reader");
+    assert!(drains > 0);
+}
+
+fn writers_come_and_go_without_end_of_file_or_hang_up(backend: Backend) {
+    let mut station = Station::new();
+    for mode in MODES {
+        let mut desk = Desk::new(backend);
+        for _ in 0..100 {
+            desk.register(&station.trigger, 1, Interest::Read, mode);
+            drop(support::writer(&station.path));
+            desk.expect_nothing();
+            assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+            desk.expect([(1, "r")]);
+            assert!(desk.events.iter().all(|event| !event.hang_up && !event.error));
+            assert_eq!(station.trigger.drain().unwrap(), Drained::Everything);
+            desk.expect_nothing();
+            assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing);
+        }
+        desk.remove(&station.trigger);
+    }
+}
+
+fn idle_for_five_seconds_it_wakes_nobody(backend: Backend) {
+    let station = Station::new();
+    assert_eq!(wakes_in_five_seconds(&mut station.desk(backend)), 0);
+}
+
+/// The bug this library was made for: a reader that closes and re-opens to be rid of the byte spins
+/// for as long as such a writer lives.
+fn a_writer_that_holds_the_fifo_open_wakes_for_its_byte_alone(backend: Backend) {
+    let mut station = Station::new();
+    let mut desk = station.desk(backend);
+    let _holder = Helper::play("holder", &[station.path.as_os_str()]);
+    desk.expect([(1, "r")]);
+    assert_eq!(station.trigger.drain().unwrap(), Drained::Everything);
+    assert_eq!(wakes_in_five_seconds(&mut desk), 0);
+}
+
+fn what_a_drain_leaves_is_reported_again_under_level(backend: Backend) {
+    let mut station = Station::new();
+    let writer = support::writer(&station.path);
+    let mut desk = station.desk(backend);
+    fill(&writer);
+    while sys::unread(&station.trigger) > 0 {
+        desk.expect([(1, "r")]);
+        assert_ne!(station.trigger.drain().unwrap(), Drained::Nothing);
+    }
+    desk.expect_nothing();
+}
+
+/// Who may write can turn each write into a packet, of which a read takes one: the short read then
+/// does not prove that the FIFO is empty. Level reports what is left, edge need not.
+#[cfg(target_os = "linux")]
+fn packets_left_by_a_drain_are_reported_again_under_level(backend: Backend) {
+    const PACKETS: usize = 5;
+    let mut station = Station::new();
+    let writer = support::writer(&station.path);
+    let mut desk = station.desk(backend);
+    sys::make_packets(&writer);
+    for _ in 0..PACKETS {
+        put(&writer);
+    }
+    for _ in 0..PACKETS {
+        desk.expect([(1, "r")]);
+        assert_eq!(station.trigger.drain().unwrap(), Drained::Everything, "so it seems");
+    }
+    desk.expect_nothing();
+}
+
+/// What qmail-send does, and why it spins: as long as anybody has the FIFO open, its bytes stay.
+fn closing_and_reopening_does_not_flush_a_fifo_but_a_drain_does() {
+    let Fifo { path, reader, writer, _directory } = Fifo::new();
+    put(&writer);
+    drop(reader);
+    let mut trigger = Trigger::open(&path, Sharing::Refuse).unwrap();
+    assert_eq!(sys::unread(&trigger), 1);
+    assert_eq!(trigger.drain().unwrap(), Drained::Everything);
+    assert_eq!(sys::unread(&trigger), 0);
+}
+
+fn a_drain_ends_however_fast_a_writer_writes() {
+    let mut station = Station::new();
+    let flooder = Helper::play("flooder", &[station.path.as_os_str()]);
+    let mut full = 0;
+    while full < 100 {
+        full += u32::from(station.trigger.drain().unwrap() != Drained::Nothing);
+    }
+    drop(flooder);
+    while station.trigger.drain().unwrap() != Drained::Nothing {}
+    assert_eq!(sys::unread(&station.trigger), 0);
+}
+
+/// Linux's FIFOs can be made to hold more than a drain takes, by any writer.
+#[cfg(target_os = "linux")]
+fn a_drain_takes_no_more_than_its_limit() {
+    let mut station = Station::new();
+    let writer = support::writer(&station.path);
+    sys::set_capacity(&writer, 4 * DRAIN_LIMIT as i32);
+    fill(&writer);
+    for left in (0..4).rev() {
+        assert_eq!(station.trigger.drain().unwrap(), Drained::Some);
+        assert_eq!(sys::unread(&station.trigger), left * DRAIN_LIMIT);
+    }
+    assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing);
+}
+
+/// What `Trigger::open` and `pull` say of a path, which is one line that begins with it.
+fn refusals(path: &Path) -> [pullcord::Error; 2] {
+    let opened = Trigger::open(path, Sharing::Insist).map(drop).unwrap_err();
+    let pulled = pull(path).map(drop).unwrap_err();
+    for error in [&opened, &pulled] {
+        let said = error.to_string();
+        assert!(said.starts_with(path.to_str().unwrap()) && !said.contains('\n'), "{said}");
+        assert_eq!(error.path(), path);
+    }
+    [opened, pulled]
+}
+
+fn nothing_but_a_fifo_is_opened_or_written_to() {
+    let mut station = Station::new();
+    let path = |name: &str| station.directory.path().join(name);
+    fs::write(path("file"), "kept").unwrap();
+    fs::create_dir(path("directory")).unwrap();
+    symlink("trigger", path("link")).unwrap();
+    symlink("nowhere", path("broken")).unwrap();
+    let socket = UnixListener::bind(path("socket")).unwrap();
+    for (name, is) in [
+        ("file", "a regular file"),
+        ("directory", "a directory"),
+        ("link", "a symbolic link"),
+        ("broken", "a symbolic link"),
+        ("socket", "a socket"),
+    ] {
+        for error in refusals(&path(name)) {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+            let said = error.to_string();
+            assert!(said.contains(is) && said.contains("mkfifo"), "{said}");
+        }
+    }
+    assert_eq!(fs::read(path("file")).unwrap(), b"kept");
+    assert!(!path("nowhere").exists());
+    assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing, "pulled through the link");
+    drop(socket);
+}
+
+fn what_is_missing_is_said_with_what_to_do() {
+    let station = Station::new();
+    for name in ["missing", "nowhere/trigger", "trigger/under a file"] {
+        for error in refusals(&station.directory.path().join(name)) {
+            let under_a_file = name.starts_with("trigger/");
+            let kind = if under_a_file { ErrorKind::NotADirectory } else { ErrorKind::NotFound };
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(';'), "no advice: {error}");
+        }
+    }
+}
+
+fn what_exists_is_not_made_anew() {
+    let station = Station::new();
+    let refused = Trigger::make(&station.path, 0o600).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+    assert!(refused.to_string().contains("trigger"), "{refused}");
+    assert_eq!(mode_of(&station.path), 0o622);
+}
+
+fn a_second_reader_is_refused_unless_it_insists() {
+    let Station { path, trigger, directory: _directory } = Station::new();
+    let refused = Trigger::open(&path, Sharing::Refuse).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
+    let said = refused.to_string();
+    assert!(said.contains("trigger") && said.contains("delay its mail"), "{said}");
+
+    let mut second = Trigger::open(&path, Sharing::Insist).unwrap();
+    assert_eq!(pull(&path).unwrap(), Pulled::Delivered);
+    assert_eq!(second.drain().unwrap(), Drained::Everything, "a byte goes to one of them");
+    drop((trigger, second));
+    Trigger::open(&path, Sharing::Refuse).unwrap();
+}
+
+fn the_look_for_another_reader_is_no_pull() {
+    let mut station = Station::new();
+    Trigger::open(&station.path, Sharing::Refuse).unwrap_err();
+    assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing);
+}
+
+fn a_trigger_notices_that_its_path_names_something_else() {
+    let Station { directory, path, trigger: mut old } = Station::new();
+    assert!(!old.is_replaced());
+
+    fs::remove_file(&path).unwrap();
+    assert!(old.is_replaced(), "removed");
+    assert_eq!(old.reopen().unwrap_err().kind(), ErrorKind::NotFound);
+
+    fs::write(&path, "").unwrap();
+    assert!(old.is_replaced(), "a regular file in its place");
+    assert!(old.reopen().unwrap_err().to_string().contains("a regular file"));
+
+    let new = directory.path().join("new");
+    Trigger::make(&new, 0o622).unwrap();
+    fs::rename(&new, &path).unwrap();
+    assert!(old.is_replaced(), "another FIFO in its place");
+    assert_eq!(pull(&path).unwrap(), Pulled::NobodyListens);
+    let mut new = old.reopen().unwrap();
+    assert!(!new.is_replaced());
+    assert_eq!(pull(&path).unwrap(), Pulled::Delivered);
+    assert_eq!(old.drain().unwrap(), Drained::Nothing);
+    assert_eq!(new.drain().unwrap(), Drained::Everything);
+    assert_eq!(new.path(), path);
+}
+
+fn a_pull_is_delivered_or_pending_or_nobody_listens() {
+    let mut station = Station::new();
+    assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+    assert_eq!(sys::unread(&station.trigger), 1);
+    fill(support::writer(&station.path));
+    assert_eq!(pull(&station.path).unwrap(), Pulled::Pending);
+    while station.trigger.drain().unwrap() != Drained::Nothing {}
+    assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+    let Station { path, trigger, directory: _directory } = station;
+    drop(trigger);
+    assert_eq!(pull(&path).unwrap(), Pulled::NobodyListens);
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// A directory that nobody's processes may use too: what root can do proves little.
+fn public_directory() -> TempDir {
+    let directory = support::directory();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    directory
+}
+
+fn a_fifo_is_made_with_the_mode_asked_for_whatever_the_umask() {
+    let directory = public_directory();
+    let make_them = || {
+        for umask in [0o000, 0o022, 0o077, 0o777] {
+            for mode in [0o622, 0o600, 0o666, 0o200, 0o000] {
+                let path = directory.path().join("fifo");
+                sys::umask(umask);
+                Trigger::make(&path, mode).unwrap();
+                assert_eq!(mode_of(&path), mode, "umask {umask:03o}");
+                fs::remove_file(&path).unwrap();
+            }
+        }
+    };
+    make_them();
+    let child = sys::in_child(|| {
+        sys::become_nobody();
+        make_them();
+    });
+    assert!(child.success(), "as nobody: {child}");
+}
+
+fn without_permission_the_error_says_so() {
+    let directory = public_directory();
+    let path = directory.path().join("fifo");
+    Trigger::make(&path, 0o000).unwrap();
+    let child = sys::in_child(|| {
+        sys::become_nobody();
+        for error in refusals(&path) {
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+            assert!(error.to_string().contains("run as"), "{error}");
+        }
+    });
+    assert!(child.success(), "as nobody: {child}");
+}
+
+/// C programs, and those that asked Rust's runtime for it, are ended by SIGPIPE.
+fn a_pull_raises_no_sigpipe_where_that_signal_kills() {
+    sys::set_default(libc::SIGPIPE);
+    let Fifo { path, reader, writer, _directory } = Fifo::new();
+    drop(reader);
+    let killed = sys::in_child(|| drop(std::io::Write::write(&mut &writer, &[1])));
+    assert_eq!(killed.signal(), Some(libc::SIGPIPE), "the signal does kill: {killed}");
+
+    assert_eq!(fifo::write_byte(&writer).unwrap(), Written::NoReader);
+    assert!(!sys::is_blocked(libc::SIGPIPE) && !sys::is_pending(libc::SIGPIPE));
+    drop(writer);
+    assert_eq!(pull(&path).unwrap(), Pulled::NobodyListens);
+
+    // Readers that leave between a pull's open and its write.
+    let (mut delivered, mut refused) = (0, 0);
+    let reader = thread::spawn({
+        let path = path.clone();
+        move || {
+            for _ in 0..1000 {
+                drain(support::reader(&path));
+            }
+        }
+    });
+    while !reader.is_finished() {
+        match pull(&path).unwrap() {
+            Pulled::NobodyListens => refused += 1,
+            Pulled::Delivered | Pulled::Pending => delivered += 1,
+        }
+    }
+    reader.join().unwrap();
+    eprintln!("{delivered} pulls delivered, {refused} refused");
+    assert!(!sys::is_blocked(libc::SIGPIPE) && !sys::is_pending(libc::SIGPIPE));
+}
+
+fn a_sigpipe_of_somebody_elses_stays_pending() {
+    sys::set_default(libc::SIGPIPE);
+    let Fifo { reader, writer, .. } = Fifo::new();
+    drop(reader);
+
+    sys::block(libc::SIGPIPE);
+    assert_eq!(fifo::write_byte(&writer).unwrap(), Written::NoReader);
+    assert!(sys::is_blocked(libc::SIGPIPE), "the mask is as it was");
+    assert!(!sys::is_pending(libc::SIGPIPE), "its own signal is taken back");
+
+    sys::Thread::this().signal(libc::SIGPIPE);
+    assert_eq!(fifo::write_byte(&writer).unwrap(), Written::NoReader);
+    assert!(sys::is_blocked(libc::SIGPIPE), "the mask is as it was");
+    assert!(sys::is_pending(libc::SIGPIPE), "the other's signal is still there");
+}
+
+fn nothing_leaks_across_exec() {
+    let before = support::descriptors_after_exec();
+    let station = Station::new();
+    assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+    assert_eq!(support::descriptors_after_exec(), before);
+}
