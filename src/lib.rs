@@ -49,3 +49,8 @@ pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, Waker};
 pub use todo::{Counters, Entry, Queue, Sources, Todo, Via};
 pub use trigger::{Drained, Pulled, Sharing, Trigger, pull};
 pub use watch::{DirWatch, Watch};
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
