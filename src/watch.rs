@@ -29,9 +29,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use pullcord_platform::file::{self, Identity};
-use pullcord_platform::filesystem::{Locality, locality};
 use pullcord_platform::watch;
 
+pub use pullcord_platform::filesystem::{Locality, locality};
 pub use pullcord_platform::watch::{Change, NAMES_ENTRIES, WatchId};
 
 use crate::error::{Error, Result};

@@ -124,6 +124,17 @@ impl Queue {
         Queue { tick, ..self }
     }
 
+    /// The FIFO that is pulled for every entry, if there is one.
+    pub fn trigger_path(&self) -> Option<&Path> {
+        self.trigger.as_deref()
+    }
+
+    /// The directories in which entries appear. A split queue that grows while a
+    /// [`Todo`](crate::Todo) is open on it has more of them there.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.directories
+    }
+
     /// Whether every directory is there and can be read.
     pub(super) fn check(&self) -> Result<()> {
         for directory in &self.directories {

@@ -1,0 +1,162 @@
+//! What was seen, and how it is told.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use pullcord::{Backend, Escaped, Todo};
+use serde::Serialize;
+
+use super::message::{Message, Moment};
+use super::writer::Share;
+use crate::failure::Failure;
+
+/// Which messages were seen, and how long after they were linked.
+pub(super) struct Tally {
+    is_seen: Vec<bool>,
+    latencies: Vec<Duration>,
+    duplicates: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub(super) injected: u64,
+    seen: u64,
+    pub(super) lost: u64,
+    duplicates: u64,
+    wakes: u64,
+    scans: u64,
+    refused: u64,
+    backend: &'static str,
+    watch: &'static str,
+    latency_us: Latency,
+}
+
+/// In microseconds, from just before link(2) to the moment the entry was handed out.
+#[derive(Serialize)]
+struct Latency {
+    p50: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl Tally {
+    pub(super) fn new(messages: u64) -> Tally {
+        Tally { is_seen: vec![false; messages as usize], latencies: Vec::new(), duplicates: 0 }
+    }
+
+    /// A message was handed out, just now. Whether for the first time.
+    pub(super) fn see(&mut self, name: &OsStr) -> Result<bool, Failure> {
+        let now = Moment::now();
+        let message = Message::parse(name);
+        let message = message.filter(|message| message.number < self.is_seen.len() as u64);
+        let Some(Message { number, linked }) = message else {
+            let name = Escaped(name.as_ref());
+            return Err(Failure::failed(format!("{name}: no writer has queued this")));
+        };
+        let is_first = !std::mem::replace(&mut self.is_seen[number as usize], true);
+        if is_first {
+            self.latencies.push(now.since(linked));
+        } else {
+            self.duplicates += 1;
+        }
+        Ok(is_first)
+    }
+
+    pub(super) fn seen(&self) -> u64 {
+        self.latencies.len() as u64
+    }
+
+    pub(super) fn has_all(&self) -> bool {
+        self.latencies.len() == self.is_seen.len()
+    }
+
+    pub(super) fn report(self, backend: Backend, todo: &Todo, total: Share) -> Report {
+        let counters = todo.counters();
+        let watch = match todo.reads().count() as u64 - counters.unwatched {
+            0 => "off",
+            _ if counters.unwatched == 0 => "on",
+            _ => "partly",
+        };
+        Report {
+            injected: total.injected,
+            seen: self.seen(),
+            lost: total.injected.saturating_sub(self.seen()),
+            duplicates: self.duplicates,
+            wakes: counters.wakes,
+            scans: counters.scans,
+            refused: total.refused,
+            backend: backend.name(),
+            watch,
+            latency_us: Latency::of(self.latencies),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn table(&self, writers: u64) -> String {
+        let Latency { p50, p99, max } = self.latency_us;
+        let rows = [
+            ("injected", self.injected),
+            ("seen", self.seen),
+            ("lost", self.lost),
+            ("duplicates", self.duplicates),
+            ("wakes", self.wakes),
+            ("scans", self.scans),
+            ("refused pulls", self.refused),
+        ];
+        let mut table =
+            format!("{writers} writers; {}, directory watch {}\n\n", self.backend, self.watch);
+        for (what, count) in rows {
+            table += &format!("{what:14} {count:>10}\n");
+        }
+        for (what, latency) in [("latency p50", p50), ("p99", p99), ("max", max)] {
+            table += &format!("{what:>14} {latency:>10} µs\n");
+        }
+        table.trim_end().into()
+    }
+}
+
+impl Latency {
+    /// The smallest latency that so many in a hundred did not exceed.
+    fn of(mut latencies: Vec<Duration>) -> Latency {
+        latencies.sort_unstable();
+        let percentile = |percent: usize| {
+            let rank = (latencies.len() * percent).div_ceil(100);
+            latencies.get(rank.saturating_sub(1)).map_or(0, |latency| latency.as_micros() as u64)
+        };
+        Latency { p50: percentile(50), p99: percentile(99), max: percentile(100) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pullcord::{Queue, Watch};
+
+    use super::*;
+
+    #[test]
+    fn percentiles_are_latencies_that_were_measured() {
+        let of = |latencies: &[u64]| {
+            let Latency { p50, p99, max } =
+                Latency::of(latencies.iter().copied().map(Duration::from_micros).collect());
+            (p50, p99, max)
+        };
+        assert_eq!(of(&[]), (0, 0, 0));
+        assert_eq!(of(&[7]), (7, 7, 7));
+        assert_eq!(of(&(1..=200).rev().collect::<Vec<_>>()), (100, 198, 200));
+    }
+
+    #[test]
+    fn what_was_injected_and_not_seen_is_lost_and_twice_is_a_duplicate() {
+        let mut tally = Tally::new(3);
+        let mut is_first = |name| tally.see(OsStr::new(name)).unwrap();
+        assert_eq!(["0.17", "2.18", "2.18"].map(&mut is_first), [true, true, false]);
+        assert!(!tally.has_all());
+        assert!(tally.see(OsStr::new("3.19")).is_err());
+        let queue = tempfile::tempdir().unwrap();
+        let todo = Todo::open(Queue::directories([queue.path()]).watch(Watch::Off)).unwrap();
+        let total = Share { injected: 3, refused: 0 };
+        let report = tally.report(Backend::Select, &todo, total);
+        assert_eq!((report.seen, report.lost, report.duplicates), (2, 1, 1));
+    }
+}

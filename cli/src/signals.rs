@@ -1,0 +1,26 @@
+//! SIGINT and SIGTERM as one more source to wait for.
+
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+/// Readable once somebody asked the command to end.
+pub(crate) struct Signals(PipeReader);
+
+impl Signals {
+    /// From now on these signals are caught, and end nothing by themselves.
+    pub(crate) fn catch() -> io::Result<Signals> {
+        let (reader, writer) = io::pipe()?;
+        pipe::register(SIGINT, writer.try_clone()?)?;
+        pipe::register(SIGTERM, writer)?;
+        Ok(Signals(reader))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

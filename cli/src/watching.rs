@@ -1,0 +1,31 @@
+//! Whether to watch directories: the option that commands share.
+
+use pullcord::Watch;
+
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Choice {
+    /// Whether to watch the directories
+    #[arg(long = "watch", value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    when: When,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum When {
+    /// Those that can be watched; the others are scanned when the trigger is pulled
+    Auto,
+    /// None: every pull of the trigger scans
+    Off,
+    /// All, or else stop
+    Required,
+}
+
+impl Choice {
+    pub(crate) fn when(&self) -> Watch {
+        match self.when {
+            When::Auto => Watch::Auto,
+            When::Off => Watch::Off,
+            When::Required => Watch::Required,
+        }
+    }
+}

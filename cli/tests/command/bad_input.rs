@@ -1,0 +1,226 @@
+//! What bad input gets: one line with the path and what to do, exit code 2, nothing changed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use pullcord::{Backend, Trigger};
+
+use crate::support::{Queue, output, pullcord, text};
+
+/// Everything below a path: what it is, its mode, when it changed.
+fn state_of(path: &Path, state: &mut BTreeMap<PathBuf, (u64, u32, i64, i64)>) {
+    let metadata = path.symlink_metadata().unwrap();
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    state.insert(path.into(), (metadata.ino(), metadata.mode(), changed.0, changed.1));
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            state_of(&entry.unwrap().path(), state);
+        }
+    }
+}
+
+/// Runs the command, which has to fail and to leave the queue as it is; says how it complained.
+fn complaint(queue: &Queue, command: &mut Command) -> String {
+    let [mut before, mut after] = [BTreeMap::new(), BTreeMap::new()];
+    state_of(queue.root(), &mut before);
+    let done = output(command);
+    state_of(queue.root(), &mut after);
+    assert_eq!(before, after, "{command:?} changed something");
+    one_line(&done)
+}
+
+fn one_line(done: &Output) -> String {
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(done.stdout.is_empty());
+    said.into()
+}
+
+#[track_caller]
+fn assert_says(complaint: &str, path: &Path, what: &str) {
+    assert!(complaint.contains(&format!("{}: ", path.display())), "{path:?} in {complaint}");
+    assert!(complaint.contains(what), "{what:?} in {complaint}");
+}
+
+fn watch(queue: &Path) -> Command {
+    let mut command = pullcord(["watch"]);
+    command.arg(queue);
+    command
+}
+
+#[test]
+fn a_queue_that_is_missing_or_incomplete() {
+    let queue = Queue::flat();
+    let missing = queue.path("missing");
+    let said = complaint(&queue, &mut watch(&missing));
+    assert_says(&said, &missing.join("todo"), "name a queue directory");
+
+    fs::remove_dir(queue.path("todo")).unwrap();
+    let said = complaint(&queue, &mut watch(queue.root()));
+    assert_says(&said, &queue.path("todo"), "name a queue directory");
+
+    let queue = Queue::split(4);
+    fs::remove_dir(queue.path("todo/2")).unwrap();
+    let said = complaint(&queue, &mut watch(queue.root()));
+    assert_says(&said, &queue.path("todo/2"), "make it");
+
+    let said = complaint(&queue, watch(queue.root()).args(["--layout", "postfix"]));
+    assert_says(&said, &queue.path("public/pickup"), "mkfifo");
+}
+
+#[test]
+fn a_trigger_that_is_none() {
+    let queue = Queue::flat();
+    fs::rename(queue.trigger(), queue.path("fifo")).unwrap();
+    type Make = fn(&Path);
+    let cases: [(&str, Make); 4] = [
+        ("mkfifo", |_| ()),
+        ("a regular file", |path| fs::write(path, "kept").unwrap()),
+        ("a symbolic link", |path| symlink("../fifo", path).unwrap()),
+        ("a directory", |path| fs::create_dir(path).unwrap()),
+    ];
+    for (what, make) in cases {
+        let path = queue.trigger();
+        make(&path);
+        let mut other = pullcord(["watch", "--trigger"]);
+        other.arg(&path).arg("--dir").arg(queue.path("todo"));
+        for command in [&mut watch(queue.root()), &mut other, pullcord(["pull"]).arg(&path)] {
+            assert_says(&complaint(&queue, command), &path, what);
+        }
+        let _ = fs::remove_file(&path);
+    }
+}
+
+#[test]
+fn a_directory_that_is_none() {
+    let queue = Queue::flat();
+    fs::write(queue.path("file"), "").unwrap();
+    for (name, what) in [("missing", "check the path"), ("file", "name the directory")] {
+        let mut command = pullcord(["watch", "--trigger"]);
+        command.arg(queue.trigger()).arg("--dir").args([queue.path("todo"), queue.path(name)]);
+        assert_says(&complaint(&queue, &mut command), &queue.path(name), what);
+    }
+}
+
+#[test]
+fn no_permission() {
+    let queue = Queue::flat();
+    let mut binary = PathBuf::from(env!("CARGO_BIN_EXE_pullcord"));
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        // Nobody else may reach where it was built.
+        let copy = queue.path("pullcord");
+        fs::copy(binary, &copy).unwrap();
+        fs::set_permissions(queue.root(), fs::Permissions::from_mode(0o755)).unwrap();
+        binary = copy;
+    }
+    for (name, option) in [("lock/trigger", "off"), ("todo", "auto")] {
+        let path = queue.path(name);
+        let before = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        let mut command = Command::new(&binary);
+        if is_root {
+            command.uid(65_534).gid(65_534).current_dir("/");
+        }
+        command.args(["watch", "--watch", option]).arg(queue.root());
+        assert_says(&complaint(&queue, &mut command), &path, "");
+        fs::set_permissions(&path, before).unwrap();
+    }
+}
+
+#[test]
+fn a_backend_that_does_not_exist_here() {
+    let queue = Queue::flat();
+    let absent = Backend::ALL.into_iter().find(|backend| !backend.exists()).unwrap();
+    for name in ["devpoll", absent.name()] {
+        let by_option = complaint(&queue, watch(queue.root()).args(["--backend", name]));
+        let by_variable = complaint(&queue, watch(queue.root()).env(Backend::VARIABLE, name));
+        let by_demo = complaint(&queue, pullcord(["demo"]).args(["--backend", name]));
+        assert!(by_option.contains("--backend") && by_variable.contains(Backend::VARIABLE));
+        for said in [by_option, by_variable, by_demo] {
+            assert!(said.contains(name), "{said}");
+            assert!(Backend::available().all(|backend| said.contains(backend.name())), "{said}");
+        }
+    }
+}
+
+#[test]
+fn too_few_descriptors_to_start() {
+    for (backend, option) in
+        Backend::available().flat_map(|backend| ["auto", "off", "required"].map(|o| (backend, o)))
+    {
+        let queue = Queue::flat();
+        let limited = |limit: u32| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
+            command.args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--share-trigger"]);
+            command.args(["--idle-exit", "0", "--backend", backend.name(), "--watch", option]);
+            output(command.arg(queue.root()))
+        };
+        // With fewer than four, not even the command's own libraries can be opened.
+        let enough = (4..64).find(|limit| {
+            let done = limited(*limit);
+            let starts = done.status.code() == Some(0);
+            if !starts {
+                let said = one_line(&done);
+                assert!(said.contains("ulimit -n"), "{said}");
+                assert!(said.contains(queue.root().to_str().unwrap()), "{said}");
+            }
+            starts
+        });
+        assert!(enough.is_some_and(|limit| limit > 6), "{enough:?}: {backend}, --watch {option}");
+    }
+}
+
+#[test]
+fn usage() {
+    let queue = Queue::flat();
+    let fifo = OsString::from(queue.trigger());
+    let usages: [&[&str]; 9] = [
+        &[],
+        &["watch"],
+        &["watch", "/q", "--dir", "/q/todo"],
+        &["watch", "/q", "--count", "0"],
+        &["watch", "/q", "--idle-exit", "-1"],
+        &["watch", "/q", "--idle-exit", "soon"],
+        &["watch", "--dir", "/q/todo"],
+        &["demo", "--writers", "0"],
+        &["shove"],
+    ];
+    for usage in usages {
+        assert_eq!(output(&mut pullcord(usage)).status.code(), Some(2), "{usage:?}");
+    }
+    let without_directory = output(pullcord(["watch", "--trigger"]).arg(fifo));
+    assert_eq!(without_directory.status.code(), Some(2));
+}
+
+/// As on a terminal, which forcing them stands for.
+#[test]
+fn colours_obey() {
+    let complains = |variables: &[&str]| {
+        let mut command = pullcord(["pull", "/missing"]);
+        command.envs(variables.iter().map(|variable| (variable, "1")));
+        output(&mut command).stderr
+    };
+    assert!(!complains(&[]).contains(&0x1b), "this is no terminal");
+    assert!(complains(&["CLICOLOR_FORCE"]).contains(&0x1b));
+    assert!(!complains(&["CLICOLOR_FORCE", "NO_COLOR"]).contains(&0x1b));
+}
+
+#[test]
+fn a_path_that_is_hostile() {
+    let queue = Queue::flat();
+    let hostile = queue.path("\x1b[2J\nevil");
+    Trigger::make(&hostile, 0o622).unwrap();
+    for command in [pullcord(["pull"]).arg(&hostile), &mut watch(&hostile)] {
+        let said = output(command).stderr;
+        assert_eq!(text(&said).lines().count(), 1);
+        assert!(text(&said).contains(r"\u{1b}[2J\nevil"), "{}", text(&said));
+    }
+}

@@ -1,0 +1,111 @@
+//! `pullcord demo`.
+
+use std::fs;
+use std::path::Path;
+
+use pullcord::Backend;
+use serde_json::Value;
+
+use crate::support::{output, pullcord, text};
+
+/// A demo that loses nothing and leaves nothing behind, on every backend, with the watch and without.
+fn assert_none_lost(messages: u64, writers: u64) {
+    for (backend, watch) in
+        Backend::available().flat_map(|backend| ["auto", "off"].map(|watch| (backend, watch)))
+    {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = pullcord(["demo", "--json", "--backend", backend.name()]);
+        command.args(["--watch", watch, "--messages", &messages.to_string()]);
+        command.args(["--writers", &writers.to_string()]);
+        let done = output(command.env("TMPDIR", place.path()));
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        assert_eq!(text(&done.stderr), "", "no progress bar but on a terminal");
+        assert!(is_empty(place.path()));
+
+        let report: Value = serde_json::from_str(text(&done.stdout)).unwrap();
+        for (member, expected) in [("injected", messages), ("seen", messages)] {
+            assert_eq!(report[member], expected, "{member} of {report}");
+        }
+        for member in ["lost", "duplicates", "refused"] {
+            assert_eq!(report[member], 0, "{member} of {report}");
+        }
+        assert_eq!(report["backend"], backend.name());
+        assert!(watch == "auto" || report["watch"] == "off", "{report}");
+        assert!(report["wakes"].as_u64() > Some(0) && report["scans"].as_u64() > Some(0));
+        let latency = &report["latency_us"];
+        let latency = ["p50", "p99", "max"].map(|part| latency[part].as_u64().unwrap());
+        assert!(latency.is_sorted() && latency[2] > 0, "{report}");
+    }
+}
+
+#[test]
+fn none_is_lost() {
+    assert_none_lost(500, 3);
+    assert_none_lost(1, 2);
+}
+
+#[test]
+#[ignore = "takes some seconds a backend"]
+fn none_of_20000_messages_from_16_writers_is_lost() {
+    assert_none_lost(20_000, 16);
+}
+
+#[test]
+fn the_table_says_it_in_words() {
+    let done = output(&mut pullcord(["demo", "--messages", "50"]));
+    for row in ["injected", "seen", "lost", "duplicates", "wakes", "scans", "refused pulls", "p99"]
+    {
+        assert!(text(&done.stdout).contains(row), "{row}: {done:?}");
+    }
+}
+
+fn is_empty(place: &Path) -> bool {
+    fs::read_dir(place).unwrap().next().is_none()
+}
+
+/// Linux tells who a process's children are.
+#[cfg(target_os = "linux")]
+mod cut_short {
+    use rustix::process::{Pid, Signal, kill_process};
+    use tempfile::TempDir;
+
+    use super::is_empty;
+    use crate::support::{Running, children_of, eventually, pullcord, stat, text};
+
+    /// A demo far too long to end by itself, with two writers; and the place of its queue.
+    fn endless() -> (TempDir, Running, Vec<u32>) {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = pullcord(["demo", "--messages", "10000000", "--writers", "2"]);
+        let running = Running::start(command.env("TMPDIR", place.path()));
+        let writers = eventually("two writers run", || {
+            Some(children_of(running.id())).filter(|writers| writers.len() == 2)
+        });
+        assert!(!is_empty(place.path()));
+        (place, running, writers)
+    }
+
+    #[test]
+    fn an_interrupt_leaves_nothing_behind() {
+        for signal in [Signal::INT, Signal::TERM] {
+            let (place, running, writers) = endless();
+            running.signal(signal);
+            let done = running.output();
+            assert_eq!(done.status.code(), Some(1));
+            assert!(text(&done.stderr).contains("interrupted"), "{done:?}");
+            assert!(is_empty(place.path()));
+            assert!(writers.into_iter().all(|writer| stat(writer).is_none()), "they have ended");
+        }
+    }
+
+    #[test]
+    fn a_writer_that_dies_is_said() {
+        let (place, running, writers) = endless();
+        for writer in writers {
+            kill_process(Pid::from_raw(writer as i32).unwrap(), Signal::KILL).unwrap();
+        }
+        let done = running.output();
+        assert_eq!(done.status.code(), Some(1));
+        assert!(text(&done.stderr).contains("a writer died"), "{done:?}");
+        assert!(done.stdout.is_empty() && is_empty(place.path()));
+    }
+}

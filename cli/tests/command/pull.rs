@@ -1,0 +1,40 @@
+//! `pullcord pull`.
+
+use pullcord::{Drained, Pulled, Sharing, Trigger};
+
+use crate::support::{Queue, output, pullcord, text};
+
+fn pull(queue: &Queue, json: bool) -> (Option<i32>, String, String) {
+    let mut command = pullcord(["pull"]);
+    let done = output(command.arg(queue.trigger()).args(json.then_some("--json")));
+    (done.status.code(), text(&done.stdout).into(), text(&done.stderr).into())
+}
+
+#[test]
+fn delivered_and_pending_are_success() {
+    let queue = Queue::flat();
+    let mut reader = Trigger::open(queue.trigger(), Sharing::Refuse).unwrap();
+    assert_eq!(pull(&queue, false), (Some(0), "delivered\n".into(), String::new()));
+    assert_eq!(reader.drain().unwrap(), Drained::Everything);
+
+    while pullcord::pull(queue.trigger()).unwrap() == Pulled::Delivered {}
+    let (code, said, _) = pull(&queue, false);
+    assert!(code == Some(0) && said.starts_with("already pending"), "{said}");
+    let (code, said, _) = pull(&queue, true);
+    let object: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &object["pull"]), (Some(0), &"pending".into()));
+}
+
+#[test]
+fn nobody_listens_is_three() {
+    let queue = Queue::flat();
+    let (code, said, complaint) = pull(&queue, false);
+    assert_eq!((code, said.as_str()), (Some(3), ""));
+    let path = queue.trigger();
+    assert!(complaint.contains(&format!("{}: nobody listens", path.display())), "{complaint}");
+
+    let (code, said, _) = pull(&queue, true);
+    let object: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &object["pull"]), (Some(3), &"nobody_listens".into()));
+    assert_eq!(object["fifo"], path.to_str().unwrap());
+}

@@ -1,0 +1,194 @@
+//! Queues to watch, and processes to run; nothing here waits for ever.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord::{Backend, Pulled, Trigger};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on the slowest machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command, with the backend it chooses by itself and no colours forced on it.
+pub(crate) fn pullcord<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pullcord"));
+    command.args(arguments).stdin(Stdio::null());
+    for variable in [Backend::VARIABLE, "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// What a command that ends by itself has said.
+pub(crate) fn output(command: &mut Command) -> Output {
+    Running::start(command).output()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the command speaks UTF-8")
+}
+
+/// Tries until it succeeds.
+pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        assert!(begun.elapsed() < PATIENCE, "never came true: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A queue directory in a temporary place.
+pub(crate) struct Queue(TempDir);
+
+impl Queue {
+    pub(crate) fn flat() -> Queue {
+        let queue = Queue(tempfile::tempdir().unwrap());
+        for directory in ["lock", "mess", "todo"] {
+            fs::create_dir(queue.path(directory)).unwrap();
+        }
+        Trigger::make(queue.trigger(), 0o622).unwrap();
+        queue
+    }
+
+    pub(crate) fn split(parts: usize) -> Queue {
+        let queue = Queue::flat();
+        for part in 0..parts {
+            fs::create_dir(queue.path("todo").join(part.to_string())).unwrap();
+        }
+        queue
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root().join(name)
+    }
+
+    pub(crate) fn trigger(&self) -> PathBuf {
+        self.path("lock/trigger")
+    }
+
+    /// Links a finished message to `name` below the queue; does not pull.
+    pub(crate) fn link(&self, name: impl AsRef<Path>) -> PathBuf {
+        let (written, linked) = (self.path("mess/written"), self.path(name));
+        fs::write(&written, "Subject: test\n\n").unwrap();
+        fs::hard_link(&written, &linked).unwrap();
+        fs::remove_file(written).unwrap();
+        linked
+    }
+
+    /// Whether whoever looks on needs no trigger here.
+    pub(crate) fn watch_suffices(&self) -> bool {
+        let queue = pullcord::Queue::directories([self.path("todo")]);
+        pullcord::Todo::open(queue).unwrap().watch_suffices()
+    }
+
+    /// Pulls, once somebody listens.
+    pub(crate) fn pull(&self) {
+        eventually("somebody listens", || {
+            (pullcord::pull(self.trigger()).unwrap() != Pulled::NobodyListens).then_some(())
+        });
+    }
+}
+
+/// A process that runs. Dropped, it is killed.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    complaints: Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Running {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let lines = lines_of(child.stdout.take().unwrap());
+        let complaints = lines_of(child.stderr.take().unwrap());
+        Running { child, lines, complaints }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of its standard output.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| {
+            let complaints: Vec<_> = self.complaints.try_iter().collect();
+            panic!("no line on standard output ({e}); on standard error: {complaints:?}")
+        })
+    }
+
+    /// The next line of its standard error.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn complaint(&self) -> String {
+        self.complaints.recv_timeout(PATIENCE).expect("a line on standard error")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        eventually("the process ends", || self.child.try_wait().unwrap())
+    }
+
+    /// Waits for its end, and for all that it has to say.
+    pub(crate) fn output(mut self) -> Output {
+        let status = self.end();
+        let bytes = |lines: &Receiver<String>| {
+            lines.iter().flat_map(|line| (line + "\n").into_bytes()).collect()
+        };
+        Output { status, stdout: bytes(&self.lines), stderr: bytes(&self.complaints) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(source).lines() {
+            if sender.send(line.expect("the command speaks UTF-8")).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Every process whose parent is `id`.
+#[cfg(target_os = "linux")]
+pub(crate) fn children_of(id: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    processes.filter(|process| stat(*process).is_some_and(|(_, parent)| parent == id)).collect()
+}
+
+/// The state of a process, one letter, and its parent; nothing if there is none.
+#[cfg(target_os = "linux")]
+pub(crate) fn stat(id: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
