@@ -138,6 +138,65 @@ fn a_storm_of_pulls_is_paced() {
     });
 }
 
+/// The time is the caller's, so here it stands still for as long as it should.
+#[test]
+fn a_pull_within_the_pause_is_remembered_and_further_ones_are_not_heard() {
+    on_each_backend(None, |mut office| {
+        open(&mut office);
+        let start = Instant::now();
+        office.turn_at(start);
+        assert_eq!(office.todo().counters().scans, 1);
+
+        office.pull();
+        office.turn_at(start);
+        let counters = office.todo().counters();
+        assert_eq!((counters.wakes, counters.pulls, counters.scans), (1, 1, 1), "remembered");
+        let path = office.link("1");
+        office.pull();
+        assert!(office.turn_at(start).is_empty());
+        assert_eq!(office.todo().counters(), counters, "the trigger rests");
+
+        assert_eq!(office.turn_at(start + Duration::from_secs(1)), [path]);
+        for later in 2..5 {
+            office.turn_at(start + Duration::from_secs(later));
+        }
+        let counters = office.todo().counters();
+        assert_eq!(
+            (counters.wakes, counters.pulls, counters.scans),
+            (1, 2, 2),
+            "one scan for both"
+        );
+    });
+}
+
+/// For a loop that is told of edges only: what one drain leaves is drained by the next turn.
+#[test]
+fn what_a_drain_leaves_needs_no_further_event() {
+    let mut office = Office::new(Backend::best(), None);
+    office.todo = Some(Todo::open(without_watch(&office)).unwrap());
+    let start = Instant::now();
+    let turn = |office: &mut Office, seconds| {
+        let now = start + Duration::from_secs(seconds);
+        let timeout = office.todo().sources(now).timeout;
+        while office.todo().next(now).is_some() {}
+        timeout
+    };
+    turn(&mut office, 0);
+    while pull(office.trigger()).unwrap() == Pulled::Delivered {}
+    office.todo().trigger_ready();
+    turn(&mut office, 1);
+    let counters = office.todo().counters();
+    assert_eq!(counters.drains, 1);
+    // Where a FIFO holds more than one drain takes, or just as much, there may be more.
+    if turn(&mut office, 2) == Duration::ZERO {
+        assert_eq!(office.todo().counters().drains, 2);
+    }
+    assert!(turn(&mut office, 3) > Duration::ZERO, "and then it is empty");
+    assert_eq!(pull(office.trigger()).unwrap(), Pulled::Delivered);
+    #[cfg(target_os = "linux")]
+    assert_eq!(office.todo().counters().drains, 2, "a Linux FIFO holds just what a drain takes");
+}
+
 #[test]
 fn what_was_queued_before_the_last_pull_of_a_storm_is_seen_though_no_other_pull_follows() {
     on_each_backend(Some(3), |mut office| {
@@ -247,6 +306,7 @@ fn a_replaced_trigger_is_followed_at_the_tick() {
             assert!(Instant::now() < deadline, "the new FIFO was not noticed");
             office.turn(PATIENCE);
         }
+        office.settle_for_a_while();
         let path = office.link("1");
         office.pull();
         office.expect(&[path]);

@@ -90,6 +90,27 @@ impl Office {
 
     /// One turn of the loop, waiting at most `patience`: the paths handed out and the errors said.
     pub(crate) fn turn(&mut self, patience: Duration) -> (Vec<PathBuf>, Vec<String>) {
+        self.wait(patience);
+        self.take()
+    }
+
+    /// One turn at a time of the test's own, without waiting: the paths handed out.
+    pub(crate) fn turn_at(&mut self, now: Instant) -> Vec<PathBuf> {
+        let todo = self.todo.as_mut().expect("the queue was opened");
+        todo.prepare(&mut *self.notifier, now).unwrap();
+        self.notifier.wait(&mut self.events, Some(Duration::ZERO)).unwrap();
+        for event in &self.events {
+            todo.ready(event);
+        }
+        let mut paths = Vec::new();
+        while let Some(entry) = todo.next(now) {
+            paths.push(entry.unwrap().path());
+        }
+        paths
+    }
+
+    /// The first half of a turn: learns what is ready.
+    pub(crate) fn wait(&mut self, patience: Duration) {
         let todo = self.todo.as_mut().expect("the queue was opened");
         let timeout = todo.prepare(&mut *self.notifier, Instant::now()).unwrap();
         let timeout = timeout.map_or(patience, |timeout| timeout.min(patience));
@@ -97,8 +118,12 @@ impl Office {
         for event in &self.events {
             todo.ready(event);
         }
+    }
+
+    /// The second half of a turn: takes what is handed out.
+    pub(crate) fn take(&mut self) -> (Vec<PathBuf>, Vec<String>) {
         let (mut paths, mut errors) = (Vec::new(), Vec::new());
-        while let Some(entry) = todo.next(Instant::now()) {
+        while let Some(entry) = self.todo().next(Instant::now()) {
             match entry {
                 Ok(entry) => paths.push(entry.path()),
                 Err(error) => errors.push(error.to_string()),

@@ -23,9 +23,9 @@ pub(crate) struct Watcher {
     pub(crate) yields: Side,
     /// After an overflow, no name is left out on account of what the watch said before.
     pub(crate) overflow_clears: bool,
-    /// Nor is one once something else is found in the directory's place.
+    /// Nor is one after something else was found in the directory's place.
     pub(crate) losing_clears: bool,
-    /// That is read even if it cannot be watched.
+    /// What was found there is read, even if it cannot be watched.
     pub(crate) losing_dirties: bool,
 }
 
@@ -46,6 +46,7 @@ pub(crate) const PULLCORD: Watcher = Watcher {
     losing_dirties: true,
 };
 
+/// A reader, and what may happen to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watching {
     pub(crate) watcher: Watcher,
