@@ -68,19 +68,26 @@ impl Backend {
         }
     }
 
+    /// The one of this name, if it exists here.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if there is none, `Unsupported` if it does not exist here; both say what it
+    /// may be.
+    pub fn named(name: &str) -> io::Result<Backend> {
+        let backend: Backend = name.parse()?;
+        if backend.exists() { Ok(backend) } else { backend.open().map(|_| backend) }
+    }
+
     /// The one that the environment variable `PULLCORD_BACKEND` names, or else the best.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it names none, `Unsupported` if it names one that does not exist here;
-    /// both say what it may be.
+    /// As [`Backend::named`].
     pub fn from_env() -> io::Result<Backend> {
         match env::var_os(Backend::VARIABLE) {
             None => Ok(Backend::best()),
-            Some(name) => {
-                let backend: Backend = name.to_string_lossy().parse()?;
-                if backend.exists() { Ok(backend) } else { backend.open().map(|_| backend) }
-            }
+            Some(name) => Backend::named(&name.to_string_lossy()),
         }
     }
 
@@ -101,6 +108,12 @@ impl Backend {
     /// Whether it can ride in another loop: whether [`Notifier::nested`] has a descriptor to give.
     pub const fn nests(self) -> bool {
         !matches!(self, Backend::Select)
+    }
+
+    /// Whether a library plays the kernel's part here, as libkqueue does on Linux for those who work
+    /// on pullcord: what it shows says little about the kernel's own.
+    pub fn is_emulated(self) -> bool {
+        self.facility().is_some_and(|facility| facility.emulated)
     }
 
     fn facility(self) -> Option<&'static Facility> {

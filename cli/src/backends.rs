@@ -1,7 +1,6 @@
 //! `pullcord backends`, and the choice of one that the other commands share.
 
 use std::env::consts::OS;
-use std::io;
 use std::path::Path;
 
 use pullcord::{Backend, Notifier};
@@ -36,15 +35,11 @@ impl Choice {
         match &self.name {
             None => Backend::from_env()
                 .map_err(|e| Failure::bad_input(format!("{}: {e}", Backend::VARIABLE))),
-            Some(name) => existing(name).map_err(|e| Failure::bad_input(format!("--backend: {e}"))),
+            Some(name) => {
+                Backend::named(name).map_err(|e| Failure::bad_input(format!("--backend: {e}")))
+            }
         }
     }
-}
-
-/// The backend of this name; an error that lists those that exist here if it does not.
-fn existing(name: &str) -> io::Result<Backend> {
-    let backend: Backend = name.parse()?;
-    if backend.exists() { Ok(backend) } else { backend.open().map(|_| backend) }
 }
 
 /// Opens a notifier to wait for what is at `path`.

@@ -131,18 +131,11 @@ impl Arguments {
         Ok((name, queue.watch(self.watch.when())))
     }
 
-    fn fifo(&self) -> PathBuf {
-        match (&self.queue, &self.trigger) {
-            (Some(queue), _) => queue.join(self.layout.trigger()),
-            (None, fifo) => fifo.clone().unwrap_or_default(),
-        }
-    }
-
     /// Opens the queue: without its trigger where the watch names every entry, so that nobody's
     /// pulls are taken.
     fn open(&self, queue: Queue) -> pullcord::Result<Todo> {
         if self.watch.when() != Watch::Off {
-            check_trigger(&self.fifo())?;
+            queue.trigger_path().map_or(Ok(()), check_trigger)?;
             let todo = Todo::open(queue.clone().without_trigger())?;
             if todo.watch_suffices() {
                 return Ok(todo);
@@ -190,13 +183,6 @@ fn refused(error: pullcord::Error) -> Failure {
 }
 
 impl Layout {
-    fn trigger(self) -> &'static str {
-        match self {
-            Layout::Qmail => "lock/trigger",
-            Layout::Postfix => "public/pickup",
-        }
-    }
-
     pub(crate) fn queue(self, path: &Path) -> pullcord::Result<Queue> {
         match self {
             Layout::Qmail => Queue::qmail(path),
@@ -295,10 +281,7 @@ impl Onlooker<'_> {
         let line = Line {
             id: Escaped(Path::new(entry.name)).to_string(),
             path: Escaped(path).to_string(),
-            via: match entry.via {
-                Via::Scan => "scan",
-                _ => "watch",
-            },
+            via: entry.via.name(),
             at: format!("{:.6}", Timestamp::now()),
         };
         print_json(&line)

@@ -37,7 +37,7 @@ pub struct Epoll {
 
 impl Epoll {
     pub(crate) const FACILITY: Facility =
-        Facility { name: "epoll", open: || Ok(Box::new(Epoll::open()?)) };
+        Facility { name: "epoll", emulated: false, open: || Ok(Box::new(Epoll::open()?)) };
 
     /// epoll_create1(2), with `EPOLL_CLOEXEC`.
     ///

@@ -28,7 +28,9 @@ use std::ptr;
 use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
-use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, pause};
+use crate::{
+    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, bsd, checked, file, pause,
+};
 
 /// The backend of the BSDs and macOS, over kevent(2).
 ///
@@ -53,21 +55,21 @@ pub(crate) struct Queue {
 
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-pub(crate) struct RawEvent(pub(crate) libc::kevent);
+pub(crate) struct RawEvent(pub(crate) bsd::kevent);
 
 // SAFETY: its `udata`, where it is a pointer, holds a key and is never followed.
 unsafe impl Send for RawEvent {}
 
-const READ: i64 = libc::EVFILT_READ as i64;
-const WRITE: i64 = libc::EVFILT_WRITE as i64;
+const READ: i64 = bsd::EVFILT_READ as i64;
+const WRITE: i64 = bsd::EVFILT_WRITE as i64;
 
 /// One change of the kernel's set.
 pub(crate) fn change(source: RawFd, filter: i64, flags: u32, key: Key) -> RawEvent {
     // SAFETY: a plain C struct of integers and a pointer, for which zero is a value.
-    let mut raw: libc::kevent = unsafe { mem::zeroed() };
+    let mut raw: bsd::kevent = unsafe { mem::zeroed() };
     raw.ident = source as _;
     raw.filter = filter as _;
-    raw.flags = (flags | libc::EV_RECEIPT as u32) as _;
+    raw.flags = (flags | bsd::EV_RECEIPT as u32) as _;
     raw.udata = key.0 as _;
     RawEvent(raw)
 }
@@ -79,19 +81,19 @@ impl RawEvent {
 
     /// The error that this event carries, as the answer to a change.
     fn failure(&self) -> Option<i32> {
-        (self.has(libc::EV_ERROR) && self.0.data != 0).then_some(self.0.data as i32)
+        (self.has(bsd::EV_ERROR) && self.0.data != 0).then_some(self.0.data as i32)
     }
 }
 
 /// On a one-shot knote this says that the other filter of the same source has to go with it: it
 /// means nothing to the kernel there, and comes back with the event.
-const PAIRED: u32 = libc::EV_CLEAR as u32;
+const PAIRED: u32 = bsd::EV_CLEAR as u32;
 
 impl Queue {
     /// kqueue(2), closed by exec(2).
     pub(crate) fn open() -> io::Result<Queue> {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
-        let queue = unsafe { OwnedFd::from_raw_fd(checked(libc::kqueue())?) };
+        let queue = unsafe { OwnedFd::from_raw_fd(checked(bsd::kqueue())?) };
         // A child of another thread's fork does not inherit it, so that there is no moment at which
         // it could leak.
         // SAFETY: the descriptor is open.
@@ -106,7 +108,7 @@ impl Queue {
             // SAFETY: both lists live through the call, the second has room for as many as it says,
             // and RawEvent is a transparent kevent.
             let answered = checked(unsafe {
-                libc::kevent(
+                bsd::kevent(
                     self.queue.as_raw_fd(),
                     changes.as_ptr().cast(),
                     changes.len() as _,
@@ -136,7 +138,7 @@ impl Queue {
         // SAFETY: `room` has room for as many events, RawEvent is a transparent kevent, and the
         // timeout, where there is one, lives through the call.
         let found = checked(unsafe {
-            libc::kevent(
+            bsd::kevent(
                 self.queue.as_raw_fd(),
                 ptr::null(),
                 0,
@@ -166,8 +168,11 @@ impl Drop for Queue {
 }
 
 impl Kqueue {
-    pub(crate) const FACILITY: Facility =
-        Facility { name: "kqueue", open: || Ok(Box::new(Kqueue::open()?)) };
+    pub(crate) const FACILITY: Facility = Facility {
+        name: "kqueue",
+        emulated: cfg!(pullcord_libkqueue),
+        open: || Ok(Box::new(Kqueue::open()?)),
+    };
 
     /// kqueue(2), closed by exec(2).
     ///
@@ -179,8 +184,8 @@ impl Kqueue {
     }
 
     fn put(&self, source: RawFd, key: Key, interest: Interest, flags: u32) -> io::Result<()> {
-        let delete = |filter| change(source, filter, libc::EV_DELETE as u32, key);
-        let add = |filter| change(source, filter, libc::EV_ADD as u32 | flags, key);
+        let delete = |filter| change(source, filter, bsd::EV_DELETE as u32, key);
+        let add = |filter| change(source, filter, bsd::EV_ADD as u32 | flags, key);
         let put = match interest {
             Interest::Read => self.queue.apply(&[delete(READ), delete(WRITE), add(READ)]),
             Interest::Write => self.queue.apply(&[delete(READ), delete(WRITE), add(WRITE)]),
@@ -195,7 +200,7 @@ impl Kqueue {
     fn delete(&self, source: RawFd) -> io::Result<()> {
         self.queue.apply(
             &[READ, WRITE]
-                .map(|filter| change(source, filter, libc::EV_DELETE as u32, Key::RESERVED)),
+                .map(|filter| change(source, filter, bsd::EV_DELETE as u32, Key::RESERVED)),
         )
     }
 }
@@ -215,9 +220,9 @@ impl Notifier for Kqueue {
         }
         let flags = match mode {
             Mode::Level => 0,
-            Mode::Edge => libc::EV_CLEAR as u32,
-            Mode::OneShot if interest == Interest::Both => libc::EV_ONESHOT as u32 | PAIRED,
-            Mode::OneShot => libc::EV_ONESHOT as u32,
+            Mode::Edge => bsd::EV_CLEAR as u32,
+            Mode::OneShot if interest == Interest::Both => bsd::EV_ONESHOT as u32 | PAIRED,
+            Mode::OneShot => bsd::EV_ONESHOT as u32,
         };
         self.put(source.as_raw_fd(), key, interest, flags)
     }
@@ -242,10 +247,10 @@ impl Notifier for Kqueue {
                 events.set_woken();
                 continue;
             }
-            if raw.has(libc::EV_ONESHOT) && raw.has(PAIRED) {
+            if raw.has(bsd::EV_ONESHOT) && raw.has(PAIRED) {
                 self.delete(raw.0.ident as RawFd)?;
             }
-            let (end, reads) = (raw.has(libc::EV_EOF), raw.0.filter as i64 == READ);
+            let (end, reads) = (raw.has(bsd::EV_EOF), raw.0.filter as i64 == READ);
             events.push(Event {
                 key,
                 readable: reads,

@@ -37,7 +37,24 @@ pub use waker::Waker;
 
 // Which file is compiled on which system is said here and nowhere else.
 cfg_if::cfg_if! {
-    if #[cfg(any(target_os = "linux", target_os = "android"))] {
+    if #[cfg(all(target_os = "linux", pullcord_libkqueue))] {
+        mod epoll;
+        pub use epoll::Epoll;
+        mod kqueue;
+        pub use kqueue::Kqueue;
+        mod libkqueue;
+        use libkqueue as bsd;
+        #[path = "dir/readdir.rs"]
+        pub mod dir;
+        #[path = "watch/vnode.rs"]
+        pub mod watch;
+        #[path = "filesystem/magic.rs"]
+        pub mod filesystem;
+
+        /// The backends that exist here, best first.
+        pub const FACILITIES: &[Facility] =
+            &[Epoll::FACILITY, Kqueue::FACILITY, Select::FACILITY];
+    } else if #[cfg(any(target_os = "linux", target_os = "android"))] {
         mod epoll;
         pub use epoll::Epoll;
         #[path = "dir/getdents.rs"]
@@ -58,6 +75,7 @@ cfg_if::cfg_if! {
     ))] {
         mod kqueue;
         pub use kqueue::Kqueue;
+        use libc as bsd;
         #[path = "dir/readdir.rs"]
         pub mod dir;
         #[path = "watch/vnode.rs"]
@@ -85,6 +103,8 @@ cfg_if::cfg_if! {
 pub struct Facility {
     /// The name of the system call family: `epoll`, `kqueue`, `select`.
     pub name: &'static str,
+    /// Whether a library plays the kernel's part.
+    pub emulated: bool,
     /// Opens a notifier over it.
     pub open: fn() -> std::io::Result<Box<dyn Notifier>>,
 }

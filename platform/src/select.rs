@@ -84,7 +84,7 @@ struct Source {
 
 impl Select {
     pub(crate) const FACILITY: Facility =
-        Facility { name: "select", open: || Ok(Box::new(Select::open()?)) };
+        Facility { name: "select", emulated: false, open: || Ok(Box::new(Select::open()?)) };
 
     /// Takes no system call, and no descriptor.
     ///

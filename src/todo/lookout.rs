@@ -222,16 +222,12 @@ impl Lookout {
         &self.places[place].roles
     }
 
-    /// Stops watching the places whose path leads elsewhere by now; says whether there were any.
-    pub(super) fn abandon_misplaced(&mut self) -> bool {
-        let misplaced: Vec<_> = (0..self.places.len())
-            .filter(|number| {
-                let place = &self.places[*number];
-                place.watched.as_ref().is_some_and(|watched| !watched.is_at(&place.path))
-            })
-            .collect();
-        misplaced.iter().for_each(|number| self.abandon(*number));
-        !misplaced.is_empty()
+    /// The watched places whose path leads elsewhere by now.
+    pub(super) fn misplaced(&self) -> Vec<usize> {
+        let places = self.places.iter().enumerate().filter(|(_, place)| {
+            place.watched.as_ref().is_some_and(|watched| !watched.is_at(&place.path))
+        });
+        places.map(|(number, _)| number).collect()
     }
 
     /// Stops watching a place.

@@ -63,8 +63,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Todo {
     queue: Queue,
     trigger: Option<Trigger>,
-    /// A trigger that was replaced, open until whoever waits for it has been told.
-    replaced: Option<Trigger>,
+    /// Triggers that were replaced, open until whoever waits for them has been told.
+    replaced: Vec<Trigger>,
     /// When to try again to open the trigger that the path names now.
     reopen: Option<(Instant, Backoff)>,
     /// There may be bytes in the trigger.
@@ -145,6 +145,17 @@ pub enum Via {
     Requeue,
 }
 
+impl Via {
+    /// In one word: `scan`, `watch` or `requeue`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Via::Scan => "scan",
+            Via::Watch => "watch",
+            Via::Requeue => "requeue",
+        }
+    }
+}
+
 /// What a [`Todo`] has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -208,7 +219,7 @@ impl Todo {
         let lookout = Lookout::open(&queue, now, &mut troubles)?;
         Ok(Todo {
             trigger,
-            replaced: None,
+            replaced: Vec::new(),
             reopen: None,
             pulled: false,
             lookout,
@@ -259,11 +270,11 @@ impl Todo {
         now: Instant,
     ) -> Result<Option<Duration>> {
         self.turn = Turn::default();
-        if let Some(replaced) = &self.replaced {
+        while let Some(replaced) = self.replaced.last() {
             let removed = notifier.remove(replaced);
             removed
                 .map_err(|e| Error::new(replaced.path(), "stop waiting for the old trigger", e))?;
-            self.replaced = None;
+            self.replaced.pop();
             self.trigger_is_armed = false;
         }
         self.arm(notifier)?;
@@ -275,7 +286,7 @@ impl Todo {
     /// readable.
     pub fn sources(&mut self, now: Instant) -> Sources<'_> {
         self.turn = Turn::default();
-        self.replaced = None;
+        self.replaced.clear();
         let timeout = self.timeout(now);
         let trigger = self.trigger.as_ref().filter(|_| !self.agenda.rests());
         let watch = self.lookout.watch();
@@ -501,7 +512,9 @@ impl Todo {
     /// Looks whether the trigger, and whatever is watched, are still what their paths lead to.
     fn compare_identities(&mut self, now: Instant) {
         (self.compared_at, self.compare) = (now, false);
-        if self.lookout.abandon_misplaced() {
+        let misplaced = self.lookout.misplaced();
+        misplaced.iter().for_each(|place| self.lose(*place));
+        if !misplaced.is_empty() {
             self.rearm(now);
         }
         self.grow(now);
@@ -524,7 +537,7 @@ impl Todo {
                 self.counters.reopens += 1;
                 self.reopen = None;
                 self.pulled = true;
-                self.replaced = self.trigger.replace(trigger);
+                self.replaced.extend(self.trigger.replace(trigger));
             }
             Err(error) => {
                 let (_, mut backoff) = self.reopen.take().unwrap_or_else(|| {
@@ -532,6 +545,18 @@ impl Todo {
                     (now, Backoff::new())
                 });
                 self.reopen = Some((now + backoff.fail(), backoff));
+            }
+        }
+    }
+
+    /// Relies on a place no more: what is there now is another directory, or may be. It is read,
+    /// whether it can be watched or not, and no name is left out on account of the old one's.
+    fn lose(&mut self, place: usize) {
+        self.lookout.abandon(place);
+        for role in self.lookout.roles(place) {
+            if let Role::Directory(directory) = role {
+                self.reported.remove(directory);
+                self.agenda.is_dirty_now(*directory);
             }
         }
     }
@@ -639,13 +664,7 @@ impl Todo {
                 return None;
             }
             Sighting::Lost(place) => {
-                self.lookout.abandon(place);
-                for role in self.lookout.roles(place) {
-                    if let Role::Directory(directory) = role {
-                        self.reported.remove(directory);
-                        self.agenda.is_dirty_now(*directory);
-                    }
-                }
+                self.lose(place);
                 self.compare_identities(now);
                 self.rearm(now);
                 return None;

@@ -52,7 +52,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// `todo` cannot be read; or some of the numbered directories below the highest are missing.
+    /// `todo` cannot be read, or one of the numbered directories up to the highest.
     pub fn qmail(queue: impl AsRef<Path>) -> Result<Queue> {
         let queue = queue.as_ref();
         let todo = queue.join("todo");
@@ -61,9 +61,10 @@ impl Queue {
         let trigger = queue.join("lock/trigger");
         let Some(split) = split else { return Ok(Queue::directories([todo]).trigger(trigger)) };
         let parts: Vec<_> = (0..split).map(|part| todo.join(part.to_string())).collect();
-        if let Some(missing) = parts.iter().find(|part| !part.is_dir()) {
-            let missing =
-                Error::new(missing, "use the split queue", io::ErrorKind::NotFound.into());
+        if let Some((missing, e)) =
+            parts.iter().find_map(|part| Some((part, part.read_dir().err()?)))
+        {
+            let missing = Error::new(missing, "use the split queue", e);
             return Err(missing.advise("make it: a split queue has all its numbered directories"));
         }
         Ok(Queue { split: Some(todo), ..Queue::directories(parts).trigger(trigger) })

@@ -27,9 +27,9 @@ use std::time::Duration;
 
 pub use change::{Change, WatchId};
 
-use crate::Key;
 use crate::file::{self, Identity};
 use crate::kqueue::{Queue, RawEvent, change};
+use crate::{Key, bsd};
 
 /// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
 pub const NAMES_ENTRIES: bool = false;
@@ -86,9 +86,9 @@ impl DirWatch {
         let file = File::options().read(true).custom_flags(flags).open(directory)?;
         let identity = file::status(&file)?.identity;
         let id = WatchId(self.next_id);
-        let add = (libc::EV_ADD as u32) | (libc::EV_CLEAR as u32);
-        let mut add = change(file.as_raw_fd(), libc::EVFILT_VNODE as i64, add, Key(id.0 as usize));
-        add.0.fflags = libc::NOTE_WRITE | libc::NOTE_DELETE | libc::NOTE_RENAME | libc::NOTE_REVOKE;
+        let add = (bsd::EV_ADD as u32) | (bsd::EV_CLEAR as u32);
+        let mut add = change(file.as_raw_fd(), bsd::EVFILT_VNODE as i64, add, Key(id.0 as usize));
+        add.0.fflags = bsd::NOTE_WRITE | bsd::NOTE_DELETE | bsd::NOTE_RENAME | bsd::NOTE_REVOKE;
         self.queue.apply(&[add])?;
         if !file::followed(directory).is_ok_and(|after| after == identity) {
             return Err(io::Error::other("it was replaced at this moment"));
@@ -133,7 +133,7 @@ impl DirWatch {
             if current != Some(event.ident as RawFd) {
                 continue;
             }
-            let lost = libc::NOTE_DELETE | libc::NOTE_RENAME | libc::NOTE_REVOKE;
+            let lost = bsd::NOTE_DELETE | bsd::NOTE_RENAME | bsd::NOTE_REVOKE;
             let change = if event.fflags & lost != 0 { Change::Lost } else { Change::Changed };
             return Some(change(id));
         }
