@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, Queue, Todo, Trigger};
+use pullcord::watch::NAMES_ENTRIES;
+use pullcord::{Backend, Counters, Events, Key, Notifier, Queue, Todo, Trigger};
 
 const SENDMAIL: &str = "/usr/sbin/sendmail";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +50,20 @@ impl Office {
         let mut todo = Todo::open(queue).unwrap();
         todo.register(&mut *self.notifier, [Key(0), Key(1)]).unwrap();
         self.todo = Some(todo);
+    }
+
+    fn counters(&self) -> Counters {
+        self.todo.as_ref().expect("the queue was opened").counters()
+    }
+
+    /// Whether a pull finds what it is for without reading the directory.
+    fn names_entries(&self) -> bool {
+        NAMES_ENTRIES && self.counters().unwatched == 0
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let maildrop = fs::read_dir(self.root.path().join("queue/maildrop")).unwrap();
+        maildrop.map(|entry| entry.unwrap().path()).collect()
     }
 
     /// Starts the real sendmail, which reads a message from its standard input.
@@ -127,9 +142,12 @@ fn mail_is_noticed_when_it_is_complete() {
             each_once(&office.collect(|seen| seen.contains_key(message)), 1);
             sender.join().unwrap();
         }
-        let counters = office.todo.as_ref().unwrap().counters();
+        let counters = office.counters();
         println!("{backend}: {counters:?}");
         assert!(counters.pulls <= 3, "one pull a message");
+        if office.names_entries() {
+            assert_eq!((counters.by_watch, counters.directories), (3, 1), "the start's scan alone");
+        }
     }
 }
 
@@ -156,7 +174,36 @@ fn two_hundred_mails_from_eight_senders_at_once_are_all_noticed() {
         for sender in senders {
             sender.join().unwrap();
         }
-        println!("{backend}: {:?}", office.todo.as_ref().unwrap().counters());
+        println!("{backend}: {:?}", office.counters());
+        if office.names_entries() {
+            assert_eq!(office.counters().directories, 1, "the start's scan alone");
+        }
+    }
+}
+
+/// Its name is there from the first line on, and its bytes come one write at a time.
+#[test]
+#[ignore = "needs Debian's postfix"]
+fn a_large_mail_fed_slowly_is_not_handed_out_before_it_is_complete() {
+    for backend in Backend::available() {
+        let mut office = Office::new(backend);
+        office.open();
+        let mut slow = office.sendmail();
+        let mut stdin = slow.stdin.take().unwrap();
+        writeln!(stdin, "Subject: 99\n").unwrap();
+        for part in 0..50 {
+            writeln!(stdin, "{}", "a line of a large mail\n".repeat(2_000)).unwrap();
+            stdin.flush().unwrap();
+            // Another mail that comes meanwhile pulls, and is all that is handed out.
+            let quick = part.to_string();
+            send(office.sendmail(), &quick);
+            each_once(&office.collect(|seen| seen.contains_key(&quick)), 1);
+        }
+        assert!(!office.files().is_empty(), "the slow one lies there, unfinished");
+        writeln!(stdin, "{END}").unwrap();
+        drop(stdin);
+        each_once(&office.collect(|seen| seen.contains_key("99")), 1);
+        assert!(slow.wait().unwrap().success());
     }
 }
 

@@ -1,10 +1,11 @@
-//! Todo when this process runs out of descriptors: it keeps what it has, says so once, and loses
-//! nothing. Each test has the process to itself.
+//! Todo when this process runs out of descriptors, or of rights: it keeps what it has, says so once,
+//! and loses nothing. Each test has the process to itself.
 
 mod office;
 mod support;
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
 use office::Office;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         .alone_on_each_backend(named![
             running_out_while_open_is_said_once_and_loses_nothing,
             running_out_at_start_is_said,
+            rights_taken_away_are_said_once_and_lose_nothing,
         ])
         .run(&[])
 }
@@ -60,4 +62,34 @@ fn running_out_at_start_is_said(backend: Backend) {
     assert!(error.contains("lock/trigger") && error.contains("ulimit -n"), "{error}");
     drop(taken);
     Todo::open(queue).unwrap();
+}
+
+/// Root has all the rights, whatever the mode says: somebody else plays the owner.
+fn rights_taken_away_are_said_once_and_lose_nothing(backend: Backend) {
+    let office = Office::new(backend, Some(2));
+    let played = sys::in_child(|| {
+        sys::become_nobody();
+        for watch in [Watch::Off, Watch::Auto] {
+            let mut office = Office::new(backend, Some(2));
+            office.open_on(office.queue().watch(watch));
+            office.settle();
+            let part = office.path("todo/1");
+            let mode = |mode| fs::set_permissions(&part, fs::Permissions::from_mode(mode)).unwrap();
+            // Into a directory that may be written to and searched, but not read.
+            mode(0o300);
+            let (hidden, seen) = (office.link("1/17"), office.link("0/18"));
+            office.pull();
+            let (paths, errors) = office.settle();
+            assert!(paths.contains(&seen), "the other directory is served");
+            if !paths.contains(&hidden) {
+                assert_eq!(errors.len(), 1, "said once: {errors:?}");
+                assert!(errors[0].contains("todo/1"), "{errors:?}");
+                mode(0o700);
+                office.expect(&[hidden]);
+            }
+            mode(0o700);
+        }
+    });
+    drop(office);
+    assert!(played.success());
 }
