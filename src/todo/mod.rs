@@ -23,29 +23,33 @@
 //! that begin with a dot are passed over, nothing else is.
 
 mod agenda;
+mod counters;
+mod entry;
 mod lookout;
+mod pulls;
 mod queue;
+mod scan;
+mod sightings;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pullcord_platform::dir::Dir;
-use pullcord_platform::file;
-
+pub use counters::Counters;
+pub use entry::{Entry, Via};
 pub use queue::Queue;
 
 use crate::error::{Error, Result};
-use crate::trigger::{Drained, Trigger};
+use crate::trigger::Trigger;
 use crate::watch::{DirWatch, NAMES_ENTRIES};
 use crate::{Event, Interest, Key, Mode, Notifier};
 use agenda::{Agenda, Backoff};
-use lookout::{Lookout, Role, Sighting};
-use queue::Arrival;
+use lookout::Lookout;
+use scan::Scan;
 
 /// The most entries that [`Todo::next`] hands out a turn.
 const BATCH: usize = 64;
@@ -99,13 +103,6 @@ pub struct Todo {
     counters: Counters,
 }
 
-/// A directory being read.
-#[derive(Debug)]
-struct Scan {
-    directory: usize,
-    open: Dir,
-}
-
 /// What was done since the last [`Todo::prepare`].
 #[derive(Debug, Default)]
 struct Turn {
@@ -113,76 +110,6 @@ struct Turn {
     looked_at: usize,
     drained: bool,
     absorbed: bool,
-}
-
-/// Something that appeared in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// The directory it is in, as the [`Queue`] names it.
-    pub directory: &'a Path,
-    /// Its name there: bytes, in no encoding, and perhaps a hostile user's.
-    pub name: &'a OsStr,
-    /// How it was found.
-    pub via: Via,
-}
-
-impl Entry<'_> {
-    /// Where it is. By the time it is looked at it may be gone, which is no error.
-    pub fn path(&self) -> PathBuf {
-        self.directory.join(self.name)
-    }
-}
-
-/// How an entry was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Via {
-    /// By reading the directory.
-    Scan,
-    /// By the directory watch.
-    Watch,
-    /// Not at all: [`Todo::requeue`] was asked for it.
-    Requeue,
-}
-
-impl Via {
-    /// In one word: `scan`, `watch` or `requeue`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Via::Scan => "scan",
-            Via::Watch => "watch",
-            Via::Requeue => "requeue",
-        }
-    }
-}
-
-/// What a [`Todo`] has done since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Events of its descriptors.
-    pub wakes: u64,
-    /// Reads of the trigger.
-    pub drains: u64,
-    /// Of those, the ones that found somebody had pulled.
-    pub pulls: u64,
-    /// Rounds in which directories were read.
-    pub scans: u64,
-    /// Directories read.
-    pub directories: u64,
-    /// Entries handed out that were found by reading a directory.
-    pub by_scan: u64,
-    /// Entries handed out that were found by the directory watch.
-    pub by_watch: u64,
-    /// Triggers opened in place of one that was replaced.
-    pub reopens: u64,
-    /// Times the watch had to say that it lost changes.
-    pub overflows: u64,
-    /// Directories that are not watched, or not on a file system known to be local: those that
-    /// every pull reads. A state, not a count.
-    pub unwatched: u64,
-    /// Errors handed out.
-    pub errors: u64,
 }
 
 /// What a foreign loop has to wait for.
@@ -254,6 +181,7 @@ impl Todo {
     /// Those of [`Notifier::register`].
     pub fn register(&mut self, notifier: &mut dyn Notifier, keys: [Key; 2]) -> Result<()> {
         self.keys = Some(keys);
+        (self.trigger_is_armed, self.watch_is_armed) = (false, false);
         self.arm(notifier)
     }
 
@@ -362,8 +290,8 @@ impl Todo {
         }
     }
 
-    /// Hands an entry out again, once it is `not_before`: for what could not be dealt with now. It
-    /// is forgotten when the program ends, when the entry is found by a scan.
+    /// Hands an entry out again, once it is `not_before`: for what could not be dealt with now. Should
+    /// the program end before, the next start's scan finds it.
     ///
     /// # Errors
     ///
@@ -473,359 +401,6 @@ impl Todo {
         }
     }
 
-    /// Takes the pulls out of the trigger, at most once a turn: before the scan that they ask for,
-    /// and not while one is remembered that has to wait.
-    fn drain(&mut self, now: Instant) {
-        let due = if self.agenda.rests() { self.agenda.round_is_due(now) } else { self.pulled };
-        let Some(trigger) = self.trigger.as_mut().filter(|_| due && !self.turn.drained) else {
-            return;
-        };
-        self.turn.drained = true;
-        self.counters.drains += 1;
-        let drained = trigger.drain();
-        self.pulled = matches!(drained, Ok(Drained::Some));
-        match drained {
-            Ok(Drained::Nothing) => {}
-            Ok(Drained::Everything | Drained::Some) => {
-                self.counters.pulls += 1;
-                self.heed_pull(now);
-            }
-            Err(error) => {
-                self.troubles.push_back(error);
-                self.follow_trigger(now);
-            }
-        }
-    }
-
-    /// Somebody has pulled. What they linked before is known to the watch by now, so that what the
-    /// watch cannot tell is all that has to be read.
-    fn heed_pull(&mut self, now: Instant) {
-        if self.queue.arrival == Arrival::Unfinished || !NAMES_ENTRIES {
-            self.absorb(now);
-        }
-        self.agenda.pulled(|directory| self.lookout.relies_on(directory));
-        self.look_at_held();
-        // A pull with nothing new to show for it may be about a directory that was mounted over.
-        self.compare = self.lookout.watch().is_some();
-    }
-
-    /// Looks whether the trigger, and whatever is watched, are still what their paths lead to.
-    fn compare_identities(&mut self, now: Instant) {
-        (self.compared_at, self.compare) = (now, false);
-        let misplaced = self.lookout.misplaced();
-        misplaced.iter().for_each(|place| self.lose(*place));
-        if !misplaced.is_empty() {
-            self.rearm(now);
-        }
-        self.grow(now);
-        self.check_trigger(now);
-    }
-
-    fn check_trigger(&mut self, now: Instant) {
-        if self.reopen.is_none() && self.trigger.as_ref().is_some_and(Trigger::is_replaced) {
-            self.follow_trigger(now);
-        }
-    }
-
-    /// Opens the trigger that the path names now. While that fails nobody can pull, and everything
-    /// is read at every attempt instead.
-    fn follow_trigger(&mut self, now: Instant) {
-        let Some(trigger) = &self.trigger else { return };
-        self.agenda.everything_is_dirty();
-        match trigger.reopen() {
-            Ok(trigger) => {
-                self.counters.reopens += 1;
-                self.reopen = None;
-                self.pulled = true;
-                self.replaced.extend(self.trigger.replace(trigger));
-            }
-            Err(error) => {
-                let (_, mut backoff) = self.reopen.take().unwrap_or_else(|| {
-                    self.troubles.push_back(error);
-                    (now, Backoff::new())
-                });
-                self.reopen = Some((now + backoff.fail(), backoff));
-            }
-        }
-    }
-
-    /// Relies on a place no more: what is there now is another directory, or may be. It is read,
-    /// whether it can be watched or not, and no name is left out on account of the old one's.
-    fn lose(&mut self, place: usize) {
-        self.lookout.abandon(place);
-        for role in self.lookout.roles(place) {
-            if let Role::Directory(directory) = role {
-                self.reported.remove(directory);
-                self.agenda.is_dirty_now(*directory);
-            }
-        }
-    }
-
-    /// Watches what is not watched. What happened there meanwhile nobody knows.
-    fn rearm(&mut self, now: Instant) {
-        for place in self.lookout.arm(now, &mut self.troubles) {
-            for role in self.lookout.roles(place).to_vec() {
-                match role {
-                    Role::Directory(directory) => self.agenda.is_dirty_now(directory),
-                    Role::Parent => self.grow(now),
-                    Role::Trigger => self.check_trigger(now),
-                }
-            }
-        }
-    }
-
-    /// A split queue may have got more parts.
-    fn grow(&mut self, now: Instant) {
-        let Some(split) = &self.queue.split else { return };
-        let mut grown = false;
-        loop {
-            let next = split.join(self.queue.directories.len().to_string());
-            if !next.is_dir() {
-                break;
-            }
-            self.lookout.add_directory(&next);
-            self.agenda.grow();
-            self.said.push(None);
-            self.queue.directories.push(next);
-            grown = true;
-        }
-        if grown {
-            self.rearm(now);
-        }
-    }
-
-    /// Takes in all that has happened until now, before or while directories are read: what the
-    /// watch has named by then, the scan does not hand out as well.
-    fn absorb(&mut self, now: Instant) {
-        self.turn.absorbed = true;
-        self.changed = false;
-        while let Some(sighting) = self.lookout.next_sighting(&mut self.name) {
-            self.collect(sighting, now);
-        }
-        let Some(watch) = self.lookout.watch_mut() else { return };
-        let mut left = match watch.backlog() {
-            Ok(left) => left,
-            Err(error) => return self.watch_failed(error, now),
-        };
-        while left > 0 {
-            let Some(watch) = self.lookout.watch_mut() else { return };
-            match watch.fill() {
-                Ok(0) => return,
-                Ok(filled) => left = left.saturating_sub(filled),
-                Err(error) => return self.watch_failed(error, now),
-            }
-            while let Some(sighting) = self.lookout.next_sighting(&mut self.name) {
-                self.collect(sighting, now);
-            }
-        }
-    }
-
-    fn collect(&mut self, sighting: Sighting, now: Instant) {
-        if let Some(directory) = self.judge(sighting, now) {
-            let name = self.name.clone();
-            self.put_aside(directory, name);
-        }
-    }
-
-    /// Keeps an entry that the watch has named, to be handed out soon, and by the watch alone: a
-    /// scan of its directory that is still to come, or under way, leaves it out. Not so where the
-    /// watch cannot be relied on to name the next entry of that name.
-    fn put_aside(&mut self, directory: usize, name: OsString) {
-        let is_read_later = self.agenda.is_dirty(directory)
-            || self.scan.as_ref().is_some_and(|scan| scan.directory == directory);
-        if is_read_later && self.lookout.relies_on(directory) {
-            self.reported.entry(directory).or_default().insert(name.clone());
-        }
-        self.found.push_back((directory, name));
-    }
-
-    /// The next entry that the watch names, straight out of its buffer.
-    fn next_arrival(&mut self, now: Instant) -> Option<usize> {
-        self.turn.looked_at += 1;
-        if !self.lookout.watch().is_some_and(DirWatch::has_more) {
-            self.changed = false;
-            if let Err(error) = self.lookout.watch_mut()?.fill() {
-                self.watch_failed(error, now);
-            }
-        }
-        let sighting = self.lookout.next_sighting(&mut self.name)?;
-        self.judge(sighting, now)
-    }
-
-    /// What a sighting is about: an entry of this directory, whose name is in `name`; or something
-    /// else, which is seen to.
-    fn judge(&mut self, sighting: Sighting, now: Instant) -> Option<usize> {
-        let (place, named) = match sighting {
-            Sighting::Overflow => {
-                self.counters.overflows += 1;
-                self.reported.clear();
-                self.agenda.everything_is_dirty();
-                self.compare_identities(now);
-                return None;
-            }
-            Sighting::Lost(place) => {
-                self.lose(place);
-                self.compare_identities(now);
-                self.rearm(now);
-                return None;
-            }
-            Sighting::Named(place) => (place, true),
-            Sighting::Changed(place) => (place, false),
-        };
-        let mut arrived = None;
-        for at in 0..self.lookout.roles(place).len() {
-            match self.lookout.roles(place)[at] {
-                Role::Directory(directory) if named => arrived = Some(directory),
-                Role::Directory(directory) => {
-                    let wait = if self.trigger.is_some() { PATIENCE } else { Duration::ZERO };
-                    self.agenda.changed(directory, now + wait);
-                }
-                Role::Parent => self.look_at_children(place, named, now),
-                Role::Trigger => {
-                    let path = self.queue.trigger.as_deref();
-                    if !named || path.and_then(Path::file_name) == Some(&self.name) {
-                        self.check_trigger(now);
-                    }
-                }
-            }
-        }
-        let directory = arrived.filter(|_| !is_hidden(&self.name))?;
-        if self.queue.arrival == Arrival::Complete {
-            return Some(directory);
-        }
-        self.held.insert((directory, self.name.clone()));
-        let wait = if self.trigger.is_some() { PATIENCE } else { Duration::ZERO };
-        self.look_at_held.get_or_insert(now + wait);
-        None
-    }
-
-    /// Something appeared beside the queue's directories, or they changed: one of them, perhaps.
-    fn look_at_children(&mut self, place: usize, named: bool, now: Instant) {
-        if named {
-            let child = self.lookout.path(place).join(&self.name);
-            let is_ours = self.queue.directories.contains(&child);
-            let is_part = self.queue.split.as_deref() == Some(self.lookout.path(place));
-            if !is_ours && !is_part {
-                return;
-            }
-        }
-        self.compare_identities(now);
-        self.rearm(now);
-    }
-
-    /// Hands over to [`found`](Todo::found) what is ready by now, and forgets what is gone.
-    fn look_at_held(&mut self) {
-        self.look_at_held = None;
-        for (directory, name) in std::mem::take(&mut self.held) {
-            let path = self.queue.directories[directory].join(&name);
-            match file::named(&path) {
-                Ok(status) if status.is_executable_file() => self.put_aside(directory, name),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                _ => drop(self.held.insert((directory, name))),
-            }
-        }
-    }
-
-    /// Without a watch, everything is scanned, and it is tried again later.
-    fn watch_failed(&mut self, error: io::Error, now: Instant) {
-        let path = self.queue.directories.first().cloned().unwrap_or_default();
-        self.troubles.push_back(Error::new(path, "read the directory watch", error));
-        self.lookout.close(now);
-        self.watch_is_armed = false;
-        self.reported.clear();
-        self.agenda.everything_is_dirty();
-    }
-
-    /// Opens the next directory that is due; false if there is none.
-    fn begin_scan(&mut self, now: Instant) -> bool {
-        let first = !self.agenda.round_is_on();
-        let Some(directory) = self.agenda.begin(now) else {
-            self.reported.clear();
-            return false;
-        };
-        self.counters.scans += u64::from(first);
-        let begun = Instant::now();
-        let opened = Dir::open(&self.queue.directories[directory]);
-        self.agenda.spent(begun.elapsed());
-        match opened {
-            Ok(open) => {
-                self.counters.directories += 1;
-                self.check_watched(directory, &open, now);
-                self.scan = Some(Scan { directory, open });
-            }
-            Err(e) => self.directory_failed(directory, e, now),
-        }
-        true
-    }
-
-    /// What is being read should be what is being watched.
-    fn check_watched(&mut self, directory: usize, open: &Dir, now: Instant) {
-        let Some(watched) = self.lookout.watched(directory) else { return };
-        if !file::status(open).is_ok_and(|status| watched.is(status.identity)) {
-            self.agenda.is_dirty_now(directory);
-            self.compare_identities(now);
-        }
-    }
-
-    /// The next entry of the directory that is open, if it is one to be handed out; if this batch
-    /// is at its end, the next one is read.
-    fn scan_on(&mut self, now: Instant) -> Option<usize> {
-        if self.changed && !self.turn.absorbed {
-            self.absorb(now);
-        }
-        let scan = self.scan.as_mut()?;
-        let directory = scan.directory;
-        let Some(entry) = scan.open.next_entry() else {
-            self.read_on(now);
-            return None;
-        };
-        self.turn.looked_at += 1;
-        let reported = self.reported.get(&directory);
-        if is_hidden(entry.name) || reported.is_some_and(|names| names.contains(entry.name)) {
-            return None;
-        }
-        self.name.clear();
-        self.name.push(entry.name);
-        if self.queue.arrival == Arrival::Unfinished {
-            let status = file::status_at(&scan.open, &self.name);
-            if !status.is_ok_and(|status| status.is_executable_file()) {
-                return None;
-            }
-            self.held.remove(&(directory, self.name.clone()));
-        }
-        Some(directory)
-    }
-
-    /// Reads the next batch of the directory that is open, and then what the watch has named by
-    /// this time: what of the batch it has not named was there before it was armed.
-    fn read_on(&mut self, now: Instant) {
-        let Some(scan) = &mut self.scan else { return };
-        let directory = scan.directory;
-        let begun = Instant::now();
-        let more = scan.open.refill();
-        self.agenda.spent(begun.elapsed());
-        match more {
-            Ok(true) => return self.absorb(now),
-            Ok(false) => {
-                self.agenda.read(directory);
-                self.said[directory] = None;
-            }
-            Err(e) => self.directory_failed(directory, e, now),
-        }
-        self.scan = None;
-    }
-
-    /// Remembers that a directory has to be read again, and says why unless it was said.
-    fn directory_failed(&mut self, directory: usize, error: io::Error, now: Instant) {
-        self.agenda.failed(directory, now);
-        let number = error.raw_os_error();
-        if self.said[directory] != number {
-            self.said[directory] = number;
-            let path = &self.queue.directories[directory];
-            self.troubles.push_back(Error::new(path, "read the directory", error));
-        }
-    }
-
     fn take_requeued(&mut self, now: Instant) -> Option<usize> {
         if self.requeued.peek().is_none_or(|Reverse((at, ..))| *at > now) {
             return None;
@@ -844,8 +419,4 @@ impl Todo {
         }
         Entry { directory: &self.queue.directories[directory], name: &self.name, via }
     }
-}
-
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
 }
