@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod pull;
+mod selftest;
 mod shown;
 mod signals;
 mod watch;
@@ -33,6 +34,7 @@ enum Task {
     Pull(pull::Arguments),
     Backends(backends::Arguments),
     Demo(demo::Arguments),
+    Selftest(selftest::Arguments),
     #[command(hide = true)]
     DemoWriter(demo::writer::Arguments),
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Task::Doctor(arguments) => doctor::run(&arguments),
         Task::Pull(arguments) => pull::run(&arguments),
         Task::Backends(arguments) => backends::run(&arguments),
+        Task::Selftest(arguments) => selftest::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::DemoWriter(arguments) => demo::writer::run(&arguments),
     };

@@ -5,6 +5,7 @@ mod bad_input;
 mod demo;
 mod doctor;
 mod pull;
+mod selftest;
 mod support;
 #[cfg(target_os = "linux")]
 mod syscalls;

@@ -1,0 +1,83 @@
+//! What FIFOs do here.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use pullcord::{Drained, Pulled, Sharing, Trigger, pull};
+use rustix::fs::OFlags;
+
+use super::{Notes, Observation};
+
+pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
+    let mut notes = Notes { about: "fifo".into(), observations };
+    let path = directory.join("fifo");
+    notes.expect("one can be made", Trigger::make(&path, 0o622).map(|()| true).map_err(other));
+
+    notes.expect("without a reader a pull finds nobody", is(&path, Pulled::NobodyListens));
+    if let Ok(mut reader) = end(&path, true) {
+        notes.observe("a read without a writer", outcome(reader.read(&mut [0])));
+        if let Ok(mut writer) = end(&path, false) {
+            notes.observe("a read of an empty one", outcome(reader.read(&mut [0])));
+            notes.observe("bytes until it is full", filled(&mut writer));
+            drop(reader);
+            notes.observe("a write without a reader", outcome(writer.write(&[0])));
+        }
+    }
+    notes.expect("closing and re-opening keeps a byte while a writer is there", keeps_byte(&path));
+    match Trigger::open(&path, Sharing::Refuse) {
+        Err(e) => notes.expect("a trigger can be opened", Err(other(e))),
+        Ok(mut trigger) => {
+            notes.expect("a pull is delivered", is(&path, Pulled::Delivered));
+            let drained = trigger.drain().map_err(other);
+            notes.expect("one read takes it out", drained.map(|d| d == Drained::Everything));
+            let drained = trigger.drain().map_err(other);
+            notes.expect("and then it is empty", drained.map(|d| d == Drained::Nothing));
+            let second = Trigger::open(&path, Sharing::Refuse).err().map(|e| e.kind());
+            notes.expect("a second reader is noticed", Ok(second == Some(ErrorKind::ResourceBusy)));
+        }
+    }
+}
+
+fn other(error: pullcord::Error) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+fn is(path: &Path, expected: Pulled) -> io::Result<bool> {
+    pull(path).map(|pulled| pulled == expected).map_err(other)
+}
+
+/// One end of a FIFO, opened without waiting for the other.
+fn end(path: &Path, reads: bool) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    OpenOptions::new().read(reads).write(!reads).custom_flags(flags).open(path)
+}
+
+fn outcome(result: io::Result<usize>) -> String {
+    match result {
+        Ok(count) => format!("returns {count}"),
+        Err(e) => format!("fails: {e}"),
+    }
+}
+
+fn filled(writer: &mut File) -> String {
+    let mut bytes = 0;
+    loop {
+        match writer.write(&[0; 512]) {
+            Ok(count) => bytes += count,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return bytes.to_string(),
+            Err(e) => return format!("{bytes}, then: {e}"),
+        }
+    }
+}
+
+/// The bug that this project exists for: the flush of 1998 does not flush.
+fn keeps_byte(path: &Path) -> io::Result<bool> {
+    let reader = end(path, true)?;
+    let mut writer = end(path, false)?;
+    writer.write_all(&[0])?;
+    drop(reader);
+    let mut reader = end(path, true)?;
+    Ok(reader.read(&mut [0; 2]).is_ok_and(|count| count == 1))
+}
