@@ -21,7 +21,8 @@
 //!     for event in &events {
 //!         todo.ready(event);
 //!     }
-//!     while let Some(entry) = todo.next(Instant::now()) {
+//!     let now = Instant::now();
+//!     while let Some(entry) = todo.next(now) {
 //!         match entry {
 //!             Ok(entry) => println!("deliver {}", entry.path().display()),
 //!             Err(error) => eprintln!("{error}"), // said once; the entry is not lost

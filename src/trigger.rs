@@ -71,6 +71,7 @@ pub struct Trigger {
     _writer: OwnedFd,
     identity: file::Identity,
     sharing: Sharing,
+    drain: fifo::Drain,
 }
 
 impl Trigger {
@@ -100,7 +101,8 @@ impl Trigger {
         let path = path.into();
         match open_both(&path, sharing) {
             Ok((reader, writer, identity)) => {
-                Ok(Trigger { path, reader, _writer: writer, identity, sharing })
+                let drain = fifo::Drain::new();
+                Ok(Trigger { path, reader, _writer: writer, identity, sharing, drain })
             }
             Err(e) => Err(explain(path, "open the trigger", e)),
         }
@@ -116,7 +118,8 @@ impl Trigger {
     ///
     /// Those of read(2), `EIO` at the most; the pull should then be taken as one that came.
     pub fn drain(&mut self) -> Result<Drained> {
-        fifo::drain(&self.reader).map_err(|e| Error::new(&self.path, "read the trigger", e))
+        fifo::drain(&self.reader, &mut self.drain)
+            .map_err(|e| Error::new(&self.path, "read the trigger", e))
     }
 
     /// Whether the path names something else by now, or nothing: then no pull arrives here any

@@ -128,6 +128,23 @@ pub enum Drained {
 /// The most that one [`drain`] takes: a FIFO's capacity.
 pub const DRAIN_LIMIT: usize = 64 * 1024;
 
+/// Where drained bytes go. On the heap, and kept: on the stack, each drain would touch all its pages.
+#[derive(Debug)]
+pub struct Drain(Box<[u8; DRAIN_LIMIT]>);
+
+impl Drain {
+    /// Allocates it, once.
+    pub fn new() -> Drain {
+        Drain(Box::new([0; DRAIN_LIMIT]))
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Drain {
+        Drain::new()
+    }
+}
+
 /// read(2), once: takes up to [`DRAIN_LIMIT`] bytes out of a non-blocking FIFO. A short count proves
 /// that it was empty (epoll(7), on FIFOs whose writers do not ask for packets). Never blocks.
 ///
@@ -141,12 +158,11 @@ pub const DRAIN_LIMIT: usize = 64 * 1024;
 /// # Errors
 ///
 /// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
-pub fn drain(fifo: impl AsFd) -> io::Result<Drained> {
-    let mut bytes = MaybeUninit::<[u8; DRAIN_LIMIT]>::uninit();
+pub fn drain(fifo: impl AsFd, into: &mut Drain) -> io::Result<Drained> {
     let fifo = fifo.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open for the length of the borrow, and the buffer, which nobody
-    // reads, has room for DRAIN_LIMIT bytes.
-    let count = unsafe { libc::read(fifo, bytes.as_mut_ptr().cast(), DRAIN_LIMIT) };
+    // SAFETY: the descriptor is open for the length of the borrow, and the buffer has room for
+    // DRAIN_LIMIT bytes.
+    let count = unsafe { libc::read(fifo, into.0.as_mut_ptr().cast(), DRAIN_LIMIT) };
     match count {
         -1 => {
             let error = io::Error::last_os_error();
@@ -257,12 +273,12 @@ mod tests {
     #[test]
     fn one_drain_takes_what_is_there_and_proves_it() {
         let (_directory, reader, writer) = fifo();
-        assert_eq!(drain(&reader).unwrap(), Drained::Nothing);
+        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), Drained::Nothing);
         for _ in 0..3 {
             assert_eq!(write_byte(&writer).unwrap(), Written::Delivered);
         }
-        assert_eq!(drain(&reader).unwrap(), Drained::Everything);
-        assert_eq!(drain(&reader).unwrap(), Drained::Nothing);
+        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), Drained::Everything);
+        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), Drained::Nothing);
     }
 
     #[test]
@@ -271,7 +287,7 @@ mod tests {
         while write_byte(&writer).unwrap() == Written::Delivered {}
         assert_eq!(write_byte(&writer).unwrap(), Written::Full);
         let mut drains = 0;
-        while drain(&reader).unwrap() != Drained::Nothing {
+        while drain(&reader, &mut Drain::new()).unwrap() != Drained::Nothing {
             drains += 1;
         }
         assert!((1..=2).contains(&drains), "{drains} drains on {}", std::env::consts::OS);

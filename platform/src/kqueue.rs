@@ -151,9 +151,13 @@ impl Queue {
     }
 }
 
+/// Readable while there is something to fetch.
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.queue.as_fd()
+        let queue = self.queue.as_fd();
+        #[cfg(pullcord_libkqueue)]
+        let queue = bsd::waitable(queue);
+        queue
     }
 }
 

@@ -1,12 +1,16 @@
 //! libkqueue on Linux: kqueue(2) from a library, so that the code of the BSDs can be executed where
 //! most people develop (`--cfg pullcord_libkqueue`, for tests only; see PORTABILITY.md).
 //!
-//! What the libc crate declares for systems that have a kqueue, in FreeBSD's types.
+//! What the libc crate declares for systems that have a kqueue, in FreeBSD's types. And a way round
+//! libkqueue's one great sin: its kqueue is the writing end of a pipe, which is never readable.
 
 // Named as in <sys/event.h>.
 #![allow(non_camel_case_types)]
 
 use std::ffi::{c_int, c_void};
+use std::fs;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -48,4 +52,24 @@ unsafe extern "C" {
         event_count: c_int,
         timeout: *const libc::timespec,
     ) -> c_int;
+}
+
+/// What another loop can wait for in place of this kqueue: the epoll instance that the library keeps
+/// for it, and that waits for bytes from the other end of the pipe. proc(5) tells which one that is.
+pub(crate) fn waitable(queue: BorrowedFd<'_>) -> BorrowedFd<'_> {
+    const BYTES_OR_END: i32 = libc::EPOLLIN | libc::EPOLLHUP | libc::EPOLLERR;
+    let pipe = fs::metadata(format!("/proc/self/fd/{}", queue.as_raw_fd())).unwrap().ino();
+    let (pipe, events) = (format!("ino:{pipe:x} "), format!("events: {BYTES_OR_END:8x} "));
+    let is_it = |line: &str| line.contains(&pipe) && line.contains(&events);
+    let number: RawFd = fs::read_dir("/proc/self/fdinfo")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
+        .find(|number| {
+            // Another thread may close it meanwhile.
+            let waits_for = fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+            waits_for.is_ok_and(|waits_for| waits_for.lines().any(is_it))
+        })
+        .expect("libkqueue keeps an epoll instance");
+    // SAFETY: the library closes it some time after `queue` was closed, not before.
+    unsafe { BorrowedFd::borrow_raw(number) }
 }

@@ -133,7 +133,12 @@ impl Select {
             select(
                 self.sources.len() as libc::c_int,
                 self.found.read.as_mut_ptr().cast(),
-                self.found.write.as_mut_ptr().cast(),
+                // Without a set there is less for the kernel to do.
+                if self.found.writers == 0 {
+                    ptr::null_mut()
+                } else {
+                    self.found.write.as_mut_ptr().cast()
+                },
                 ptr::null_mut(),
                 slice.as_mut().map_or(ptr::null_mut(), ptr::from_mut),
             )
@@ -168,7 +173,9 @@ impl Select {
         self.next = 0;
         for step in 0..=words {
             let word = (first + step) % words;
-            let mut bits = self.found.read[word] | self.found.write[word];
+            let read = self.found.read[word];
+            let write = if self.found.writers == 0 { 0 } else { self.found.write[word] };
+            let mut bits = read | write;
             // The word it begins in is visited twice: its upper part first, its lower part last.
             match step {
                 0 => bits &= !below,
@@ -192,8 +199,8 @@ impl Select {
                     return Ok(());
                 }
                 events.push(Event {
-                    readable: self.found.read[word] & (1 << bit) != 0,
-                    writable: self.found.write[word] & (1 << bit) != 0,
+                    readable: read & (1 << bit) != 0,
+                    writable: write & (1 << bit) != 0,
                     ..Event::of(source.key)
                 });
                 if source.one_shot {
@@ -269,6 +276,8 @@ impl Notifier for Select {
 struct Sets {
     read: Vec<Word>,
     write: Vec<Word>,
+    /// How many there are in `write`: mostly none.
+    writers: usize,
 }
 
 const BITS: usize = Word::BITS as usize;
@@ -283,6 +292,8 @@ impl Sets {
 
     fn set(&mut self, number: usize, read: bool, write: bool) {
         let (word, bit) = (number / BITS, number % BITS);
+        self.writers -= usize::from(self.write[word] & (1 << bit) != 0);
+        self.writers += usize::from(write);
         for (set, value) in [(&mut self.read, read), (&mut self.write, write)] {
             set[word] = set[word] & !(1 << bit) | Word::from(value) << bit;
         }
@@ -290,7 +301,10 @@ impl Sets {
 
     /// Allocates only when `other` is longer than any before.
     fn copy_from(&mut self, other: &Sets) {
+        self.writers = other.writers;
         self.read.clone_from(&other.read);
-        self.write.clone_from(&other.write);
+        if other.writers > 0 {
+            self.write.clone_from(&other.write);
+        }
     }
 }

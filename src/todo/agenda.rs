@@ -41,6 +41,8 @@ impl Backoff {
 #[derive(Debug)]
 pub(super) struct Agenda {
     directories: Vec<Directory>,
+    /// How many of them are dirty: mostly none, and then there is nothing to look through.
+    dirty: usize,
     round: Option<Round>,
     pause_until: Instant,
     /// A pull was taken from the trigger, and no round has begun since.
@@ -69,6 +71,7 @@ impl Agenda {
     pub(super) fn new(directories: usize, now: Instant) -> Agenda {
         Agenda {
             directories: iter::repeat_with(Directory::new).take(directories).collect(),
+            dirty: directories,
             round: None,
             pause_until: now,
             remembered: false,
@@ -79,26 +82,33 @@ impl Agenda {
     /// whose watch cannot be relied on to have said what the pull is about.
     pub(super) fn pulled(&mut self, relied_on: impl Fn(usize) -> bool) {
         self.remembered = true;
-        for (number, directory) in self.directories.iter_mut().enumerate() {
-            directory.dirty |= !relied_on(number);
-            directory.not_before = None;
+        for number in 0..self.directories.len() {
+            if !relied_on(number) {
+                self.soil(number);
+            }
+            self.directories[number].not_before = None;
         }
     }
 
     /// Something may have been put into a directory; it need not be read before `not_before`,
     /// unless somebody pulls.
     pub(super) fn changed(&mut self, directory: usize, not_before: Instant) {
-        let directory = &mut self.directories[directory];
-        if !directory.dirty {
-            directory.dirty = true;
-            directory.not_before = Some(not_before);
+        if self.soil(directory) {
+            self.directories[directory].not_before = Some(not_before);
         }
     }
 
     /// A directory has to be read, and what may have kept it from being read is gone.
     pub(super) fn is_dirty_now(&mut self, directory: usize) {
-        self.directories[directory].dirty = true;
+        self.soil(directory);
         self.directories[directory].not_before = None;
+    }
+
+    /// Makes a directory dirty; false if it was.
+    fn soil(&mut self, directory: usize) -> bool {
+        let was_clean = !std::mem::replace(&mut self.directories[directory].dirty, true);
+        self.dirty += usize::from(was_clean);
+        was_clean
     }
 
     /// Everything has to be read, for whatever reason; what could not be read is tried again now.
@@ -109,6 +119,7 @@ impl Agenda {
     /// There is one directory more, and it is dirty.
     pub(super) fn grow(&mut self) {
         self.directories.push(Directory::new());
+        self.dirty += 1;
     }
 
     /// The next directory to open, if it is time to. It is not dirty any more: what comes after
@@ -128,6 +139,7 @@ impl Agenda {
             if directory.is_due(now) {
                 directory.dirty = false;
                 directory.not_before = None;
+                self.dirty -= 1;
                 return Some(round.next - 1);
             }
         }
@@ -158,12 +170,8 @@ impl Agenda {
     /// A directory could not be opened, or not read to its end. It is tried again later, and by the
     /// next pull at once.
     pub(super) fn failed(&mut self, directory: usize, now: Instant) {
-        let directory = &mut self.directories[directory];
-        let wait = directory.backoff.fail();
-        if !directory.dirty {
-            directory.dirty = true;
-            directory.not_before = Some(now + wait);
-        }
+        let wait = self.directories[directory].backoff.fail();
+        self.changed(directory, now + wait);
     }
 
     /// Whether a scan of this directory is to come.
@@ -173,6 +181,9 @@ impl Agenda {
 
     /// Whether there is a directory that [`begin`](Agenda::begin) would return now.
     pub(super) fn has_work(&self, now: Instant) -> bool {
+        if self.dirty == 0 {
+            return false;
+        }
         let from = match &self.round {
             Some(round) => round.next,
             None if self.round_is_due(now) => 0,
@@ -200,6 +211,9 @@ impl Agenda {
     pub(super) fn next_round(&self) -> Option<Instant> {
         if self.remembered {
             return Some(self.pause_until);
+        }
+        if self.dirty == 0 {
+            return None;
         }
         let dirty = self.directories.iter().filter(|directory| directory.dirty);
         let due = dirty.map(|directory| directory.not_before.unwrap_or(self.pause_until)).min();

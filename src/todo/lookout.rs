@@ -5,7 +5,7 @@
 //! trigger is in, so that a replaced one is noticed at once. Whatever cannot be watched now is tried
 //! again, ever more slowly.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,8 @@ pub(super) struct Lookout {
     places: Vec<Place>,
     /// The place of each of the queue's directories.
     directories: Vec<usize>,
-    by_id: HashMap<WatchId, usize>,
+    /// The place of each id, in the order of the ids.
+    by_id: Vec<(WatchId, usize)>,
     /// When to try again what could not be watched.
     retry: Option<(Instant, Backoff)>,
     /// What kept the watch itself from being opened was said.
@@ -82,7 +83,7 @@ impl Lookout {
             watch: None,
             places: Vec::new(),
             directories: Vec::new(),
-            by_id: HashMap::new(),
+            by_id: Vec::new(),
             retry: None,
             said: false,
         };
@@ -176,14 +177,16 @@ impl Lookout {
             watch.add(&place.path)
         };
         match added {
-            // The same directory by another path: one of the two is enough to be told, and what
-            // is not watched is scanned.
-            Ok(watched) if self.by_id.contains_key(&watched.id) => false,
-            Ok(watched) => {
-                (place.watched, place.said) = (Some(watched), false);
-                self.by_id.insert(watched.id, number);
-                true
-            }
+            Ok(watched) => match self.by_id.binary_search_by_key(&watched.id, |(id, _)| *id) {
+                // The same directory by another path: one of the two is enough to be told, and what
+                // is not watched is scanned.
+                Ok(_) => false,
+                Err(at) => {
+                    (place.watched, place.said) = (Some(watched), false);
+                    self.by_id.insert(at, (watched.id, number));
+                    true
+                }
+            },
             Err(error) => {
                 // That a directory is gone is said by the scan.
                 if !place.said && error.kind() != io::ErrorKind::NotFound {
@@ -234,7 +237,7 @@ impl Lookout {
     pub(super) fn abandon(&mut self, place: usize) {
         if let (Some(watched), Some(watch)) = (self.places[place].watched.take(), &mut self.watch) {
             watch.remove(&watched);
-            self.by_id.remove(&watched.id);
+            self.by_id.retain(|(id, _)| *id != watched.id);
         }
     }
 
@@ -272,8 +275,8 @@ impl Lookout {
                     }
                 };
             // What still comes of a place that was abandoned is of no use.
-            if let Some(place) = self.by_id.get(&id) {
-                return Some(sighting(*place));
+            if let Ok(at) = self.by_id.binary_search_by_key(&id, |(id, _)| *id) {
+                return Some(sighting(self.by_id[at].1));
             }
         }
     }

@@ -106,10 +106,12 @@ pub struct Todo {
 /// What was done since the last [`Todo::prepare`].
 #[derive(Debug, Default)]
 struct Turn {
+    begun: bool,
     handed_out: usize,
     looked_at: usize,
-    drained: bool,
     absorbed: bool,
+    /// Time that went by in reading directories, since the time that the caller knows.
+    spent: Duration,
 }
 
 /// What a foreign loop has to wait for.
@@ -249,10 +251,14 @@ impl Todo {
     /// no more, or enough was handed out and it is time to look at the loop's other descriptors.
     /// Each call does a bounded amount of work, and a turn does.
     pub fn next(&mut self, now: Instant) -> Option<Result<Entry<'_>>> {
-        self.keep_time(now);
-        self.drain(now);
-        if self.compare && now >= self.compared_at + PATIENCE {
-            self.compare_identities(now);
+        if !self.turn.begun {
+            self.turn.begun = true;
+            self.keep_time(now);
+            self.drain(now);
+            // After the drain, so that a pull after a quiet time costs no turn of its own.
+            if self.compare && now >= self.compared_at + PATIENCE {
+                self.compare_identities(now);
+            }
         }
         loop {
             if let Some(trouble) = self.troubles.pop_front() {

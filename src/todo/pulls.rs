@@ -8,14 +8,11 @@ use crate::trigger::{Drained, Trigger};
 use crate::watch::NAMES_ENTRIES;
 
 impl Todo {
-    /// Takes the pulls out of the trigger, at most once a turn: before the scan that they ask for,
-    /// and not while one is remembered that has to wait.
+    /// Takes the pulls out of the trigger, once a turn: before the scan that they ask for, and not
+    /// while one is remembered that has to wait.
     pub(super) fn drain(&mut self, now: Instant) {
         let due = if self.agenda.rests() { self.agenda.round_is_due(now) } else { self.pulled };
-        let Some(trigger) = self.trigger.as_mut().filter(|_| due && !self.turn.drained) else {
-            return;
-        };
-        self.turn.drained = true;
+        let Some(trigger) = self.trigger.as_mut().filter(|_| due) else { return };
         self.counters.drains += 1;
         let drained = trigger.drain();
         self.pulled = matches!(drained, Ok(Drained::Some));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pullcord_platform::dir::Dir;
 use pullcord_platform::file;
@@ -22,14 +22,15 @@ impl Todo {
     /// Opens the next directory that is due; false if there is none.
     pub(super) fn begin_scan(&mut self, now: Instant) -> bool {
         let first = !self.agenda.round_is_on();
-        let Some(directory) = self.agenda.begin(now) else {
+        // Where the reading took long, it is later than the caller knows.
+        let Some(directory) = self.agenda.begin(now + self.turn.spent) else {
             self.reported.clear();
             return false;
         };
         self.counters.scans += u64::from(first);
         let begun = Instant::now();
         let opened = Dir::open(&self.queue.directories[directory]);
-        self.agenda.spent(begun.elapsed());
+        self.spent(begun.elapsed());
         match opened {
             Ok(open) => {
                 self.counters.directories += 1;
@@ -39,6 +40,11 @@ impl Todo {
             Err(e) => self.directory_failed(directory, e, now),
         }
         true
+    }
+
+    fn spent(&mut self, time: Duration) {
+        self.agenda.spent(time);
+        self.turn.spent += time;
     }
 
     /// What is being read should be what is being watched.
@@ -86,7 +92,7 @@ impl Todo {
         let directory = scan.directory;
         let begun = Instant::now();
         let more = scan.open.refill();
-        self.agenda.spent(begun.elapsed());
+        self.spent(begun.elapsed());
         match more {
             Ok(true) => return self.absorb(now),
             Ok(false) => {

@@ -11,7 +11,7 @@
 
 mod entry;
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -106,11 +106,13 @@ fn parse(records: &[u8]) -> Option<Record> {
     const LENGTH: usize = 16;
     const KIND: usize = 18;
     const NAME: usize = 19;
+    // Records are aligned to so many bytes, so that a name ends within the last of them.
+    const ALIGNMENT: usize = 8;
     let length = records.get(LENGTH..)?.first_chunk::<2>()?;
     let length = usize::from(u16::from_ne_bytes(*length));
-    let name = CStr::from_bytes_until_nul(records.get(NAME..length)?).ok()?;
-    let name = NAME..NAME + name.count_bytes();
-    Some(Record { length, name, kind: Kind::of(records[KIND]) })
+    let last = length.checked_sub(ALIGNMENT)?.max(NAME);
+    let end = last + records.get(last..length)?.iter().position(|byte| *byte == 0)?;
+    Some(Record { length, name: NAME..end, kind: Kind::of(records[KIND]) })
 }
 
 #[cfg(test)]

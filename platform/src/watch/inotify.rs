@@ -17,7 +17,7 @@
 
 mod change;
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -197,13 +197,19 @@ struct Record {
 /// at the first NUL byte. None of what is not all of that.
 fn parse(events: &[u8]) -> Option<Record> {
     const HEADER: usize = 16;
-    let field = |at: usize| Some(u32::from_ne_bytes(*events.get(at..)?.first_chunk::<4>()?));
-    let (watch, mask, padded) = (field(0)?, field(4)?, field(12)? as usize);
-    let length = HEADER.checked_add(padded)?;
-    let name = events.get(HEADER..length)?;
-    let count =
-        if name.is_empty() { 0 } else { CStr::from_bytes_until_nul(name).ok()?.count_bytes() };
-    Some(Record { length, watch: watch as i32, mask, name: HEADER..HEADER + count })
+    // Names are padded to a multiple of this, so that they end within the last of them.
+    const PADDING: usize = 16;
+    let (header, rest) = events.split_first_chunk::<HEADER>()?;
+    let field =
+        |at| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (watch, mask, padded) = (field(0) as i32, field(4), field(12) as usize);
+    let name = rest.get(..padded)?;
+    let last = padded.saturating_sub(PADDING);
+    let count = match name.get(last..)? {
+        [] => 0,
+        end => last + end.iter().position(|byte| *byte == 0)?,
+    };
+    Some(Record { length: HEADER + padded, watch, mask, name: HEADER..HEADER + count })
 }
 
 #[cfg(test)]

@@ -170,3 +170,24 @@ pub fn advice(error: &io::Error) -> Option<String> {
         "raise this process's descriptor limit (ulimit -n): each directory takes one".into()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A descriptor's number is used again at once, and nothing must be left of what it was.
+    #[test]
+    fn a_directory_that_takes_a_removed_ones_number_is_watched() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut watch = DirWatch::open().unwrap();
+        for round in ["one", "two", "three"] {
+            let directory = parent.path().join(round);
+            std::fs::create_dir(&directory).unwrap();
+            let (id, _) = watch.add(&directory, false).unwrap();
+            std::fs::write(directory.join("entry"), "").unwrap();
+            assert_eq!(watch.fill().unwrap(), 1, "{round}");
+            assert_eq!(watch.next_change(), Some(Change::Changed(id)), "{round}");
+            watch.remove(id);
+        }
+    }
+}
