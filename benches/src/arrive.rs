@@ -1,0 +1,412 @@
+//! A message is linked into a split queue in which others wait already: what does it cost to learn
+//! of it, and how long does it take?
+//!
+//! The cost is processor time of all threads, less what linking took. Messages come one by one,
+//! each into a queue that has just been looked after, or a thousand before the reader gets to run.
+//! The latency is the time from before link(2) until a reader that slept hands the name out, in a
+//! thread of its own.
+
+// notify 8 does not compile on DragonFly.
+#[cfg(not(target_os = "dragonfly"))]
+mod notified;
+mod spool;
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord::{Backend, Events, Key, Notifier, Queue, Todo, Watch};
+use serde::Serialize;
+
+use crate::chance::Chance;
+use crate::raw::{self, Sink};
+use crate::rounds::{Rounds, Spread, how_often, percentile};
+use crate::{Options, Report, Steps, Target, cost};
+pub(crate) use spool::{Spool, is_new};
+
+/// One implementation, with so many messages waiting.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    #[serde(rename = "impl")]
+    pub implementation: String,
+    /// How many messages wait that nobody takes.
+    pub backlog: usize,
+    /// Processor time for each message that arrives.
+    #[serde(serialize_with = "Spread::median")]
+    pub ns_per_entry: Spread,
+    /// How long half of the messages take at most; not known of bursts.
+    #[serde(serialize_with = "Spread::median_or_null")]
+    pub p50_us: Option<Spread>,
+    /// How long 99 of 100 messages take at most; not known of bursts.
+    #[serde(serialize_with = "Spread::median_or_null")]
+    pub p99_us: Option<Spread>,
+    /// How many times the processor time of the raw loop.
+    #[serde(serialize_with = "Spread::median_or_null")]
+    pub vs_raw: Option<Spread>,
+}
+
+/// How many messages come at once, where many do: few enough for inotify's queue of 16,384.
+const BURST: usize = 1000;
+
+pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
+    let backlogs: &[usize] =
+        if options.quick { &[0, 10_000, 100_000] } else { &[0, 10_000, 100_000, 1_000_000] };
+    let mut spools = Vec::new();
+    let mut contestants = Vec::new();
+    for (spool, &backlog) in backlogs.iter().enumerate() {
+        spools.push(Spool::with(backlog)?);
+        for kind in Kind::ALL.into_iter().filter(|kind| options.includes(kind.name())) {
+            if let Err(error) = kind.open(&spools[spool]) {
+                report.notes.push(format!("arrive: {} cannot be had here: {error}", kind.name()));
+                continue;
+            }
+            let bursts = kind.watches().then_some(Coming::InBursts);
+            let coming = [Coming::OneByOne].into_iter().chain(bursts);
+            contestants.extend(coming.map(|coming| Contestant::new(kind, coming, spool)));
+        }
+    }
+    let rounds = options.rounds();
+    steps.expect(contestants.len() * rounds);
+    let rounds = Rounds::of(rounds, &mut contestants, |contestant| {
+        let spool = &mut spools[contestant.spool];
+        let cost = contestant.turn(spool);
+        steps.done();
+        cost
+    })?;
+
+    let find = |kind, coming, spool| {
+        contestants.iter().position(|c| (c.kind, c.coming, c.spool) == (kind, coming, spool))
+    };
+    for (number, contestant) in contestants.iter().enumerate() {
+        let raw = find(contestant.kind.raw(), contestant.coming, contestant.spool);
+        let latency = |percentiles: &[f64]| {
+            (!percentiles.is_empty()).then(|| Spread::of(percentiles.iter().copied()))
+        };
+        report.arrive.push(Row {
+            implementation: contestant.name(),
+            backlog: backlogs[contestant.spool],
+            ns_per_entry: rounds.spread(number),
+            p50_us: latency(&contestant.p50),
+            p99_us: latency(&contestant.p99),
+            vs_raw: raw.map(|raw| rounds.ratio(number, raw)),
+        });
+    }
+    let mut must = |claim: String, one: Option<usize>, other: Option<usize>, most: f64| {
+        if let (Some(one), Some(other)) = (one, other) {
+            report.targets.push(Target { claim, ratio: rounds.ratio(one, other), most });
+        }
+    };
+    use Coming::{InBursts, OneByOne};
+    for (spool, backlog) in backlogs.iter().enumerate() {
+        for (coming, how) in [(OneByOne, "one by one"), (InBursts, "in bursts")] {
+            for ours in [Kind::Watching, Kind::WatchingPulled] {
+                must(
+                    format!(
+                        "arrive: {} / {}, {backlog} waiting, {how}",
+                        ours.name(),
+                        ours.raw().name()
+                    ),
+                    find(ours, coming, spool),
+                    find(ours.raw(), coming, spool),
+                    1.25,
+                );
+            }
+            must(
+                format!("arrive: {} / notify, {backlog} waiting, {how}", Kind::Watching.name()),
+                find(Kind::Watching, coming, spool),
+                find(Kind::Notify, coming, spool),
+                0.5,
+            );
+        }
+    }
+    if let Some(many) = backlogs.iter().position(|backlog| *backlog == 100_000) {
+        must(
+            format!("arrive: {}, 100000 waiting / none", Kind::Watching.name()),
+            find(Kind::Watching, OneByOne, many),
+            find(Kind::Watching, OneByOne, 0),
+            1.1,
+        );
+        must(
+            format!("arrive: {} / {}, 100000 waiting", Kind::Watching.name(), Kind::Qmail.name()),
+            find(Kind::Watching, OneByOne, many),
+            find(Kind::Qmail, OneByOne, many),
+            0.01,
+        );
+    }
+    Ok(())
+}
+
+/// The implementations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Raw,
+    RawPulled,
+    Watching,
+    WatchingPulled,
+    Scanning,
+    Notify,
+    Qmail,
+}
+
+impl Kind {
+    const ALL: [Kind; 7] = [
+        Kind::Raw,
+        Kind::Watching,
+        Kind::RawPulled,
+        Kind::WatchingPulled,
+        Kind::Notify,
+        Kind::Scanning,
+        Kind::Qmail,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Raw => raw::WATCH,
+            Kind::RawPulled => raw::WATCH_AND_TRIGGER,
+            Kind::Watching => "pullcord watch",
+            Kind::WatchingPulled => "pullcord watch+trigger",
+            Kind::Scanning => "pullcord trigger+scan",
+            Kind::Notify => "notify",
+            Kind::Qmail => "qmail's scan",
+        }
+    }
+
+    /// Whether it is told what appeared, and need not read directories.
+    fn watches(self) -> bool {
+        !matches!(self, Kind::Scanning | Kind::Qmail)
+    }
+
+    /// Whether the trigger is pulled after each link.
+    pub(crate) fn is_pulled(self) -> bool {
+        !matches!(self, Kind::Raw | Kind::Watching | Kind::Notify)
+    }
+
+    /// What it is measured against.
+    fn raw(self) -> Kind {
+        if self == Kind::WatchingPulled || self == Kind::RawPulled {
+            Kind::RawPulled
+        } else {
+            Kind::Raw
+        }
+    }
+
+    pub(crate) fn open(self, spool: &Spool) -> io::Result<Box<dyn Reader>> {
+        let (parts, trigger) = (&spool.parts, spool.trigger.as_path());
+        Ok(match self {
+            Kind::Raw => Box::new(raw::Arrivals::open(parts, None)?),
+            Kind::RawPulled => Box::new(raw::Arrivals::open(parts, Some(trigger))?),
+            Kind::Watching => Box::new(Ours::open(Queue::directories(parts))?),
+            Kind::WatchingPulled => {
+                Box::new(Ours::open(Queue::directories(parts).trigger(trigger))?)
+            }
+            Kind::Scanning => {
+                Box::new(Ours::open(Queue::directories(parts).trigger(trigger).watch(Watch::Off))?)
+            }
+            #[cfg(not(target_os = "dragonfly"))]
+            Kind::Notify => Box::new(notified::Notified::open(spool)?),
+            #[cfg(target_os = "dragonfly")]
+            Kind::Notify => return Err(io::ErrorKind::Unsupported.into()),
+            Kind::Qmail => Box::new(raw::Qmail::open(parts, trigger)?),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coming {
+    OneByOne,
+    InBursts,
+}
+
+/// One implementation, beside one spool.
+struct Contestant {
+    kind: Kind,
+    coming: Coming,
+    spool: usize,
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+    chance: Chance,
+}
+
+impl Contestant {
+    fn new(kind: Kind, coming: Coming, spool: usize) -> Contestant {
+        Contestant { kind, coming, spool, p50: Vec::new(), p99: Vec::new(), chance: Chance::new() }
+    }
+
+    fn name(&self) -> String {
+        match self.coming {
+            Coming::OneByOne => self.kind.name().into(),
+            Coming::InBursts => format!("{}, bursts", self.kind.name()),
+        }
+    }
+
+    /// Nanoseconds of processor time for each message. The reader is opened for this turn alone,
+    /// so that no other is told of the same messages.
+    fn turn(&mut self, spool: &mut Spool) -> io::Result<f64> {
+        let mut reader = self.kind.open(spool)?;
+        let pulled = self.kind.is_pulled();
+        let looking = middle(100, || cost_of(&mut Nobody, spool, 0, false))?;
+        cost_of(&mut *reader, spool, 1, pulled)?;
+        let begun = Instant::now();
+        cost_of(&mut *reader, spool, 1, pulled)?;
+        let each = begun.elapsed();
+        if self.coming == Coming::InBursts {
+            let burst = middle(3, || cost_of(&mut *reader, spool, BURST, pulled))?;
+            return Ok((burst - looking) / BURST as f64);
+        }
+        let times = how_often(Duration::from_millis(10), each, 200);
+        let cost = middle(times, || cost_of(&mut *reader, spool, 1, pulled))? - looking;
+        let times = how_often(Duration::from_millis(40), GAP + 4 * each, 100);
+        let mut latencies = self.latencies(reader, spool, times)?;
+        latencies.sort_by(f64::total_cmp);
+        self.p50.push(percentile(&latencies, 50.0));
+        self.p99.push(percentile(&latencies, 99.0));
+        Ok(cost)
+    }
+
+    /// Microseconds that each of so many messages took, that came at random times.
+    fn latencies(
+        &mut self,
+        mut reader: Box<dyn Reader>,
+        spool: &mut Spool,
+        messages: usize,
+    ) -> io::Result<Vec<f64>> {
+        let (found, findings) = mpsc::channel();
+        let reading = thread::spawn(move || {
+            let mut left = messages;
+            while left > 0 {
+                reader.wake(&mut |_, name| {
+                    if is_new(name) && found.send(Instant::now()).is_ok() {
+                        left -= 1;
+                    }
+                })?;
+            }
+            Ok(())
+        });
+        let mut latencies = Vec::with_capacity(messages);
+        let mut last = Duration::ZERO;
+        for _ in 0..messages {
+            // Whoever rests after a scan shall be rested: these are messages that come apart.
+            thread::sleep(self.chance.around(GAP + 3 * last));
+            let linked = Instant::now();
+            spool.link(self.kind.is_pulled())?;
+            let Ok(found) = findings.recv() else { break };
+            last = found.saturating_duration_since(linked);
+            latencies.push(last.as_nanos() as f64 / 1e3);
+            spool.remove_linked()?;
+        }
+        reading.join().expect("a reader does not panic").map(|()| latencies)
+    }
+}
+
+/// The mean time between two messages that come apart.
+const GAP: Duration = Duration::from_micros(300);
+
+/// The mean of the middle half of so many measurements, in nanoseconds: an interruption does not
+/// count, and neither does a clock that stood still.
+fn middle(times: usize, mut measure: impl FnMut() -> io::Result<Duration>) -> io::Result<f64> {
+    let mut values = (0..times).map(|_| measure()).collect::<io::Result<Vec<_>>>()?;
+    values.sort();
+    let middle = &values[times / 4..times - times / 4];
+    Ok(middle.iter().map(|value| value.as_nanos() as f64).sum::<f64>() / middle.len() as f64)
+}
+
+/// The processor time of everybody but the one who links these messages, and removes them when they
+/// were found.
+fn cost_of(
+    reader: &mut dyn Reader,
+    spool: &mut Spool,
+    messages: usize,
+    pulled: bool,
+) -> io::Result<Duration> {
+    let all = cost::of_all();
+    let linking = cost::of_this_thread();
+    for _ in 0..messages {
+        spool.link(pulled)?;
+    }
+    let linking = cost::of_this_thread() - linking;
+    let mut found = 0;
+    while found < messages || reader.is_busy() {
+        reader.wake(&mut |_, name| found += usize::from(is_new(name)))?;
+    }
+    let removing = cost::of_this_thread();
+    spool.remove_linked()?;
+    let removing = cost::of_this_thread() - removing;
+    Ok((cost::of_all() - all).saturating_sub(linking + removing))
+}
+
+/// Sleeps until something has come, and hands out what it finds.
+pub(crate) trait Reader: Send {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()>;
+
+    /// Whether it is still at what woke it last.
+    fn is_busy(&self) -> bool {
+        false
+    }
+}
+
+/// For the cost of measuring alone.
+struct Nobody;
+
+impl Reader for Nobody {
+    fn wake(&mut self, _: Sink<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Reader for raw::Arrivals {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        raw::Arrivals::wake(self, sink)
+    }
+}
+
+impl Reader for raw::Qmail {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        raw::Qmail::wake(self, sink)
+    }
+}
+
+/// pullcord's front door in the loop that its documentation shows.
+struct Ours {
+    todo: Todo,
+    notifier: Box<dyn Notifier>,
+    events: Events,
+}
+
+impl Ours {
+    /// When it has handed out what waited already.
+    fn open(queue: Queue) -> io::Result<Ours> {
+        let mut todo = Todo::open(queue).map_err(io::Error::other)?;
+        let mut notifier = Backend::best().open()?;
+        todo.register(&mut *notifier, [Key(0), Key(1)]).map_err(io::Error::other)?;
+        let mut ours = Ours { todo, notifier, events: Events::with_capacity(64) };
+        ours.wake(&mut |_, _| {})?;
+        while ours.is_busy() {
+            ours.wake(&mut |_, _| {})?;
+        }
+        Ok(ours)
+    }
+}
+
+impl Reader for Ours {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        let Ours { todo, notifier, events } = self;
+        let timeout = todo.prepare(&mut **notifier, Instant::now()).map_err(io::Error::other)?;
+        notifier.wait(events, timeout)?;
+        for event in &*events {
+            todo.ready(event);
+        }
+        let now = Instant::now();
+        while let Some(entry) = todo.next(now) {
+            let entry = entry.map_err(io::Error::other)?;
+            sink(entry.directory, entry.name.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.todo.is_scanning()
+    }
+}

@@ -1,0 +1,72 @@
+//! A descriptor is registered, changed and removed: what does it cost to have many come and go?
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::loops::{self, Loop};
+use crate::rounds::{Rounds, Spread, how_often};
+use crate::{Options, Report, Steps, Target, cost};
+
+/// One implementation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    #[serde(rename = "impl")]
+    pub implementation: &'static str,
+    /// The processor time that registering, changing and removing take together.
+    #[serde(serialize_with = "Spread::median")]
+    pub ns: Spread,
+    /// How many times the time of the raw loop over the same facility.
+    #[serde(serialize_with = "Spread::median_or_null")]
+    pub vs_raw: Option<Spread>,
+}
+
+pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
+    let mut implementations = loops::all(options);
+    let rounds = 5 * options.rounds();
+    steps.expect(implementations.len() * rounds);
+    let (reader, _writer) = io::pipe()?;
+    let rounds = Rounds::of(rounds, &mut implementations, |implementation| {
+        let ns = (implementation.churn)(reader.as_fd());
+        steps.done();
+        ns
+    })?;
+    let find = |wanted| implementations.iter().position(|one| one.name == wanted);
+    for (number, implementation) in implementations.iter().enumerate() {
+        report.churn.push(Row {
+            implementation: implementation.name,
+            ns: rounds.spread(number),
+            vs_raw: find(implementation.raw).map(|raw| rounds.ratio(number, raw)),
+        });
+    }
+    // What the look for regular files costs on kqueue and select is shown, and no promise is made.
+    if let (true, Some(ours), Some(raw)) =
+        (cfg!(target_os = "linux"), find(loops::OURS), find(loops::RAW))
+    {
+        let claim = format!("churn: {} / {}", loops::OURS, loops::RAW);
+        report.targets.push(Target { claim, ratio: rounds.ratio(ours, raw), most: 1.1 });
+    }
+    Ok(())
+}
+
+/// Nanoseconds to register, change and remove this one.
+pub(crate) type Turn = fn(BorrowedFd<'_>) -> io::Result<f64>;
+
+pub(crate) fn turn<L: Loop>(source: BorrowedFd<'_>) -> io::Result<f64> {
+    let mut poll = L::open()?;
+    let mut run = |times| {
+        let begun = cost::of_this_thread();
+        for key in 0..times {
+            poll.add(source, key)?;
+            poll.change(source, key + 1)?;
+            poll.remove(source)?;
+        }
+        Ok::<_, io::Error>(cost::of_this_thread() - begun)
+    };
+    let each = run(100)? / 100;
+    let times = how_often(Duration::from_millis(1), each, 10_000);
+    Ok(run(times)?.as_nanos() as f64 / times as f64)
+}

@@ -1,0 +1,159 @@
+//! What pullcord costs, beside raw system calls and beside its peers.
+//!
+//! The workloads live here once, for `cargo bench -p pullcord-bench` and for `pullcord bench`.
+//! `BENCHMARKS.md` says what each figure means.
+
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+pub mod arrive;
+pub mod calls;
+mod chance;
+pub mod churn;
+mod cost;
+mod fill;
+pub mod instructions;
+mod limits;
+mod loops;
+mod machine;
+mod memory;
+mod plot;
+mod raw;
+mod report;
+pub mod ring;
+mod rounds;
+pub mod scan;
+pub mod wake;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+pub use machine::Machine;
+pub use report::{Report, Target};
+pub use rounds::Spread;
+
+/// What to measure, and how to tell it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Workloads to run, all if not given
+    #[arg(long = "workload", value_name = "W", value_enum, value_delimiter = ',')]
+    pub workloads: Vec<Workload>,
+    /// Fewer rounds and smaller sizes: done within 40 seconds
+    #[arg(long)]
+    pub quick: bool,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Write plots into this directory, as SVG
+    #[arg(long, value_name = "DIR")]
+    pub plot: Option<PathBuf>,
+    /// Numbers of pipes in the ring
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = from_one())]
+    pub fds: Vec<u32>,
+    /// Numbers of pipes in the ring that are active at once
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = from_one())]
+    pub active: Vec<u32>,
+    /// Only implementations whose name contains one of these
+    #[arg(long, value_name = "IMPL", value_delimiter = ',')]
+    pub only: Vec<String>,
+}
+
+fn from_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1_000_000)
+}
+
+impl Options {
+    fn includes(&self, implementation: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| implementation.contains(part.as_str()))
+    }
+
+    /// How often everyone has a turn.
+    fn rounds(&self) -> usize {
+        if self.quick { 5 } else { 21 }
+    }
+}
+
+/// One kind of work that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Workload {
+    /// A ring of pipes, in each event of which a byte is passed on
+    Ring,
+    /// A sleeping reader of a FIFO, pulled by another process
+    Wake,
+    /// A message linked into a queue in which others wait
+    Arrive,
+    /// A directory of many entries, read to its end
+    Scan,
+    /// A descriptor registered, changed and removed
+    Churn,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Workload::Ring => "ring",
+            Workload::Wake => "wake",
+            Workload::Arrive => "arrive",
+            Workload::Scan => "scan",
+            Workload::Churn => "churn",
+        })
+    }
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The workload that runs now.
+    pub workload: Workload,
+    /// How many of its turns are done.
+    pub done: usize,
+    /// How many turns it has.
+    pub total: usize,
+}
+
+/// Counts the turns of a workload, and tells whoever wants to know.
+struct Steps<'a> {
+    progress: Progress,
+    tell: &'a mut dyn FnMut(Progress),
+}
+
+impl Steps<'_> {
+    fn expect(&mut self, more: usize) {
+        self.progress.total += more;
+        (self.tell)(self.progress);
+    }
+
+    fn done(&mut self) {
+        self.progress.done += 1;
+        (self.tell)(self.progress);
+    }
+}
+
+/// Runs the workloads. `tell` is called after every turn.
+///
+/// # Errors
+///
+/// Whatever keeps a directory from being made or a descriptor from being opened; the message says
+/// what to do where it is a limit.
+pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> io::Result<Report> {
+    const ALL: [Workload; 5] =
+        [Workload::Ring, Workload::Wake, Workload::Arrive, Workload::Scan, Workload::Churn];
+    let wanted =
+        |workload: &Workload| options.workloads.is_empty() || options.workloads.contains(workload);
+    let mut report = Report::new(Machine::here(&std::env::temp_dir()));
+    for workload in ALL.into_iter().filter(wanted) {
+        let progress = Progress { workload, done: 0, total: 0 };
+        let mut steps = Steps { progress, tell };
+        match workload {
+            Workload::Arrive => arrive::run(options, &mut steps, &mut report)?,
+            Workload::Scan => scan::run(options, &mut steps, &mut report)?,
+            Workload::Ring => ring::run(options, &mut steps, &mut report)?,
+            Workload::Wake => wake::run(options, &mut steps, &mut report)?,
+            Workload::Churn => churn::run(options, &mut steps, &mut report)?,
+        }
+    }
+    if let Some(directory) = &options.plot {
+        plot::write(&report, directory)?;
+    }
+    Ok(report)
+}

@@ -1,0 +1,326 @@
+//! Everybody who waits for descriptors, behind one trait, each used as its documentation says.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
+
+use mio::unix::SourceFd;
+use polling::PollMode;
+use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Sharing, Trigger};
+
+use crate::raw::{self, Fifo};
+use crate::{Options, churn, ring, wake};
+
+/// What `ring`, `wake` and `churn` ask of whoever waits.
+pub(crate) trait Loop: Sized {
+    /// Whether a source has to be armed again, by [`change`](Loop::change), after each event.
+    const ONE_SHOT: bool = false;
+
+    fn open() -> io::Result<Self>;
+
+    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()>;
+
+    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()>;
+
+    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Waits for ever, and tells of each source that can be read.
+    fn wait(&mut self, ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()>;
+}
+
+/// How many events everybody fetches at once.
+pub(crate) const EVENTS: usize = 1024;
+
+/// How readiness is reported.
+pub(crate) const EDGE: u8 = 0;
+pub(crate) const LEVEL: u8 = 1;
+pub(crate) const ONE_SHOT: u8 = 2;
+
+/// The reading end of a FIFO, in the hands of one of them.
+pub(crate) trait Pulled: AsFd + Sized {
+    fn open(path: &Path) -> io::Result<Self>;
+
+    fn drain(&mut self) -> io::Result<()>;
+}
+
+/// One of those who wait, and each workload as it is done with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Implementation {
+    pub(crate) name: &'static str,
+    /// The raw loop over the same facility of the kernel.
+    pub(crate) raw: &'static str,
+    pub(crate) ring: ring::Turn,
+    pub(crate) wake: wake::Reading,
+    pub(crate) churn: churn::Turn,
+}
+
+const fn of<L: Loop, F: Pulled>(name: &'static str, raw: &'static str) -> Implementation {
+    Implementation {
+        name,
+        raw,
+        ring: ring::turn::<L>,
+        wake: wake::read::<L, F>,
+        churn: churn::turn::<L>,
+    }
+}
+
+/// Those that are asked for, side by side where they are told apart by a few per cent.
+pub(crate) fn all(options: &Options) -> Vec<Implementation> {
+    let all = NATIVE.iter().chain(PORTABLE);
+    all.filter(|implementation| options.includes(implementation.name)).copied().collect()
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(any(target_os = "linux", target_os = "android"))] {
+        use pullcord_platform::Epoll as Best;
+        use raw::Epoll as RawBest;
+
+        pub(crate) type RawEdge = RawBest<EDGE>;
+
+        pub(crate) const RAW: &str = "raw epoll";
+        pub(crate) const OURS: &str = "pullcord epoll";
+        pub(crate) const STATIC: &str = "pullcord epoll, static";
+
+        const NATIVE: &[Implementation] = &[
+            of::<RawEdge, Fifo>(RAW, RAW),
+            of::<Ours<Best, EDGE>, Trigger>(STATIC, RAW),
+            of::<Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
+            of::<Mio, Emptied>("mio", RAW),
+            of::<RawBest<LEVEL>, Fifo>("raw epoll, level", "raw epoll, level"),
+            of::<Ours<AnyBest, LEVEL>, Trigger>("pullcord epoll, level", "raw epoll, level"),
+        ];
+    } else if #[cfg(any(
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+        target_vendor = "apple",
+    ))] {
+        use pullcord_platform::Kqueue as Best;
+        use raw::Kqueue as RawBest;
+
+        pub(crate) type RawEdge = RawBest<EDGE>;
+
+        pub(crate) const RAW: &str = "raw kqueue";
+        pub(crate) const OURS: &str = "pullcord kqueue";
+        pub(crate) const STATIC: &str = "pullcord kqueue, static";
+
+        const NATIVE: &[Implementation] = &[
+            of::<RawEdge, Fifo>(RAW, RAW),
+            of::<Ours<Best, EDGE>, Trigger>(STATIC, RAW),
+            of::<Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
+            of::<Mio, Emptied>("mio", RAW),
+            of::<RawBest<LEVEL>, Fifo>("raw kqueue, level", "raw kqueue, level"),
+            of::<Ours<AnyBest, LEVEL>, Trigger>("pullcord kqueue, level", "raw kqueue, level"),
+        ];
+    } else {
+        use pullcord_platform::Select as Best;
+
+        pub(crate) type RawEdge = raw::Select;
+
+        pub(crate) const RAW: &str = RAW_SELECT;
+        pub(crate) const OURS: &str = OUR_SELECT;
+        pub(crate) const STATIC: &str = "pullcord select, static";
+
+        const NATIVE: &[Implementation] = &[
+            of::<Ours<Best, EDGE>, Trigger>(STATIC, RAW),
+            of::<Mio, Emptied>("mio", RAW),
+        ];
+    }
+}
+
+pub(crate) const RAW_SELECT: &str = "raw select";
+pub(crate) const OUR_SELECT: &str = "pullcord select";
+pub(crate) const POLLING: [&str; 3] = ["polling, edge", "polling, level", "polling, one-shot"];
+
+const PORTABLE: &[Implementation] = &[
+    of::<Polling<EDGE>, Emptied>(POLLING[0], RAW),
+    of::<Polling<LEVEL>, Fifo>(POLLING[1], RAW),
+    of::<Polling<ONE_SHOT>, Fifo>(POLLING[2], RAW),
+    of::<raw::Select, Fifo>(RAW_SELECT, RAW_SELECT),
+    of::<Ours<AnySelect, EDGE>, Trigger>(OUR_SELECT, RAW_SELECT),
+];
+
+/// A notifier of pullcord's.
+pub(crate) struct Ours<N: Opened, const MODE: u8> {
+    notifier: Box<N::Notifier>,
+    events: Events,
+}
+
+/// Which one.
+pub(crate) trait Opened {
+    type Notifier: Notifier + ?Sized;
+
+    fn open() -> io::Result<Box<Self::Notifier>>;
+}
+
+/// By its type, so that every call is static.
+impl Opened for Best {
+    type Notifier = Best;
+
+    fn open() -> io::Result<Box<Best>> {
+        Best::open().map(Box::new)
+    }
+}
+
+/// As the library gives it.
+pub(crate) struct AnyBest;
+
+impl Opened for AnyBest {
+    type Notifier = dyn Notifier;
+
+    fn open() -> io::Result<Box<dyn Notifier>> {
+        Backend::best().open()
+    }
+}
+
+pub(crate) struct AnySelect;
+
+impl Opened for AnySelect {
+    type Notifier = dyn Notifier;
+
+    fn open() -> io::Result<Box<dyn Notifier>> {
+        Backend::Select.open()
+    }
+}
+
+impl<N: Opened, const MODE: u8> Loop for Ours<N, MODE> {
+    fn open() -> io::Result<Self> {
+        Ok(Ours { notifier: N::open()?, events: Events::with_capacity(EVENTS) })
+    }
+
+    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+        let mode = if MODE == EDGE { Mode::Edge } else { Mode::Level };
+        self.notifier.register(&source, Key(key), Interest::Read, mode)
+    }
+
+    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+        self.add(source, key)
+    }
+
+    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
+        self.notifier.remove(&source)
+    }
+
+    fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
+        self.notifier.wait(&mut self.events, None)?;
+        self.events.iter().try_for_each(|event| ready(event.key.0))
+    }
+}
+
+pub(crate) struct Mio {
+    poll: mio::Poll,
+    events: mio::Events,
+}
+
+impl Loop for Mio {
+    fn open() -> io::Result<Self> {
+        Ok(Mio { poll: mio::Poll::new()?, events: mio::Events::with_capacity(EVENTS) })
+    }
+
+    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+        let (number, token) = (source.as_raw_fd(), mio::Token(key));
+        self.poll.registry().register(&mut SourceFd(&number), token, mio::Interest::READABLE)
+    }
+
+    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+        let (number, token) = (source.as_raw_fd(), mio::Token(key));
+        self.poll.registry().reregister(&mut SourceFd(&number), token, mio::Interest::READABLE)
+    }
+
+    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
+        self.poll.registry().deregister(&mut SourceFd(&source.as_raw_fd()))
+    }
+
+    fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
+        self.poll.poll(&mut self.events, None)?;
+        self.events.iter().try_for_each(|event| ready(event.token().0))
+    }
+}
+
+pub(crate) struct Polling<const MODE: u8> {
+    poller: polling::Poller,
+    events: polling::Events,
+}
+
+impl<const MODE: u8> Polling<MODE> {
+    const POLL_MODE: PollMode = match MODE {
+        EDGE => PollMode::Edge,
+        LEVEL => PollMode::Level,
+        _ => PollMode::Oneshot,
+    };
+}
+
+impl<const MODE: u8> Loop for Polling<MODE> {
+    const ONE_SHOT: bool = MODE == ONE_SHOT;
+
+    fn open() -> io::Result<Self> {
+        const ROOM: NonZeroUsize = NonZeroUsize::new(EVENTS).expect("not zero");
+        Ok(Polling {
+            poller: polling::Poller::new()?,
+            events: polling::Events::with_capacity(ROOM),
+        })
+    }
+
+    #[allow(unsafe_code)]
+    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+        let readable = polling::Event::readable(key);
+        // SAFETY: every workload removes its sources before it closes them.
+        unsafe { self.poller.add_with_mode(&source, readable, Self::POLL_MODE) }
+    }
+
+    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+        self.poller.modify_with_mode(source, polling::Event::readable(key), Self::POLL_MODE)
+    }
+
+    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
+        self.poller.delete(source)
+    }
+
+    fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
+        self.events.clear();
+        self.poller.wait(&mut self.events, None)?;
+        self.events.iter().try_for_each(|event| ready(event.key))
+    }
+}
+
+impl Pulled for Trigger {
+    fn open(path: &Path) -> io::Result<Self> {
+        Trigger::open(path, Sharing::Insist).map_err(io::Error::other)
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        Trigger::drain(self).map(drop).map_err(io::Error::other)
+    }
+}
+
+impl Pulled for Fifo {
+    fn open(path: &Path) -> io::Result<Self> {
+        Fifo::open(path)
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        Fifo::drain(self).map(drop)
+    }
+}
+
+/// A FIFO that is read until it would block, as mio and polling tell their users to do under edges.
+pub(crate) struct Emptied(Fifo);
+
+impl Pulled for Emptied {
+    fn open(path: &Path) -> io::Result<Self> {
+        Fifo::open(path).map(Emptied)
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        while self.0.drain()? > 0 {}
+        Ok(())
+    }
+}
+
+impl AsFd for Emptied {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,176 @@
+//! What was measured: as tables for a reader, as JSON for a program.
+
+use std::fmt::{self, Display, Write as _};
+
+use serde::Serialize;
+
+use crate::{Machine, Spread, arrive, churn, ring, scan, wake};
+
+/// Everything that a run has measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// On what.
+    pub machine: Machine,
+    /// A ring of pipes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ring: Vec<ring::Row>,
+    /// A sleeping reader of a FIFO.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wake: Vec<wake::Row>,
+    /// A message linked into a queue in which others wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arrive: Vec<arrive::Row>,
+    /// A directory read to its end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scan: Vec<scan::Row>,
+    /// A descriptor registered, changed and removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub churn: Vec<churn::Row>,
+    /// What the project has promised, and whether it is so here.
+    #[serde(skip)]
+    pub targets: Vec<Target>,
+    /// What a reader of the tables has to know.
+    #[serde(skip)]
+    pub notes: Vec<String>,
+}
+
+/// A ratio that should not exceed a limit.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The ratio of what to what.
+    pub claim: String,
+    /// Over the rounds.
+    pub ratio: Spread,
+    /// What its median should be at most.
+    pub most: f64,
+}
+
+impl Target {
+    /// Whether it was reached in this run.
+    pub fn is_met(&self) -> bool {
+        self.ratio.median <= self.most
+    }
+}
+
+impl Report {
+    pub(crate) fn new(machine: Machine) -> Report {
+        Report {
+            machine,
+            ring: Vec::new(),
+            wake: Vec::new(),
+            arrive: Vec::new(),
+            scan: Vec::new(),
+            churn: Vec::new(),
+            targets: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// The tables.
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { processor, processors, system, file_system, build, versions } = &self.machine;
+        writeln!(f, "{processors} x {processor}; {system}; {file_system}; {build}")?;
+        writeln!(f, "{}", versions.join(", "))?;
+        let ring = self.ring.iter().map(|row| {
+            [
+                row.implementation.into(),
+                row.fds.to_string(),
+                row.active.to_string(),
+                figures(row.ns),
+                optional(row.vs_raw),
+            ]
+        });
+        table(f, ["ring", "fds", "active", "ns/event", "vs raw"], ring)?;
+        let wake = self.wake.iter().map(|row| {
+            [
+                row.implementation.into(),
+                micros(Some(row.p50_us)),
+                micros(Some(row.p99_us)),
+                row.syscalls.map_or_else(String::new, |calls| calls.to_string()),
+                optional(row.vs_raw),
+            ]
+        });
+        table(f, ["wake", "p50 us", "p99 us", "system calls", "vs raw"], wake)?;
+        let arrive = self.arrive.iter().map(|row| {
+            [
+                row.implementation.clone(),
+                row.backlog.to_string(),
+                figures(row.ns_per_entry),
+                micros(row.p50_us),
+                micros(row.p99_us),
+                optional(row.vs_raw),
+            ]
+        });
+        table(f, ["arrive", "backlog", "ns/entry", "p50 us", "p99 us", "vs raw"], arrive)?;
+        let scan = self.scan.iter().map(|row| {
+            [
+                row.implementation.into(),
+                row.entries.to_string(),
+                figures(row.ns_per_entry),
+                optional(row.vs_raw),
+            ]
+        });
+        table(f, ["scan", "entries", "ns/entry", "vs raw"], scan)?;
+        let churn = self
+            .churn
+            .iter()
+            .map(|row| [row.implementation.into(), figures(row.ns), optional(row.vs_raw)]);
+        table(f, ["churn", "ns", "vs raw"], churn)?;
+        let targets = self.targets.iter().map(|target| {
+            [
+                target.claim.clone(),
+                format!("{}", target.most),
+                ratio(target.ratio),
+                if target.is_met() { "met" } else { "MISSED" }.into(),
+            ]
+        });
+        table(f, ["target", "at most", "measured", ""], targets)?;
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
+        }
+        if self.notes.is_empty() { Ok(()) } else { writeln!(f) }
+    }
+}
+
+/// Median, and from where to where.
+fn figures(Spread { min, median, max }: Spread) -> String {
+    format!("{median:.0} ({min:.0}-{max:.0})")
+}
+
+fn ratio(Spread { min, median, max }: Spread) -> String {
+    format!("{median:.3} ({min:.3}-{max:.3})")
+}
+
+fn optional(spread: Option<Spread>) -> String {
+    spread.map_or_else(String::new, ratio)
+}
+
+fn micros(spread: Option<Spread>) -> String {
+    spread.map_or_else(String::new, |spread| format!("{:.1}", spread.median))
+}
+
+/// In columns: the first to the left, the others to the right. Nothing if there are no rows.
+fn table<const N: usize>(
+    f: &mut fmt::Formatter<'_>,
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> fmt::Result {
+    let mut rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    rows.insert(0, head.map(Into::into));
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+    });
+    for row in rows {
+        let mut line = format!("\n{:<1$}", row[0], widths[0]);
+        for (cell, width) in row[1..].iter().zip(&widths[1..]) {
+            write!(line, "  {cell:>width$}")?;
+        }
+        f.write_str(line.trim_end_matches(' '))?;
+    }
+    writeln!(f)
+}

@@ -1,0 +1,186 @@
+//! libevent's and libev's benchmark: a ring of pipes, some of them with a byte in them. Each event
+//! takes the byte and passes it on to the next pipe.
+//!
+//! The active pipes stand apart from each other and the bytes move in step, so that an edge-triggered
+//! loop, too, finds one byte where it is told of one, and nothing else.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::loops::{self, Loop};
+use crate::rounds::{Rounds, Spread, how_often};
+use crate::{Options, Report, Steps, Target, cost, limits};
+
+/// One implementation on a ring of one size.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    #[serde(rename = "impl")]
+    pub implementation: &'static str,
+    /// How many pipes are in the ring.
+    pub fds: usize,
+    /// How many of them have a byte in them.
+    pub active: usize,
+    /// The processor time each event took, its read and its write included.
+    pub ns: Spread,
+    /// How many times the time of the raw loop over the same facility.
+    #[serde(serialize_with = "Spread::median_or_null")]
+    pub vs_raw: Option<Spread>,
+}
+
+pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
+    let implementations = loops::all(options);
+    let rounds = 5 * options.rounds();
+    let cells = cells(options);
+    steps.expect(cells.len() * implementations.len() * rounds);
+    for (fds, active) in cells {
+        let ring = Ring::of(fds)?;
+        if ring.0.len() < fds && ring.0.len() < 2 * active {
+            continue;
+        }
+        let (asked, fds) = (fds, ring.0.len());
+        let short = format!(
+            "ring: {fds} pipes instead of {asked}, which take {} descriptors; raise the limit (ulimit -n)",
+            2 * asked + OTHERS
+        );
+        if fds < asked && !report.notes.contains(&short) {
+            report.notes.push(short);
+        }
+        let mut contestants = implementations.clone();
+        let time = Duration::from_millis(1);
+        let rounds = Rounds::of(rounds, &mut contestants, |implementation| {
+            let ns = (implementation.ring)(&ring, active, time);
+            steps.done();
+            ns
+        })?;
+        let find = |wanted| implementations.iter().position(|one| one.name == wanted);
+        for (number, implementation) in implementations.iter().enumerate() {
+            report.ring.push(Row {
+                implementation: implementation.name,
+                fds,
+                active,
+                ns: rounds.spread(number),
+                vs_raw: find(implementation.raw).map(|raw| rounds.ratio(number, raw)),
+            });
+        }
+        let mut must = |one, other, most| {
+            if let (Some(one_at), Some(other_at)) = (find(one), find(other)) {
+                let claim = format!("ring {fds}/{active}: {one} / {other}");
+                report.targets.push(Target { claim, ratio: rounds.ratio(one_at, other_at), most });
+            }
+        };
+        must(loops::OURS, loops::RAW, 1.03);
+        must(loops::OURS, "mio", 1.02);
+        must(loops::OURS, loops::STATIC, 1.02);
+        must(loops::OUR_SELECT, loops::RAW_SELECT, 1.05);
+        if active == 1 {
+            loops::POLLING.iter().for_each(|polling| must(loops::OURS, polling, 0.6));
+        }
+    }
+    Ok(())
+}
+
+/// Sizes of rings, and how many of each are active. Active pipes need room between them.
+fn cells(options: &Options) -> Vec<(usize, usize)> {
+    let or = |asked: &[u32], usual: &[usize]| -> Vec<usize> {
+        if asked.is_empty() { usual.into() } else { asked.iter().map(|n| *n as usize).collect() }
+    };
+    let usual: &[usize] = if options.quick { &[1, 100, 1000] } else { &[1, 10, 100, 1000, 10_000] };
+    let (fds, active) = (or(&options.fds, usual), or(&options.active, &[1, 10, 100]));
+    let pairs = fds.iter().flat_map(|fds| active.iter().map(|active| (*fds, *active)));
+    pairs.filter(|(fds, active)| 2 * active <= *fds || (*fds, *active) == (1, 1)).collect()
+}
+
+/// Descriptors that are in use besides the pipes' own.
+const OTHERS: usize = 64;
+
+/// The pipes.
+pub(crate) struct Ring(Vec<(PipeReader, PipeWriter)>);
+
+/// Time for each event, in nanoseconds, of a ring with so many active, run for about so long.
+pub(crate) type Turn = fn(&Ring, usize, Duration) -> io::Result<f64>;
+
+impl Ring {
+    /// Of so many, or as many as there may be descriptors for.
+    fn of(fds: usize) -> io::Result<Ring> {
+        let allowed = limits::allow_descriptors(2 * fds + OTHERS).saturating_sub(OTHERS) / 2;
+        (0..fds.min(allowed)).map(|_| io::pipe()).collect::<io::Result<_>>().map(Ring)
+    }
+
+    fn take(&self, pipe: usize) -> io::Result<()> {
+        (&self.0[pipe].0).read_exact(&mut [0])
+    }
+
+    fn put(&self, pipe: usize) -> io::Result<()> {
+        (&self.0[pipe].1).write_all(&[1])
+    }
+
+    fn pass_on(&self, pipe: usize) -> io::Result<()> {
+        self.take(pipe)?;
+        self.put(if pipe + 1 < self.0.len() { pipe + 1 } else { 0 })
+    }
+
+    /// Waits until so many events have been seen to.
+    fn run<L: Loop>(
+        &self,
+        poll: &mut L,
+        events: usize,
+        see_to: impl Fn(&Ring, usize) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut seen = 0;
+        let mut fired = Vec::with_capacity(loops::EVENTS);
+        while seen < events {
+            poll.wait(|pipe| {
+                seen += 1;
+                if L::ONE_SHOT {
+                    fired.push(pipe);
+                }
+                see_to(self, pipe)
+            })?;
+            for pipe in fired.drain(..) {
+                poll.change(self.0[pipe].0.as_fd(), pipe)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn turn<L: Loop>(ring: &Ring, active: usize, time: Duration) -> io::Result<f64> {
+    let mut poll = L::open()?;
+    for (key, (reader, _)) in ring.0.iter().enumerate() {
+        poll.add(reader.as_fd(), key)?;
+    }
+    for number in 0..active {
+        ring.put(number * ring.0.len() / active)?;
+    }
+    let begun = Instant::now();
+    let warm_up = 4 * active.max(4);
+    ring.run(&mut poll, warm_up, Ring::pass_on)?;
+    let laps = how_often(time, begun.elapsed() * active as u32 / warm_up as u32, 100_000);
+    let begun = cost::of_this_thread();
+    ring.run(&mut poll, laps * active, Ring::pass_on)?;
+    let taken = cost::of_this_thread() - begun;
+    ring.run(&mut poll, active, Ring::take)?;
+    for (reader, _) in &ring.0 {
+        poll.remove(reader.as_fd())?;
+    }
+    Ok(taken.as_nanos() as f64 / (laps * active) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_passes_every_byte_on_and_leaves_the_ring_empty() {
+        let ring = Ring::of(20).unwrap();
+        for implementation in loops::all(&Options::default()) {
+            for active in [1, 10] {
+                (implementation.ring)(&ring, active, Duration::from_millis(1)).unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Measuring in turns: on a noisy machine two loops can be compared only side by side.
+//!
+//! In each round every implementation has one turn, one right after the other, in an order that
+//! changes from round to round. Ratios are taken within a round, so that what slows the machine
+//! down for a while slows both sides of a ratio. Over the rounds the median counts; the least and
+//! the greatest are told beside it, so that nobody takes noise for a result.
+
+use std::io;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// What a quantity was over the rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The least of the rounds.
+    pub min: f64,
+    /// The middle one.
+    pub median: f64,
+    /// The greatest of the rounds.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of these values; there must be one at least.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Spread {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Spread { min: values[0], median: percentile(&values, 50.0), max: values[values.len() - 1] }
+    }
+
+    /// The median alone, as JSON has it.
+    pub(crate) fn median<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(self.median)
+    }
+
+    /// The median alone, if there is one.
+    pub(crate) fn median_or_null<S: Serializer>(
+        spread: &Option<Spread>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        spread.map(|spread| spread.median).serialize(to)
+    }
+}
+
+/// The value that so many in a hundred of the sorted values do not exceed.
+pub(crate) fn percentile(sorted: &[f64], percent: f64) -> f64 {
+    let last = sorted.len() - 1;
+    sorted[(last as f64 * percent / 100.0).round() as usize]
+}
+
+/// One quantity of several implementations, a value a round.
+#[derive(Debug)]
+pub(crate) struct Rounds(Vec<Vec<f64>>);
+
+impl Rounds {
+    /// Gives every contestant one turn a round.
+    pub(crate) fn of<T>(
+        rounds: usize,
+        contestants: &mut [T],
+        mut turn: impl FnMut(&mut T) -> io::Result<f64>,
+    ) -> io::Result<Rounds> {
+        let count = contestants.len();
+        let mut values = vec![Vec::with_capacity(rounds); count];
+        for round in 0..rounds {
+            for place in 0..count {
+                let next = (round + if round % 2 == 0 { place } else { count - place }) % count;
+                values[next].push(turn(&mut contestants[next])?);
+            }
+        }
+        Ok(Rounds(values))
+    }
+
+    /// The values of one contestant.
+    pub(crate) fn spread(&self, contestant: usize) -> Spread {
+        Spread::of(self.0[contestant].iter().copied())
+    }
+
+    /// How many times as much one contestant took as another, in the same round.
+    pub(crate) fn ratio(&self, one: usize, other: usize) -> Spread {
+        Spread::of(self.0[one].iter().zip(&self.0[other]).map(|(one, other)| one / other))
+    }
+}
+
+/// How often something is done to fill a time, at least once.
+pub(crate) fn how_often(time: Duration, each: Duration, most: usize) -> usize {
+    ((time.as_secs_f64() / each.as_secs_f64()) as usize).clamp(1, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contestant_has_one_turn_a_round_and_not_always_in_the_same_place() {
+        let (mut order, mut contestants) = (Vec::new(), [1.0, 2.0, 4.0]);
+        let rounds = Rounds::of(4, &mut contestants, |contestant| {
+            order.push(*contestant);
+            Ok(*contestant * order.len().div_ceil(3) as f64)
+        });
+        let rounds = rounds.unwrap();
+        for round in order.chunks(3) {
+            assert_eq!(round.iter().sum::<f64>(), 7.0, "{round:?}");
+        }
+        assert_ne!(order[..3], order[3..6]);
+        assert_eq!(rounds.spread(0), Spread { min: 1.0, median: 3.0, max: 4.0 });
+        assert_eq!(rounds.ratio(2, 0), Spread { min: 4.0, median: 4.0, max: 4.0 });
+    }
+}

@@ -1,0 +1,164 @@
+//! A directory of many entries is read to its end: what does each entry cost?
+//!
+//! The time is processor time, and the directory is warm: it has been read before. pullcord
+//! hands its entries out through the loop that an embedder writes, with a wait each turn.
+
+use std::fs;
+use std::hint::black_box;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Instant;
+
+use pullcord::{Backend, Events, Key, Queue, Todo, Watch};
+use serde::Serialize;
+
+use crate::fill::Seeds;
+use crate::rounds::{Rounds, Spread};
+use crate::{Options, Report, Steps, Target, cost, memory, raw};
+
+/// One implementation, on a directory of so many entries.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    #[serde(rename = "impl")]
+    pub implementation: &'static str,
+    /// How many entries the directory has.
+    pub entries: usize,
+    /// The processor time each of them took.
+    #[serde(serialize_with = "Spread::median")]
+    pub ns_per_entry: Spread,
+    /// How many times the time of the raw loop.
+    #[serde(serialize_with = "Spread::median_or_null")]
+    pub vs_raw: Option<Spread>,
+}
+
+/// Reads a directory to its end, and says how many entries it found.
+pub(crate) type Scan = fn(&Path) -> io::Result<usize>;
+
+const OURS: &str = "pullcord";
+const OURS_WATCHED: &str = "pullcord, watched";
+/// To be told of what appears takes time too: the kernel marks what it knows of the directory.
+const RAW_WATCHED: &str = "raw, watched";
+const STAT: &str = "readdir+fstatat";
+
+const IMPLEMENTATIONS: [(&str, Scan); 6] = [
+    (raw::LIST, raw),
+    (OURS, ours),
+    (RAW_WATCHED, raw_watched),
+    (OURS_WATCHED, |directory| hand_out(directory, Watch::Auto)),
+    ("std::fs::read_dir", std_read_dir),
+    (STAT, |directory| counting(|each| raw::readdir_and_stat(directory, each))),
+];
+
+pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
+    let sizes: &[usize] = if options.quick { &[100_000] } else { &[100_000, 1_000_000] };
+    let rounds = options.rounds();
+    let mut contestants: Vec<_> =
+        IMPLEMENTATIONS.into_iter().filter(|(name, _)| options.includes(name)).collect();
+    steps.expect(sizes.len() * rounds * contestants.len());
+    for &entries in sizes {
+        let home = tempfile::tempdir()?;
+        Seeds::fill(home.path(), entries)?;
+        let todo = home.path().join("todo");
+        if options.includes(OURS) {
+            let grown = memory::growth(|| hand_out(&todo, Watch::Auto))?;
+            if let Some(bytes) = grown {
+                report.notes.push(format!(
+                    "scan: pullcord's memory grew by {} KiB at most while it handed out {entries} entries",
+                    bytes / 1024,
+                ));
+            }
+        }
+        let rounds = Rounds::of(rounds, &mut contestants, |(name, scan)| {
+            let begun = cost::of_this_thread();
+            let found = scan(&todo)?;
+            let time = cost::of_this_thread() - begun;
+            steps.done();
+            if found != entries {
+                return Err(io::Error::other(format!("{name} found {found} of {entries} entries")));
+            }
+            Ok(time.as_nanos() as f64 / entries as f64)
+        })?;
+        let find = |wanted| contestants.iter().position(|(name, _)| *name == wanted);
+        for (number, (implementation, _)) in contestants.iter().enumerate() {
+            report.scan.push(Row {
+                implementation,
+                entries,
+                ns_per_entry: rounds.spread(number),
+                vs_raw: find(raw_of(implementation)).map(|raw| rounds.ratio(number, raw)),
+            });
+        }
+        for (ours, other, most) in
+            [(OURS, raw::LIST, 1.1), (OURS_WATCHED, RAW_WATCHED, 1.1), (OURS, STAT, 0.2)]
+        {
+            if let (Some(ours_at), Some(other_at)) = (find(ours), find(other)) {
+                let claim = format!("scan: {ours} / {other}, {entries} entries");
+                let ratio = rounds.ratio(ours_at, other_at);
+                report.targets.push(Target { claim, ratio, most });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an implementation is measured against.
+fn raw_of(implementation: &str) -> &'static str {
+    if [OURS_WATCHED, RAW_WATCHED].contains(&implementation) { RAW_WATCHED } else { raw::LIST }
+}
+
+pub(crate) fn raw(directory: &Path) -> io::Result<usize> {
+    counting(|each| raw::list(directory, each))
+}
+
+fn raw_watched(directory: &Path) -> io::Result<usize> {
+    let _watch = raw::Arrivals::open(&[directory.to_owned()], None)?;
+    raw(directory)
+}
+
+fn counting(scan: impl FnOnce(&mut dyn FnMut(&[u8])) -> io::Result<()>) -> io::Result<usize> {
+    let mut count = 0;
+    scan(&mut |name| {
+        black_box(name);
+        count += 1;
+    })?;
+    Ok(count)
+}
+
+fn std_read_dir(directory: &Path) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(directory)? {
+        black_box(entry?.file_name());
+        count += 1;
+    }
+    Ok(count)
+}
+
+pub(crate) fn ours(directory: &Path) -> io::Result<usize> {
+    hand_out(directory, Watch::Off)
+}
+
+/// What waits at the start, handed out.
+fn hand_out(directory: &Path, watch: Watch) -> io::Result<usize> {
+    let queue = Queue::directories([directory]).watch(watch);
+    let mut todo = Todo::open(queue).map_err(io::Error::other)?;
+    let mut notifier = Backend::best().open()?;
+    todo.register(&mut *notifier, [Key(0), Key(1)]).map_err(io::Error::other)?;
+    let mut events = Events::with_capacity(64);
+    let mut count = 0;
+    loop {
+        let timeout = todo.prepare(&mut *notifier, Instant::now()).map_err(io::Error::other)?;
+        notifier.wait(&mut events, timeout)?;
+        for event in &events {
+            todo.ready(event);
+        }
+        let now = Instant::now();
+        while let Some(entry) = todo.next(now) {
+            black_box(entry.map_err(io::Error::other)?.name.as_bytes());
+            count += 1;
+        }
+        if !todo.is_scanning() {
+            return Ok(count);
+        }
+    }
+}

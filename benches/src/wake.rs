@@ -1,0 +1,131 @@
+//! A reader sleeps on a FIFO, and another process pulls it at times that nobody foresees: how long
+//! until the reader runs and the FIFO is empty again, and how many system calls does that take?
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::loops::{self, Loop, Pulled};
+use crate::raw::{self, Puller, Unpatched};
+use crate::rounds::{Rounds, Spread, percentile};
+use crate::{Options, Report, Steps, Target};
+
+/// One implementation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    #[serde(rename = "impl")]
+    pub implementation: &'static str,
+    /// How long half of the wakes take at most.
+    #[serde(serialize_with = "Spread::median")]
+    pub p50_us: Spread,
+    /// How long 99 of 100 wakes take at most.
+    #[serde(serialize_with = "Spread::median")]
+    pub p99_us: Spread,
+    /// How many system calls a wake takes, where they can be counted.
+    pub syscalls: Option<f64>,
+    /// How many times the raw loop's `p50_us`.
+    #[serde(serialize_with = "Spread::median_or_null")]
+    pub vs_raw: Option<Spread>,
+}
+
+/// Reads what a puller pulls, until it has done so.
+pub(crate) type Reading = fn(&Path, &mut Puller) -> io::Result<()>;
+
+struct Contestant {
+    name: &'static str,
+    raw: &'static str,
+    read: Reading,
+    p99: Vec<f64>,
+}
+
+pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
+    let home = tempfile::tempdir()?;
+    let fifo = home.path().join("trigger");
+    pullcord::Trigger::make(&fifo, 0o622).map_err(io::Error::other)?;
+    let loops = loops::all(options).into_iter().map(|one| (one.name, one.raw, one.wake));
+    let qmail: (_, _, Reading) = ("unpatched qmail", loops::RAW_SELECT, unpatched);
+    let mut contestants: Vec<_> = loops
+        .chain([qmail].into_iter().filter(|(name, ..)| options.includes(name)))
+        .map(|(name, raw, read)| Contestant { name, raw, read, p99: Vec::new() })
+        .collect();
+    let rounds = 3 * options.rounds();
+    steps.expect(contestants.len() * rounds);
+    let pulls = if options.quick { 50 } else { 150 };
+    let rounds = Rounds::of(rounds, &mut contestants, |contestant| {
+        let mut puller = Puller::start(&fifo, pulls)?;
+        (contestant.read)(&fifo, &mut puller)?;
+        let mut latencies = puller.latencies();
+        latencies.sort_by(f64::total_cmp);
+        contestant.p99.push(percentile(&latencies, 99.0) / 1e3);
+        steps.done();
+        Ok(percentile(&latencies, 50.0) / 1e3)
+    })?;
+    let find = |wanted| contestants.iter().position(|one| one.name == wanted);
+    for (number, contestant) in contestants.iter().enumerate() {
+        report.wake.push(Row {
+            implementation: contestant.name,
+            p50_us: rounds.spread(number),
+            p99_us: Spread::of(contestant.p99.iter().copied()),
+            syscalls: system_calls(&fifo, contestant.read)?,
+            vs_raw: find(contestant.raw).map(|raw| rounds.ratio(number, raw)),
+        });
+    }
+    for (ours, raw) in [(loops::OURS, loops::RAW), (loops::OUR_SELECT, loops::RAW_SELECT)] {
+        if let (Some(ours_at), Some(raw_at)) = (find(ours), find(raw)) {
+            let claim = format!("wake: {ours} / {raw}, p50");
+            report.targets.push(Target { claim, ratio: rounds.ratio(ours_at, raw_at), most: 1.05 });
+        }
+    }
+    Ok(())
+}
+
+/// How many a wake of this implementation takes.
+pub(crate) fn system_calls_of(name: &str) -> io::Result<Option<f64>> {
+    let only = Options { only: vec![name.into()], ..Options::default() };
+    let Some(one) = loops::all(&only).into_iter().find(|one| one.name == name) else {
+        return Ok(None);
+    };
+    let home = tempfile::tempdir()?;
+    let fifo = home.path().join("trigger");
+    pullcord::Trigger::make(&fifo, 0o622).map_err(io::Error::other)?;
+    system_calls(&fifo, one.wake)
+}
+
+/// How many a wake takes; `None` where they cannot be counted.
+fn system_calls(fifo: &Path, read: Reading) -> io::Result<Option<f64>> {
+    const PULLS: usize = 20;
+    let mut puller = Puller::start(fifo, PULLS)?;
+    let calls = raw::system_calls(|| read(fifo, &mut puller))?;
+    Ok(calls.map(|calls| calls.len() as f64 / PULLS as f64))
+}
+
+pub(crate) fn read<L: Loop, F: Pulled>(fifo: &Path, puller: &mut Puller) -> io::Result<()> {
+    let (mut poll, mut trigger) = (L::open()?, F::open(fifo)?);
+    poll.add(trigger.as_fd(), 0)?;
+    puller.begin();
+    while puller.goes_on() {
+        poll.wait(|_| {
+            trigger.drain()?;
+            puller.seen();
+            Ok(())
+        })?;
+        if L::ONE_SHOT {
+            poll.change(trigger.as_fd(), 0)?;
+        }
+    }
+    puller.end();
+    poll.remove(trigger.as_fd())
+}
+
+fn unpatched(fifo: &Path, puller: &mut Puller) -> io::Result<()> {
+    let mut trigger = Unpatched::open(fifo)?;
+    puller.begin();
+    while puller.goes_on() {
+        trigger.wait()?;
+        puller.seen();
+    }
+    puller.end();
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! What can be counted is asserted; what can only be timed is not.
+
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+use pullcord_bench::calls;
+
+#[test]
+fn a_wake_takes_a_wait_and_a_read() {
+    for name in ["raw epoll", "pullcord epoll", "raw select", "pullcord select"] {
+        match calls::of_a_wake(name).unwrap() {
+            Some(calls) => assert_eq!(calls, 2.0, "{name}"),
+            None => eprintln!("{name}: tracing is not allowed here, nothing was counted"),
+        }
+    }
+}
+
+#[test]
+fn with_100_000_waiting_no_directory_is_read_after_the_start() {
+    let reads = |watching| calls::directory_reads(watching, 100_000, 5).unwrap();
+    match (reads(true), reads(false)) {
+        (Some(watching), Some(scanning)) => {
+            assert_eq!(watching, 0);
+            assert!(scanning > 0, "or else nothing was counted at all");
+        }
+        _ => eprintln!("tracing is not allowed here, nothing was counted"),
+    }
+}
