@@ -1,0 +1,153 @@
+//! The relink under a loop like qmail-send's: no spin, no pull refused, none lost. The same loop
+//! with the trigger that is closed and re-opened does spin, so that these tests can fail.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord::{Pulled, Trigger, pull};
+use support::{Loop, Program, Queue, wait_until};
+
+const A_WHILE: Duration = Duration::from_millis(300);
+
+fn relinked() -> Program {
+    Program::compile("cc", &["loop.c"], &[])
+}
+
+/// A writer that has written one byte and does not close.
+fn held(queue: &Queue) -> File {
+    let mut writer = File::options().write(true).open(queue.trigger()).unwrap();
+    writer.write_all(b"\0").unwrap();
+    writer
+}
+
+#[test]
+fn a_writer_that_holds_the_fifo_open_costs_one_scan() {
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &[], Stdio::null());
+    let _held = held(&queue);
+    wait_until("its scan", || relinked.report().scans == 2);
+    let done = relinked.does_in(A_WHILE);
+    assert_eq!((done.turns, done.scans), (0, 0), "{done:?}");
+}
+
+#[test]
+fn a_trigger_that_is_closed_and_re_opened_spins() {
+    let queue = Queue::new();
+    let reopening = Program::compile("cc", &["loop.c", "reopen.c"], &[]);
+    let mut reopening = Loop::start(&reopening, &queue, &[], Stdio::null());
+    let _held = held(&queue);
+    let done = reopening.does_in(A_WHILE);
+    assert!(done.scans > 300, "the spin is not seen: {done:?}");
+}
+
+#[test]
+fn a_storm_is_paced_and_nobody_is_refused_and_nothing_lost() {
+    const WRITERS: usize = 8;
+    const MESSAGES: usize = 200;
+    const PULLS_EACH: usize = 20;
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &[], Stdio::null());
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let queue = &queue;
+            scope.spawn(move || {
+                let _held = File::options().write(true).open(queue.trigger()).unwrap();
+                for message in 0..MESSAGES {
+                    queue.link(&format!("{writer}-{message}"));
+                    for _ in 0..PULLS_EACH {
+                        assert_ne!(pull(queue.trigger()).unwrap(), Pulled::NobodyListens);
+                    }
+                }
+            });
+        }
+    });
+    let all = (WRITERS * MESSAGES) as u64;
+    wait_until("every message", || relinked.report().messages == all);
+    let took = start.elapsed();
+    let done = relinked.report();
+    assert!(queue.is_empty());
+    assert!(
+        done.scans as u128 <= 2 + took.as_millis() / 2,
+        "more than 500 a second: {done:?}, {took:?}"
+    );
+    assert!(done.idle <= done.scans, "each pause may wake once: {done:?}");
+    wait_until("the end of it", || relinked.does_in(A_WHILE).turns == 0);
+}
+
+/// The linker that can count is GNU's, as is the C library whose names these are.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn nothing_is_allocated_after_the_start() {
+    let queue = Queue::new();
+    let wrap = "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=posix_memalign";
+    let counting = Program::compile("cc", &["loop.c", "count.c"], &[wrap]);
+    let mut counting = Loop::start(&counting, &queue, &[], Stdio::null());
+    let at_start = counting.report().allocations;
+    assert!(at_start > 0, "they are not counted");
+    for scans in 2..50 {
+        pull(queue.trigger()).unwrap();
+        wait_until("its scan", || counting.report().scans >= scans);
+    }
+    assert_eq!(counting.report().allocations, at_start);
+}
+
+#[test]
+fn a_replaced_fifo_is_noticed_and_what_was_queued_meanwhile_found() {
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &[], Stdio::null());
+    let fresh = queue.path().join("lock/fresh");
+    Trigger::make(&fresh, 0o622).unwrap();
+    fs::rename(&fresh, queue.trigger()).unwrap();
+    queue.link("queued");
+    assert_eq!(pull(queue.trigger()).unwrap(), Pulled::NobodyListens);
+    wait_until("a turn that looks", || relinked.report().messages == 1);
+    assert_eq!(pull(queue.trigger()).unwrap(), Pulled::Delivered);
+}
+
+#[test]
+fn while_the_fifo_is_missing_the_queue_is_read_all_the_same() {
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &[], Stdio::null());
+    fs::remove_file(queue.trigger()).unwrap();
+    queue.link("first");
+    wait_until("a turn that looks, and a second", || relinked.report().messages == 1);
+    queue.link("second");
+    wait_until("a second", || queue.is_empty());
+    Trigger::make(queue.trigger(), 0o622).unwrap();
+    wait_until("a reader", || pull(queue.trigger()).unwrap() == Pulled::Delivered);
+}
+
+#[test]
+fn a_descriptor_that_does_not_fit_is_said_once_and_not_into_a_pipe() {
+    let queue = Queue::new();
+    let program = relinked();
+    let said = queue.path().join("said");
+    let to_a_file = File::create(&said).unwrap();
+    let mut crowded = Loop::start(&program, &queue, &["crowded"], to_a_file.into());
+    for _ in 0..5 {
+        crowded.report();
+    }
+    crowded.end();
+    let said = fs::read_to_string(said).unwrap();
+    assert!(said.contains("FD_SETSIZE") && said.lines().count() == 1, "{said:?}");
+
+    let to_a_pipe = Loop::start(&program, &queue, &["crowded"], Stdio::piped());
+    assert_eq!(to_a_pipe.end(), "", "descriptor 2 of a qmail-todo is no place for words");
+}
+
+#[test]
+fn the_writers_pull_is_heard_and_ends_nobody() {
+    let queue = Queue::new();
+    let puller = Program::compile("cc", &["pull.c"], &[]);
+    puller.run(&[queue.path()]); // nobody listens
+    let mut relinked = Loop::start(&relinked(), &queue, &[], Stdio::null());
+    queue.link("message");
+    puller.run(&[queue.path()]);
+    wait_until("the message", || relinked.report().messages == 1);
+}
