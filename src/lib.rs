@@ -33,12 +33,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! - [`embedding`] tells how to make it part of a program of yours, [`interop`] of one whose loop is
+//!   mio's, polling's or tokio's.
+//!
 //! Unix only. The default build needs `libc` and `cfg-if`, and nothing else.
 
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod embedding;
 mod error;
+pub mod interop;
 pub mod notifier;
 pub mod todo;
 pub mod trigger;

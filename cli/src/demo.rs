@@ -1,6 +1,5 @@
 //! `pullcord demo`: mail comes from many processes at once, and none of it goes unnoticed.
 
-mod message;
 mod report;
 pub(crate) mod writer;
 
@@ -16,7 +15,6 @@ use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::{backends, print, print_json, say, watching};
 use report::Tally;
-use writer::Writers;
 
 /// See it work: many processes queue messages, and pullcord notices every one
 ///
@@ -84,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut todo = Todo::open(queue.watch(arguments.watch.when())).map_err(Failure::bad_input)?;
     let mut notifier = backends::open(backend, &place)?;
     todo.register(&mut *notifier, [TRIGGER, WATCH]).map_err(Failure::bad_input)?;
-    let mut writers = Writers::start(directory.path(), arguments)?;
+    let mut writers = writer::start(directory.path(), arguments)?;
     notifier
         .register(&signals, SIGNALS, Interest::Read, Mode::Level)
         .and_then(|()| notifier.register(&writers, REPORTS, Interest::Read, Mode::Level))
@@ -136,7 +134,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
 
-    let report = tally.report(backend, &todo, writers.total()?);
+    let report = tally.report(backend, &todo, writer::total(&mut writers)?);
     if arguments.json {
         print_json(&report)?;
     } else {

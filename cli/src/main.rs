@@ -3,15 +3,21 @@
 #![forbid(unsafe_code)]
 
 mod backends;
+#[cfg(feature = "bench")]
+mod bench;
 mod demo;
 mod doctor;
 mod failure;
+mod latency;
+mod message;
 mod pull;
 mod selftest;
 mod shown;
 mod signals;
+mod storm;
 mod watch;
 mod watching;
+mod writers;
 
 use std::process::ExitCode;
 
@@ -34,9 +40,14 @@ enum Task {
     Pull(pull::Arguments),
     Backends(backends::Arguments),
     Demo(demo::Arguments),
+    #[cfg(feature = "bench")]
+    Bench(bench::Arguments),
+    Storm(storm::Arguments),
     Selftest(selftest::Arguments),
     #[command(hide = true)]
     DemoWriter(demo::writer::Arguments),
+    #[command(hide = true)]
+    StormWriter(storm::writer::Arguments),
 }
 
 const EXIT_CODES: &str = "\
@@ -57,7 +68,11 @@ fn main() -> ExitCode {
         Task::Pull(arguments) => pull::run(&arguments),
         Task::Backends(arguments) => backends::run(&arguments),
         Task::Selftest(arguments) => selftest::run(&arguments),
+        #[cfg(feature = "bench")]
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Storm(arguments) => storm::run(&arguments),
+        Task::StormWriter(arguments) => storm::writer::run(&arguments),
         Task::DemoWriter(arguments) => demo::writer::run(&arguments),
     };
     match done {

@@ -1,48 +1,70 @@
-//! What a message of the demo is called.
+//! What a message of `demo` and `storm` is called.
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// The name in the queue says which message it is and when it was linked there. So the clock is read
 /// right before link(2), and nothing but the name has to be read when the message is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) number: u64,
-    pub(super) linked: Moment,
+pub(crate) struct Message {
+    pub(crate) number: u64,
+    pub(crate) linked: Moment,
 }
 
 /// A moment of the system's monotonic clock: every process reads the same one, and nobody sets it.
 /// `Instant` is that clock too, but cannot be told to another process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Moment {
     nanoseconds: u64,
 }
 
 impl Moment {
-    pub(super) fn now() -> Moment {
+    pub(crate) fn now() -> Moment {
         let time = clock_gettime(ClockId::Monotonic);
         Moment { nanoseconds: time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64 }
     }
 
-    pub(super) fn since(self, earlier: Moment) -> Duration {
+    pub(crate) fn after(self, time: Duration) -> Moment {
+        Moment { nanoseconds: self.nanoseconds + time.as_nanos() as u64 }
+    }
+
+    /// How long after an earlier moment this is; nothing if that one is later.
+    pub(crate) fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.nanoseconds.saturating_sub(earlier.nanoseconds))
     }
 }
 
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.nanoseconds.fmt(f)
+    }
+}
+
+impl FromStr for Moment {
+    type Err = ParseIntError;
+
+    fn from_str(nanoseconds: &str) -> Result<Moment, ParseIntError> {
+        Ok(Moment { nanoseconds: nanoseconds.parse()? })
+    }
+}
+
 impl Message {
-    pub(super) fn parse(name: &OsStr) -> Option<Message> {
-        let (number, nanoseconds) = name.to_str()?.split_once('.')?;
-        let linked = Moment { nanoseconds: nanoseconds.parse().ok()? };
-        Some(Message { number: number.parse().ok()?, linked })
+    pub(crate) fn parse(name: &OsStr) -> Option<Message> {
+        let (number, linked) = name.to_str()?.split_once('.')?;
+        Some(Message { number: number.parse().ok()?, linked: linked.parse().ok()? })
     }
 }
 
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.number, self.linked.nanoseconds)
+        write!(f, "{}.{}", self.number, self.linked)
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct Choice {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum When {
+pub(crate) enum When {
     /// Those that can be watched; the others are scanned when the trigger is pulled
     Auto,
     /// None: every pull of the trigger scans
@@ -22,7 +22,13 @@ enum When {
 
 impl Choice {
     pub(crate) fn when(&self) -> Watch {
-        match self.when {
+        self.when.into()
+    }
+}
+
+impl From<When> for Watch {
+    fn from(when: When) -> Watch {
+        match when {
             When::Auto => Watch::Auto,
             When::Off => Watch::Off,
             When::Required => Watch::Required,

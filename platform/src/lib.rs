@@ -16,6 +16,7 @@
 //! | `file` | fstat(2): which file is this? | everywhere |
 //! | `watch` | inotify(7), or `EVFILT_VNODE` | Linux and Android, or where kqueue is |
 //! | `filesystem` | statfs(2): whose changes can be seen from here? | everywhere but illumos |
+//! | `polling`, `tokio` | other people's loops | with the features of these names |
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
@@ -28,10 +29,15 @@ pub mod fifo;
 pub mod file;
 mod notifier;
 mod pause;
+#[cfg(feature = "polling")]
+pub mod polling;
 mod select;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod waker;
 
-pub use notifier::{Event, Events, Interest, Key, Mode, Notifier};
+pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, check_source};
+pub use pause::sleep;
 pub use select::Select;
 pub use waker::Waker;
 

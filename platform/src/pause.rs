@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Sleeps for `timeout` by calls of `sleep`, which says how many events it found; a signal ends it
-/// with none.
-pub(crate) fn sleep(
+/// with none. For those who implement [`Notifier`](crate::Notifier).
+///
+/// # Errors
+///
+/// Those of `sleep`, but for `Interrupted`.
+pub fn sleep(
     timeout: Option<Duration>,
     mut sleep: impl FnMut(Option<Duration>) -> io::Result<usize>,
 ) -> io::Result<usize> {

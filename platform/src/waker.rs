@@ -28,7 +28,13 @@ struct Bell {
 }
 
 impl Waker {
-    pub(crate) fn new() -> io::Result<Waker> {
+    /// A waker of nobody yet. This, [`answer`](Waker::answer) and [`ear`](Waker::ear) are for those
+    /// who implement [`Notifier`](crate::Notifier).
+    ///
+    /// # Errors
+    ///
+    /// Those of pipe(2): `EMFILE`, `ENFILE`.
+    pub fn new() -> io::Result<Waker> {
         let (ear, rope) = io::pipe()?;
         Ok(Waker(Arc::new(Bell { rung: AtomicBool::new(false), ear, rope })))
     }
@@ -47,14 +53,18 @@ impl Waker {
 
     /// Takes the byte out, once the pipe was seen readable. Whatever was written before a wake that
     /// this answers is visible after it: the two swaps are ordered.
-    pub(crate) fn answer(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of read(2) on a pipe with a byte in it: none is expected.
+    pub fn answer(&self) -> io::Result<()> {
         (&self.0.ear).read_exact(&mut [0])?;
         self.0.rung.swap(false, Ordering::AcqRel);
         Ok(())
     }
 
     /// The end that is readable while a wake is unanswered.
-    pub(crate) fn ear(&self) -> &PipeReader {
+    pub fn ear(&self) -> &PipeReader {
         &self.0.ear
     }
 }

@@ -241,13 +241,13 @@ impl Lookout {
         }
     }
 
-    /// Watches nothing any more, after the watch itself failed.
-    pub(super) fn close(&mut self, now: Instant) {
-        self.watch = None;
+    /// Watches nothing any more, after the watch itself failed. Hands that over.
+    pub(super) fn close(&mut self, now: Instant) -> Option<DirWatch> {
         self.by_id.clear();
         self.places.iter_mut().for_each(|place| place.watched = None);
         let mut backoff = Backoff::new();
         self.retry = Some((now + backoff.fail(), backoff));
+        self.watch.take()
     }
 
     /// The watch, to be waited for.

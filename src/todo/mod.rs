@@ -69,6 +69,8 @@ pub struct Todo {
     trigger: Option<Trigger>,
     /// Triggers that were replaced, open until whoever waits for them has been told.
     replaced: Vec<Trigger>,
+    /// Watches that failed, open for as long.
+    failed: Vec<DirWatch>,
     /// When to try again to open the trigger that the path names now.
     reopen: Option<(Instant, Backoff)>,
     /// There may be bytes in the trigger.
@@ -149,6 +151,7 @@ impl Todo {
         Ok(Todo {
             trigger,
             replaced: Vec::new(),
+            failed: Vec::new(),
             reopen: None,
             pulled: false,
             lookout,
@@ -187,6 +190,24 @@ impl Todo {
         self.arm(notifier)
     }
 
+    /// Takes it out of the notifier again: before it is dropped, where the notifier lives on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Notifier::remove`], after which it can be called again.
+    pub fn deregister(&mut self, notifier: &mut dyn Notifier) -> Result<()> {
+        let triggers = self.trigger.iter().chain(&self.replaced).map(|it| it as &dyn AsFd);
+        let watches = self.lookout.watch().into_iter().chain(&self.failed);
+        for source in triggers.chain(watches.map(|it| it as &dyn AsFd)) {
+            let path = self.queue.trigger.as_ref().or(self.queue.directories.first());
+            let path = || path.cloned().unwrap_or_default();
+            let removed = notifier.remove(source);
+            removed.map_err(|e| Error::new(path(), "stop waiting for the queue", e))?;
+        }
+        (self.keys, self.trigger_is_armed, self.watch_is_armed) = (None, false, false);
+        Ok(())
+    }
+
     /// Begins a turn, and says how long to wait: call it before each wait, on the notifier that the
     /// queue is [registered](Todo::register) with. It arms the trigger, or rests it while a pull is
     /// remembered; spaced pulls cost no call here.
@@ -207,6 +228,12 @@ impl Todo {
             self.replaced.pop();
             self.trigger_is_armed = false;
         }
+        while let Some(failed) = self.failed.last() {
+            let path = || self.queue.directories.first().cloned().unwrap_or_default();
+            let removed = notifier.remove(failed);
+            removed.map_err(|e| Error::new(path(), "stop waiting for the failed watch", e))?;
+            self.failed.pop();
+        }
         self.arm(notifier)?;
         Ok(Some(self.timeout(now)))
     }
@@ -217,6 +244,7 @@ impl Todo {
     pub fn sources(&mut self, now: Instant) -> Sources<'_> {
         self.turn = Turn::default();
         self.replaced.clear();
+        self.failed.clear();
         let timeout = self.timeout(now);
         let trigger = self.trigger.as_ref().filter(|_| !self.agenda.rests());
         let watch = self.lookout.watch();

@@ -209,7 +209,7 @@ impl Todo {
     fn watch_failed(&mut self, error: io::Error, now: Instant) {
         let path = self.queue.directories.first().cloned().unwrap_or_default();
         self.troubles.push_back(Error::new(path, "read the directory watch", error));
-        self.lookout.close(now);
+        self.failed.extend(self.lookout.close(now));
         self.watch_is_armed = false;
         self.reported.clear();
         self.agenda.everything_is_dirty();

@@ -25,7 +25,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use pullcord::{Backend, Event, Events, Interest, Key, Mode, Notifier, Trigger};
 use tempfile::TempDir;
 
+pub(crate) mod contender;
 pub(crate) mod sys;
+
+pub(crate) use contender::{Contender, Tested};
 
 /// How long is waited for what must come; no test takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,8 +54,8 @@ pub(crate) struct Suite(Vec<Trial>);
 
 impl Suite {
     /// Tests of every backend, side by side.
-    pub(crate) fn on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
-        for backend in backends() {
+    pub(crate) fn on_each_backend<B: Tested>(mut self, tests: &Named<fn(B)>) -> Suite {
+        for backend in B::all() {
             for &(name, test) in tests {
                 let name = format!("{backend}::{name}");
                 self.0.push(trial(name, move |name| run(name, || test(backend))));
@@ -62,8 +65,8 @@ impl Suite {
     }
 
     /// Tests of every backend that touch the whole process: each in a process of its own.
-    pub(crate) fn alone_on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
-        for backend in backends() {
+    pub(crate) fn alone_on_each_backend<B: Tested>(mut self, tests: &Named<fn(B)>) -> Suite {
+        for backend in B::all() {
             for &(name, test) in tests {
                 let name = format!("{backend}::{name}");
                 self.0.push(trial(name, move |name| alone(name, || test(backend))));
@@ -93,16 +96,18 @@ impl Suite {
             return ExitCode::SUCCESS;
         }
         if env::var_os(ALONE).is_none() {
-            let names: Vec<_> = backends().map(Backend::name).collect();
+            let names: Vec<_> = Contender::all().map(|each| each.to_string()).collect();
             eprintln!("backends covered, on {OS}: {}", names.join(", "));
         }
         libtest_mimic::run(&Arguments::from_args(), self.0).exit_code()
     }
 }
 
-/// The backends that can be opened here.
+/// The backends that can be opened here. Whether they can is tried by the first process; those that
+/// it starts for one test or one role open nothing that is not their part.
 pub(crate) fn backends() -> impl Iterator<Item = Backend> {
-    Backend::available().filter(|backend| backend.open().is_ok())
+    let started = env::var_os(ALONE).is_some() || env::var_os(ROLE).is_some();
+    Backend::available().filter(move |backend| started || backend.open().is_ok())
 }
 
 fn trial(
@@ -266,15 +271,16 @@ pub(crate) const MODES: [Mode; 3] = [Mode::Level, Mode::Edge, Mode::OneShot];
 pub(crate) struct Desk {
     pub(crate) notifier: Box<dyn Notifier>,
     pub(crate) events: Events,
-    pub(crate) backend: Backend,
+    pub(crate) backend: Contender,
 }
 
 impl Desk {
-    pub(crate) fn new(backend: Backend) -> Desk {
+    pub(crate) fn new(backend: impl Into<Contender>) -> Desk {
         Desk::with_room_for(backend, 64)
     }
 
-    pub(crate) fn with_room_for(backend: Backend, capacity: usize) -> Desk {
+    pub(crate) fn with_room_for(backend: impl Into<Contender>, capacity: usize) -> Desk {
+        let backend = backend.into();
         let notifier = backend.open().unwrap();
         Desk { notifier, events: Events::with_capacity(capacity), backend }
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use pullcord::{Backend, Escaped, Todo};
 use serde::Serialize;
 
-use super::message::{Message, Moment};
 use super::writer::Share;
 use crate::failure::Failure;
+use crate::latency::Latency;
+use crate::message::{Message, Moment};
 
 /// Which messages were seen, and how long after they were linked.
 pub(super) struct Tally {
@@ -28,15 +29,8 @@ pub(super) struct Report {
     refused: u64,
     backend: &'static str,
     watch: &'static str,
+    /// From just before link(2) to the moment the entry was handed out.
     latency_us: Latency,
-}
-
-/// In microseconds, from just before link(2) to the moment the entry was handed out.
-#[derive(Serialize)]
-struct Latency {
-    p50: u64,
-    p99: u64,
-    max: u64,
 }
 
 impl Tally {
@@ -116,35 +110,11 @@ impl Report {
     }
 }
 
-impl Latency {
-    /// The smallest latency that so many in a hundred did not exceed.
-    fn of(mut latencies: Vec<Duration>) -> Latency {
-        latencies.sort_unstable();
-        let percentile = |percent: usize| {
-            let rank = (latencies.len() * percent).div_ceil(100);
-            latencies.get(rank.saturating_sub(1)).map_or(0, |latency| latency.as_micros() as u64)
-        };
-        Latency { p50: percentile(50), p99: percentile(99), max: percentile(100) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use pullcord::{Queue, Watch};
 
     use super::*;
-
-    #[test]
-    fn percentiles_are_latencies_that_were_measured() {
-        let of = |latencies: &[u64]| {
-            let Latency { p50, p99, max } =
-                Latency::of(latencies.iter().copied().map(Duration::from_micros).collect());
-            (p50, p99, max)
-        };
-        assert_eq!(of(&[]), (0, 0, 0));
-        assert_eq!(of(&[7]), (7, 7, 7));
-        assert_eq!(of(&(1..=200).rev().collect::<Vec<_>>()), (100, 198, 200));
-    }
 
     #[test]
     fn what_was_injected_and_not_seen_is_lost_and_twice_is_a_duplicate() {

@@ -4,8 +4,11 @@ mod backends;
 mod bad_input;
 mod demo;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod faults;
 mod pull;
 mod selftest;
+mod storm;
 mod support;
 #[cfg(target_os = "linux")]
 mod syscalls;

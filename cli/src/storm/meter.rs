@@ -1,0 +1,89 @@
+//! What a strategy takes while the load lasts: time, processor time, and scans per second.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::strategies::Name;
+
+pub(super) struct Meter {
+    begun: Instant,
+    cpu: Option<Duration>,
+    /// Both, once the load is over.
+    taken: Option<(Duration, Option<Duration>)>,
+    last: (Instant, u64),
+    /// How many seconds after the begin, and how many scans a second just before.
+    pub(super) rates: Vec<(f64, f64)>,
+    bar: ProgressBar,
+}
+
+const SAMPLE: Duration = Duration::from_millis(100);
+
+impl Meter {
+    pub(super) fn start(name: Name, time: Duration) -> Meter {
+        let begun = Instant::now();
+        Meter {
+            begun,
+            cpu: cpu(),
+            taken: None,
+            last: (begun, 0),
+            rates: Vec::new(),
+            bar: progress(name, time),
+        }
+    }
+
+    /// How long to wait at most, so as not to be late.
+    pub(super) fn next_sample(&self, now: Instant) -> Duration {
+        (self.last.0 + SAMPLE).saturating_duration_since(now)
+    }
+
+    pub(super) fn sample(&mut self, scans: u64) {
+        let now = Instant::now();
+        let (then, before) = self.last;
+        let time = now - then;
+        if self.taken.is_some() || time < SAMPLE {
+            return;
+        }
+        self.last = (now, scans);
+        let rate = (scans - before) as f64 / time.as_secs_f64();
+        self.rates.push(((now - self.begun).as_secs_f64(), rate));
+        self.bar.set_position((now - self.begun).as_millis() as u64);
+    }
+
+    /// The load is over.
+    pub(super) fn stop(&mut self) {
+        let cpu = self.cpu.zip(cpu()).map(|(before, after)| after.saturating_sub(before));
+        self.taken = Some((self.begun.elapsed(), cpu));
+        self.bar.finish_and_clear();
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.taken.map_or_else(|| self.begun.elapsed(), |(elapsed, _)| elapsed)
+    }
+
+    /// None where it is not known.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        self.taken.and_then(|(_, cpu)| cpu)
+    }
+}
+
+/// A bar on a terminal, and nothing anywhere else.
+fn progress(name: Name, time: Duration) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:11} {bar:40} {eta} left");
+    ProgressBar::with_draw_target(Some(time.as_millis() as u64), ProgressDrawTarget::stderr())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_prefix(name.as_str())
+}
+
+/// What this process has used of processor time.
+#[cfg(not(any(target_os = "netbsd", target_os = "illumos", target_os = "solaris")))]
+fn cpu() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::ProcessCPUTime).try_into().ok()
+}
+
+/// rustix does not name that clock here.
+#[cfg(any(target_os = "netbsd", target_os = "illumos", target_os = "solaris"))]
+fn cpu() -> Option<Duration> {
+    None
+}

@@ -1,0 +1,103 @@
+//! What was seen, and what the writers tell.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use pullcord::Escaped;
+
+use super::load::Load;
+use super::meter::Meter;
+use super::report::Report;
+use super::strategies::Name;
+use super::writer::Told;
+use crate::failure::Failure;
+use crate::latency::Latency;
+use crate::message::{Message, Moment};
+
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) wakes: u64,
+    pub(super) scans: u64,
+    fruitful_scans: u64,
+    last_fruitful: Option<u64>,
+    seen: HashSet<u64>,
+    latencies: Vec<Duration>,
+    served: u64,
+    waited: Vec<Duration>,
+    injected: u64,
+    pulls: u64,
+    refused: u64,
+    broken: u64,
+    full: u64,
+}
+
+impl Tally {
+    /// An entry was found: takes it out of the queue.
+    pub(super) fn see(&mut self, path: &Path) -> Result<(), Failure> {
+        let now = Moment::now();
+        let failed = |e: io::Error| Failure::failed(format!("{}: {e}", Escaped(path)));
+        let Some(message) = path.file_name().and_then(Message::parse) else {
+            return Err(failed(io::Error::other("no writer has queued this")));
+        };
+        if self.seen.insert(message.number) {
+            self.latencies.push(now.since(message.linked));
+            fs::remove_file(path).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// What was just seen the scan of this number has found.
+    pub(super) fn found_by_scan(&mut self, number: u64) {
+        self.fruitful_scans += u64::from(self.last_fruitful.replace(number) != Some(number));
+    }
+
+    /// What the writers have told, just now.
+    pub(super) fn hear(&mut self, told: Vec<Told>) {
+        let now = Moment::now();
+        self.served += 1;
+        for Told { at, injected, pulls, refused, broken, full } in told {
+            self.waited.push(now.since(at));
+            self.injected += injected;
+            self.pulls += pulls;
+            self.refused += refused;
+            self.broken += broken;
+            self.full += full;
+        }
+    }
+
+    pub(super) fn seen(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether all is seen, once all is told.
+    pub(super) fn has_all(&self) -> bool {
+        self.seen.len() as u64 >= self.injected
+    }
+
+    pub(super) fn report(self, name: Name, load: &Load, meter: &Meter) -> Report {
+        let seen = self.seen.len() as u64;
+        Report {
+            strategy: name.as_str(),
+            scenario: load.scenario.as_str(),
+            seconds: meter.elapsed().as_secs_f64(),
+            pulls: self.pulls,
+            refused: self.refused,
+            broken: self.broken,
+            full: self.full,
+            wakes: self.wakes,
+            scans: self.scans,
+            empty_scans: self.scans.saturating_sub(self.fruitful_scans),
+            scans_per_pull: self.scans as f64 / self.pulls.max(1) as f64,
+            cpu_ms: meter.cpu().map(|time| time.as_millis() as u64),
+            injected: self.injected,
+            seen,
+            lost: self.injected.saturating_sub(seen),
+            latency_us: Latency::of(self.latencies),
+            served: self.served,
+            waited_us: Latency::of(self.waited),
+        }
+    }
+}

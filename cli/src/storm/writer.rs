@@ -1,0 +1,169 @@
+//! A writer: what qmail-queue does, with time to hold the trigger; or what a hostile user does.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use pullcord::Escaped;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, write};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::message::{Message, Moment};
+use crate::print_json;
+
+/// Pull a trigger until a moment has come
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    queue: PathBuf,
+    until: Moment,
+    /// The first entry; from there on every `step`th
+    first: u64,
+    step: u64,
+    hold_us: u64,
+    gap_us: u64,
+    /// Queue nothing, and write as fast as can be
+    #[arg(long)]
+    flood: bool,
+}
+
+/// What a writer has done since it last told, in one line on its standard output.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) at: Moment,
+    pub(super) injected: u64,
+    pub(super) pulls: u64,
+    pub(super) refused: u64,
+    pub(super) broken: u64,
+    pub(super) full: u64,
+}
+
+/// How often a writer tells.
+const OFTEN: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut writer = Writer {
+        mess: arguments.queue.join("mess"),
+        todo: arguments.queue.join("todo"),
+        trigger: arguments.queue.join("lock/trigger"),
+        until: arguments.until,
+        told: Told::nothing(),
+    };
+    if arguments.flood {
+        writer.flood()?;
+    } else {
+        let [hold, gap] = [arguments.hold_us, arguments.gap_us].map(Duration::from_micros);
+        let mut number = arguments.first;
+        while !writer.is_over() {
+            writer.inject(number, hold)?;
+            writer.tell_often()?;
+            writer.sleep(gap);
+            number += arguments.step;
+        }
+    }
+    writer.tell()
+}
+
+struct Writer {
+    mess: PathBuf,
+    todo: PathBuf,
+    trigger: PathBuf,
+    until: Moment,
+    told: Told,
+}
+
+impl Writer {
+    /// Writes the message under another name, links it to where it belongs, pulls the trigger and
+    /// holds it open.
+    fn inject(&mut self, number: u64, hold: Duration) -> Result<(), Failure> {
+        let written = self.mess.join(number.to_string());
+        fs::write(&written, b"Subject: storm\n\n").map_err(|e| failed(&written, e))?;
+        let message = Message { number, linked: Moment::now() };
+        let linked = self.todo.join(message.to_string());
+        fs::hard_link(&written, &linked).map_err(|e| failed(&linked, e))?;
+        self.told.injected += 1;
+
+        if let Some(trigger) = self.open()? {
+            self.write(&trigger, b"\0")?;
+            self.sleep(hold);
+        }
+        fs::remove_file(&written).map_err(|e| failed(&written, e))
+    }
+
+    /// As much at once as a FIFO takes, again and again.
+    fn flood(&mut self) -> Result<(), Failure> {
+        static BYTES: [u8; 65_536] = [0; 65_536];
+        while !self.is_over() {
+            let Some(trigger) = self.open()? else { continue };
+            while !self.is_over() && self.write(&trigger, &BYTES)? {
+                self.tell_often()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing, if nobody reads.
+    fn open(&mut self) -> Result<Option<OwnedFd>, Failure> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match open(&self.trigger, flags, Mode::empty()) {
+            Ok(trigger) => Ok(Some(trigger)),
+            Err(Errno::NXIO) => {
+                self.told.pulls += 1;
+                self.told.refused += 1;
+                Ok(None)
+            }
+            Err(e) => Err(failed(&self.trigger, e.into())),
+        }
+    }
+
+    /// False if the reader is gone.
+    fn write(&mut self, trigger: &OwnedFd, bytes: &[u8]) -> Result<bool, Failure> {
+        self.told.pulls += 1;
+        match write(trigger, bytes) {
+            Ok(_) => Ok(true),
+            Err(Errno::AGAIN) => {
+                self.told.full += 1;
+                Ok(true)
+            }
+            Err(Errno::PIPE) => {
+                self.told.broken += 1;
+                Ok(false)
+            }
+            Err(e) => Err(failed(&self.trigger, e.into())),
+        }
+    }
+
+    fn sleep(&self, time: Duration) {
+        thread::sleep(time.min(self.until.since(Moment::now())));
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.since(Moment::now()).is_zero()
+    }
+
+    fn tell_often(&mut self) -> Result<(), Failure> {
+        if Moment::now().since(self.told.at) < OFTEN { Ok(()) } else { self.tell() }
+    }
+
+    fn tell(&mut self) -> Result<(), Failure> {
+        let told = std::mem::replace(&mut self.told, Told::nothing());
+        if !print_json(&Told { at: Moment::now(), ..told })? {
+            self.until = Moment::now(); // nobody is there any more
+        }
+        Ok(())
+    }
+}
+
+impl Told {
+    fn nothing() -> Told {
+        Told { at: Moment::now(), injected: 0, pulls: 0, refused: 0, broken: 0, full: 0 }
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> Failure {
+    Failure::failed(format!("{}: cannot queue a message: {error}", Escaped(path)))
+}

@@ -1,0 +1,338 @@
+//! What goes wrong on real hosts, on purpose: processes killed and stopped, a trigger taken away,
+//! system calls that fail. Each ends with every entry accounted for, and with nobody spinning.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord::{Backend, Events, Key, Notifier, Pulled, Todo, Trigger, Watch};
+use rustix::process::Signal;
+
+use crate::support::{PATIENCE, Queue, Running, eventually, output, pullcord, text};
+
+/// A reader, what it is to see, and a consumer that takes out what it has seen.
+struct Office {
+    queue: Queue,
+    reader: Running,
+    linked: BTreeSet<PathBuf>,
+    count: u64,
+}
+
+impl Office {
+    fn open() -> Office {
+        let queue = Queue::flat();
+        let reader = Running::start(&mut watch(&queue));
+        let mut office = Office { queue, reader, linked: BTreeSet::new(), count: 0 };
+        office.inject(1);
+        office.settle();
+        office
+    }
+
+    /// Links so many entries, and pulls; whether anybody listens or not.
+    fn inject(&mut self, entries: u64) -> Pulled {
+        for _ in 0..entries {
+            self.count += 1;
+            self.linked.insert(self.queue.link(format!("todo/{}", self.count)));
+        }
+        pullcord::pull(self.queue.trigger()).unwrap()
+    }
+
+    /// Waits until every entry was seen.
+    fn settle(&mut self) {
+        while !self.linked.is_empty() {
+            let seen = PathBuf::from(self.reader.line());
+            self.linked.remove(&seen);
+            let _ = fs::remove_file(seen); // one that was killed may have seen it too
+        }
+    }
+
+    /// Ends the reader; says how often it was woken, and how often it scanned.
+    fn wakes_and_scans(self) -> (u64, u64) {
+        self.reader.signal(Signal::TERM);
+        let done = self.reader.output();
+        let said = text(&done.stderr);
+        let before = |what: &str| {
+            let (count, _) = said.split_once(what).unwrap_or_else(|| panic!("{what} in {said}"));
+            count.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        (before(" wakes"), before(" scans"))
+    }
+}
+
+fn watch(queue: &Queue) -> Command {
+    let mut command = pullcord(["watch", "--watch", "off"]);
+    command.arg(queue.root());
+    command
+}
+
+/// A writer that injects, holds the trigger open and rests, again and again for an hour.
+fn writer(queue: &Queue, first: u64, hold: Duration) -> Command {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let until = Duration::try_from(now).unwrap() + HOUR;
+    let mut command = pullcord(["storm-writer"]);
+    command.arg(queue.root());
+    command.args([until.as_nanos(), first.into(), 1, hold.as_micros(), 0].map(|n| n.to_string()));
+    command
+}
+
+#[test]
+#[ignore = "takes some seconds"]
+fn writers_killed_at_any_point() {
+    let office = Office::open();
+    let mut chance = 1_u64;
+    for number in 0..2_000 {
+        let killed = Running::start(&mut writer(&office.queue, number << 32, Duration::ZERO));
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        thread::sleep(Duration::from_micros(1_000 + (chance >> 32) % 2_000));
+        drop(killed);
+    }
+    // Who was killed between link and pull is served by whoever pulls next.
+    office.queue.pull();
+    let mut waiting: BTreeSet<_> = fs::read_dir(office.queue.path("todo"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    println!("{} entries from 2,000 writers that were killed", waiting.len());
+    assert!(waiting.len() > 100, "they were killed too early for this to mean anything");
+    while !waiting.is_empty() {
+        waiting.remove(Path::new(&office.reader.line()));
+    }
+}
+
+#[test]
+#[ignore = "takes some seconds"]
+fn a_reader_stopped_until_its_trigger_is_full() {
+    let mut office = Office::open();
+    office.reader.signal(Signal::STOP);
+    office.inject(100);
+    let full = (0..1 << 20).find(|_| office.inject(0) == Pulled::Pending);
+    println!("full after {} pulls", full.expect("a FIFO has an end"));
+    assert_eq!(office.inject(100), Pulled::Pending);
+    office.reader.signal(Signal::CONT);
+    office.settle();
+    assert_eq!(office.inject(1), Pulled::Delivered);
+    office.settle();
+}
+
+#[test]
+#[ignore = "takes some seconds"]
+fn a_reader_killed_and_started_again() {
+    let mut office = Office::open();
+    for _ in 0..20 {
+        office.inject(10);
+        office.reader.signal(Signal::KILL);
+        office.reader.end();
+        assert_eq!(office.inject(10), Pulled::NobodyListens);
+        office.reader = Running::start(&mut watch(&office.queue));
+        office.settle();
+    }
+}
+
+#[test]
+#[ignore = "takes some seconds"]
+fn a_writer_stopped_for_ever_with_the_trigger_open() {
+    let mut office = Office::open();
+    let hostile = Running::start(&mut writer(&office.queue, 0, PATIENCE));
+    assert!(office.reader.line().contains("/0."), "its byte is written, or about to be");
+    eventually("it holds the trigger open", || {
+        let open = fs::read_dir(format!("/proc/{}/fd", hostile.id())).unwrap();
+        let mut open = open.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        open.any(|path| path == office.queue.trigger()).then_some(())
+    });
+    hostile.signal(Signal::STOP);
+    thread::sleep(Duration::from_secs(2));
+    for _ in 0..100 {
+        office.inject(1);
+        office.settle();
+    }
+    let (wakes, scans) = office.wakes_and_scans();
+    assert!(wakes <= 110 && scans <= 110, "one for each pull: {wakes} wakes, {scans} scans");
+}
+
+/// A turn of an embedder's loop; says what was handed out.
+fn turn(todo: &mut Todo, notifier: &mut dyn Notifier) -> Vec<PathBuf> {
+    let mut events = Events::with_capacity(2);
+    let timeout = todo.prepare(notifier, Instant::now()).unwrap();
+    notifier.wait(&mut events, timeout.min(Some(PATIENCE))).unwrap();
+    for event in &events {
+        todo.ready(event);
+    }
+    let mut entries = Vec::new();
+    while let Some(entry) = todo.next(Instant::now()) {
+        match entry {
+            Ok(entry) => entries.push(entry.path()),
+            Err(error) => println!("{error}"), // said, and tried again
+        }
+    }
+    entries
+}
+
+#[test]
+#[ignore = "takes some seconds a backend"]
+fn a_trigger_taken_away_while_it_is_read() {
+    type Replace = fn(&Queue);
+    let faults: [(&str, Replace); 4] = [
+        ("removed", |_| ()),
+        ("made again", |queue| Trigger::make(queue.trigger(), 0o622).unwrap()),
+        ("a regular file", |queue| fs::write(queue.trigger(), "").unwrap()),
+        ("a symbolic link", |queue| symlink("../mess", queue.trigger()).unwrap()),
+    ];
+    for (backend, (what, replace)) in
+        Backend::available().flat_map(|backend| faults.map(|fault| (backend, fault)))
+    {
+        let queue = Queue::flat();
+        let parts = pullcord::Queue::qmail(queue.root()).unwrap().watch(Watch::Off);
+        // Of a trigger that is taken away nobody is told, until the tick.
+        let mut todo = Todo::open(parts.tick(Duration::from_millis(200))).unwrap();
+        let mut notifier = backend.open().unwrap();
+        todo.register(&mut *notifier, [Key(0), Key(1)]).unwrap();
+        let mut see = |linked: PathBuf, when: &str| {
+            eventually(what, || turn(&mut todo, &mut *notifier).contains(&linked).then_some(()));
+            fs::remove_file(linked).unwrap();
+            println!("{backend}, {what}: seen {when}");
+        };
+        fs::remove_file(queue.trigger()).unwrap();
+        replace(&queue);
+        see(queue.link("todo/1"), "meanwhile");
+        let _ = fs::remove_file(queue.trigger());
+        Trigger::make(queue.trigger(), 0o622).unwrap();
+        see(queue.link("todo/2"), "with a trigger again");
+        assert_eq!(pullcord::pull(queue.trigger()).unwrap(), Pulled::Delivered);
+        let counters = todo.counters();
+        assert!(counters.reopens > 0 && counters.scans < 1_000, "{counters:?}");
+    }
+}
+
+/// Which calls fail, with what, and which of them: as strace(1) has it. Those before are the start.
+const FAILING: [(&str, &str); 11] = [
+    ("off", "epoll_wait,epoll_pwait,epoll_pwait2,select,pselect6:error=EINTR:when=2+2"),
+    ("off", "read:error=EINTR:when=12+2"),
+    ("off", "openat:error=EMFILE:when=40..60"),
+    ("off", "openat:error=ENFILE:when=40..60"),
+    ("off", "openat:error=ENOMEM:when=40..60"),
+    ("off", "getdents64:error=EIO:when=20..40"),
+    ("off", "getdents64:error=ENOMEM:when=20..40"),
+    ("auto", "inotify_init1:error=EMFILE"),
+    ("auto", "inotify_add_watch:error=ENOSPC"),
+    ("auto", "inotify_add_watch:error=ENOMEM"),
+    ("auto", "read:error=EINTR:when=12+2"),
+];
+
+#[test]
+#[ignore = "needs strace"]
+fn system_calls_that_fail() {
+    const PULLS: u64 = 200;
+    const CALLS: &str = "trace=read,openat,getdents64,inotify_init1,inotify_add_watch,epoll_wait,\
+                         epoll_pwait,epoll_pwait2,epoll_ctl,select,pselect6";
+    for (backend, (watch, fault)) in
+        Backend::available().flat_map(|backend| FAILING.map(|fault| (backend, fault)))
+    {
+        let queue = Queue::flat();
+        let log = queue.path("log");
+        let mut strace = Command::new("strace");
+        strace.args(["-D", "-q", "-e", CALLS, "-e", &format!("inject={fault}"), "-o"]);
+        strace.arg(&log).args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--backend"]);
+        strace.args([backend.name(), "--watch", watch]).arg(queue.root());
+        let begun = Instant::now();
+        let mut office = Office {
+            reader: Running::start(&mut strace),
+            queue,
+            linked: BTreeSet::new(),
+            count: 0,
+        };
+        office.inject(1);
+        office.settle();
+        for _ in 0..PULLS {
+            office.inject(1);
+            thread::sleep(Duration::from_millis(5));
+        }
+        // What has failed all along is tried again by the next pull, or in a while.
+        office.settle();
+        thread::sleep(Duration::from_secs(1));
+        let calls = fs::read_to_string(&log).unwrap();
+        let failed = calls.lines().filter(|call| call.contains("(INJECTED)")).count();
+        let calls = calls.lines().count();
+        let time = begun.elapsed();
+        println!("{backend}, {fault}: {failed} of {calls} calls failed, in {time:?}");
+        assert!(failed > 0, "the fault never came");
+        assert!(calls as f64 <= 2_000.0 * time.as_secs_f64(), "a busy loop: {calls} in {time:?}");
+    }
+}
+
+#[test]
+#[ignore = "takes a minute where TMPDIR is in memory, and many on a busy disk"]
+fn a_million_messages_and_memory_is_flat() {
+    const MESSAGES: usize = 1_000_000;
+    const WRITERS: usize = 32;
+    let queue = Queue::split(23);
+    let mut todo = Todo::open(pullcord::Queue::qmail(queue.root()).unwrap()).unwrap();
+    let mut notifier = Backend::best().open().unwrap();
+    todo.register(&mut *notifier, [Key(0), Key(1)]).unwrap();
+    let mut is_missing = vec![true; MESSAGES];
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|first| {
+            let mut command = pullcord(["demo-writer"]);
+            command.arg(queue.root()).args([first, WRITERS, MESSAGES].map(|n| n.to_string()));
+            Running::start(&mut command)
+        })
+        .collect();
+    let (mut memory, mut seen, mut again) = (Vec::new(), 0, 0);
+    while seen < MESSAGES {
+        let entries = turn(&mut todo, &mut *notifier);
+        if seen >= [MESSAGES / 10, MESSAGES / 2, MESSAGES][memory.len()] {
+            memory.push(resident());
+        }
+        for path in entries {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let number: usize = name.split_once('.').unwrap().0.parse().unwrap();
+            if std::mem::replace(&mut is_missing[number], false) {
+                seen += 1;
+                fs::remove_file(path).unwrap();
+            } else {
+                again += 1;
+            }
+        }
+    }
+    memory.push(resident());
+    println!(
+        "resident at a tenth, at half, at the end: {memory:?} KiB; {again} seen twice; {:?}",
+        todo.counters()
+    );
+    assert!(again == 0 || todo.counters().overflows > 0, "{again} are seen twice for no reason");
+    assert!(memory[2] <= memory[0] + 16_384, "{memory:?} KiB");
+    for writer in writers {
+        let done = writer.output();
+        assert!(text(&done.stdout).contains(r#""refused":0"#), "{done:?}");
+    }
+}
+
+/// What this process has in memory, in KiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn every_fault_has_a_call_that_strace_knows() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return;
+    }
+    for (_, fault) in FAILING {
+        let mut strace = Command::new("strace");
+        let done = output(strace.args([
+            "-qq",
+            "-e",
+            &format!("inject={fault}"),
+            "-o",
+            "/dev/null",
+            "true",
+        ]));
+        assert!(!text(&done.stderr).contains("invalid"), "{fault}: {done:?}");
+    }
+}

@@ -1,0 +1,43 @@
+//! `tokio::io::unix::AsyncFd`, whose `register_with_interest` is unsafe by its own contract: the
+//! descriptor stays the same, and open, for as long as tokio waits for it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+
+use tokio::io::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+
+/// A descriptor that tokio waits for, to be read.
+#[derive(Debug)]
+pub struct Readable(AsyncFd<OwnedFd>);
+
+impl Readable {
+    /// Registers it with the runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// Those of the runtime's notifier.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, and in one without I/O.
+    pub fn new(source: OwnedFd) -> io::Result<Readable> {
+        // SAFETY: it is open, and owned by what comes back, which only lends it: nobody can close it
+        // or put another in its place.
+        let registered = unsafe { AsyncFd::register_with_interest(source, Interest::READABLE) };
+        registered.map(Readable).map_err(|e| e.into_parts().1)
+    }
+
+    /// Ready while it is readable, as far as tokio knows: clear that once it is not.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime is shutting down.
+    pub fn poll(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'_, OwnedFd>>> {
+        self.0.poll_read_ready(context)
+    }
+}
