@@ -259,19 +259,21 @@ impl Contestant {
         let times = how_often(Duration::from_millis(10), each, 200);
         let cost = middle(times, || cost_of(&mut *reader, spool, 1, pulled))? - looking;
         let times = how_often(Duration::from_millis(40), GAP + 4 * each, 100);
-        let mut latencies = self.latencies(reader, spool, times)?;
+        let mut latencies = self.latencies(reader, spool, times, each)?;
         latencies.sort_by(f64::total_cmp);
         self.p50.push(percentile(&latencies, 50.0));
         self.p99.push(percentile(&latencies, 99.0));
         Ok(cost)
     }
 
-    /// Microseconds that each of so many messages took, that came at random times.
+    /// Microseconds that each of so many messages took, that came at random times. One that came
+    /// before took `each`.
     fn latencies(
         &mut self,
         mut reader: Box<dyn Reader>,
         spool: &mut Spool,
         messages: usize,
+        each: Duration,
     ) -> io::Result<Vec<f64>> {
         let (found, findings) = mpsc::channel();
         let reading = thread::spawn(move || {
@@ -286,15 +288,16 @@ impl Contestant {
             Ok(())
         });
         let mut latencies = Vec::with_capacity(messages);
-        let mut last = Duration::ZERO;
+        let mut slowest = each;
         for _ in 0..messages {
             // Whoever rests after a scan shall be rested: these are messages that come apart.
-            thread::sleep(self.chance.around(GAP + 3 * last));
+            thread::sleep(2 * slowest + self.chance.around(GAP));
             let linked = Instant::now();
             spool.link(self.kind.is_pulled())?;
             let Ok(found) = findings.recv() else { break };
-            last = found.saturating_duration_since(linked);
-            latencies.push(last.as_nanos() as f64 / 1e3);
+            let latency = found.saturating_duration_since(linked);
+            slowest = slowest.max(latency);
+            latencies.push(latency.as_nanos() as f64 / 1e3);
             spool.remove_linked()?;
         }
         reading.join().expect("a reader does not panic").map(|()| latencies)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::loops::{self, Loop};
+use crate::loops::{self, Loop, Pulled, Work};
 use crate::rounds::{Rounds, Spread, how_often};
 use crate::{Options, Report, Steps, Target, cost};
 
@@ -25,12 +25,12 @@ pub struct Row {
 }
 
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
-    let mut implementations = loops::all(options);
+    let mut implementations = loops::all::<Turn>(options);
     let rounds = 5 * options.rounds();
     steps.expect(implementations.len() * rounds);
     let (reader, _writer) = io::pipe()?;
     let rounds = Rounds::of(rounds, &mut implementations, |implementation| {
-        let ns = (implementation.churn)(reader.as_fd());
+        let ns = (implementation.work.0)(reader.as_fd());
         steps.done();
         ns
     })?;
@@ -53,9 +53,15 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
 }
 
 /// Nanoseconds to register, change and remove this one.
-pub(crate) type Turn = fn(BorrowedFd<'_>) -> io::Result<f64>;
+struct Turn(fn(BorrowedFd<'_>) -> io::Result<f64>);
 
-pub(crate) fn turn<L: Loop>(source: BorrowedFd<'_>) -> io::Result<f64> {
+impl Work for Turn {
+    fn with<L: Loop, F: Pulled>() -> Turn {
+        Turn(turn::<L>)
+    }
+}
+
+fn turn<L: Loop>(source: BorrowedFd<'_>) -> io::Result<f64> {
     let mut poll = L::open()?;
     let mut run = |times| {
         let begun = cost::of_this_thread();

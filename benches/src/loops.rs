@@ -9,33 +9,9 @@ use mio::unix::SourceFd;
 use polling::PollMode;
 use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Sharing, Trigger};
 
+use crate::Options;
 use crate::raw::{self, Fifo};
-use crate::{Options, churn, ring, wake};
-
-/// What `ring`, `wake` and `churn` ask of whoever waits.
-pub(crate) trait Loop: Sized {
-    /// Whether a source has to be armed again, by [`change`](Loop::change), after each event.
-    const ONE_SHOT: bool = false;
-
-    fn open() -> io::Result<Self>;
-
-    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()>;
-
-    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()>;
-
-    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()>;
-
-    /// Waits for ever, and tells of each source that can be read.
-    fn wait(&mut self, ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()>;
-}
-
-/// How many events everybody fetches at once.
-pub(crate) const EVENTS: usize = 1024;
-
-/// How readiness is reported.
-pub(crate) const EDGE: u8 = 0;
-pub(crate) const LEVEL: u8 = 1;
-pub(crate) const ONE_SHOT: u8 = 2;
+pub(crate) use crate::raw::{EDGE, EVENTS, LEVEL, Loop, ONE_SHOT};
 
 /// The reading end of a FIFO, in the hands of one of them.
 pub(crate) trait Pulled: AsFd + Sized {
@@ -44,31 +20,30 @@ pub(crate) trait Pulled: AsFd + Sized {
     fn drain(&mut self) -> io::Result<()>;
 }
 
-/// One of those who wait, and each workload as it is done with it.
+/// A workload, as it is done with one of them.
+pub(crate) trait Work {
+    fn with<L: Loop, F: Pulled>() -> Self;
+}
+
+/// One of those who wait, and a workload done with it.
 #[derive(Clone, Copy)]
-pub(crate) struct Implementation {
+pub(crate) struct Implementation<W> {
     pub(crate) name: &'static str,
     /// The raw loop over the same facility of the kernel.
     pub(crate) raw: &'static str,
-    pub(crate) ring: ring::Turn,
-    pub(crate) wake: wake::Reading,
-    pub(crate) churn: churn::Turn,
+    pub(crate) work: W,
 }
 
-const fn of<L: Loop, F: Pulled>(name: &'static str, raw: &'static str) -> Implementation {
-    Implementation {
-        name,
-        raw,
-        ring: ring::turn::<L>,
-        wake: wake::read::<L, F>,
-        churn: churn::turn::<L>,
-    }
+fn of<W: Work, L: Loop, F: Pulled>(name: &'static str, raw: &'static str) -> Implementation<W> {
+    Implementation { name, raw, work: W::with::<L, F>() }
 }
 
 /// Those that are asked for, side by side where they are told apart by a few per cent.
-pub(crate) fn all(options: &Options) -> Vec<Implementation> {
-    let all = NATIVE.iter().chain(PORTABLE);
-    all.filter(|implementation| options.includes(implementation.name)).copied().collect()
+pub(crate) fn all<W: Work>(options: &Options) -> Vec<Implementation<W>> {
+    let mut all = native();
+    all.extend(portable());
+    all.retain(|implementation| options.includes(implementation.name));
+    all
 }
 
 cfg_if::cfg_if! {
@@ -82,14 +57,16 @@ cfg_if::cfg_if! {
         pub(crate) const OURS: &str = "pullcord epoll";
         pub(crate) const STATIC: &str = "pullcord epoll, static";
 
-        const NATIVE: &[Implementation] = &[
-            of::<RawEdge, Fifo>(RAW, RAW),
-            of::<Ours<Best, EDGE>, Trigger>(STATIC, RAW),
-            of::<Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
-            of::<Mio, Emptied>("mio", RAW),
-            of::<RawBest<LEVEL>, Fifo>("raw epoll, level", "raw epoll, level"),
-            of::<Ours<AnyBest, LEVEL>, Trigger>("pullcord epoll, level", "raw epoll, level"),
-        ];
+        fn native<W: Work>() -> Vec<Implementation<W>> {
+            vec![
+                of::<W, RawEdge, Fifo>(RAW, RAW),
+                of::<W, Ours<Best, EDGE>, Trigger>(STATIC, RAW),
+                of::<W, Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
+                of::<W, Mio, Emptied>("mio", RAW),
+                of::<W, RawBest<LEVEL>, Fifo>("raw epoll, level", "raw epoll, level"),
+                of::<W, Ours<AnyBest, LEVEL>, Trigger>("pullcord epoll, level", "raw epoll, level"),
+            ]
+        }
     } else if #[cfg(any(
         target_os = "freebsd",
         target_os = "netbsd",
@@ -106,14 +83,16 @@ cfg_if::cfg_if! {
         pub(crate) const OURS: &str = "pullcord kqueue";
         pub(crate) const STATIC: &str = "pullcord kqueue, static";
 
-        const NATIVE: &[Implementation] = &[
-            of::<RawEdge, Fifo>(RAW, RAW),
-            of::<Ours<Best, EDGE>, Trigger>(STATIC, RAW),
-            of::<Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
-            of::<Mio, Emptied>("mio", RAW),
-            of::<RawBest<LEVEL>, Fifo>("raw kqueue, level", "raw kqueue, level"),
-            of::<Ours<AnyBest, LEVEL>, Trigger>("pullcord kqueue, level", "raw kqueue, level"),
-        ];
+        fn native<W: Work>() -> Vec<Implementation<W>> {
+            vec![
+                of::<W, RawEdge, Fifo>(RAW, RAW),
+                of::<W, Ours<Best, EDGE>, Trigger>(STATIC, RAW),
+                of::<W, Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
+                of::<W, Mio, Emptied>("mio", RAW),
+                of::<W, RawBest<LEVEL>, Fifo>("raw kqueue, level", "raw kqueue, level"),
+                of::<W, Ours<AnyBest, LEVEL>, Trigger>("pullcord kqueue, level", "raw kqueue, level"),
+            ]
+        }
     } else {
         use pullcord_platform::Select as Best;
 
@@ -123,10 +102,12 @@ cfg_if::cfg_if! {
         pub(crate) const OURS: &str = OUR_SELECT;
         pub(crate) const STATIC: &str = "pullcord select, static";
 
-        const NATIVE: &[Implementation] = &[
-            of::<Ours<Best, EDGE>, Trigger>(STATIC, RAW),
-            of::<Mio, Emptied>("mio", RAW),
-        ];
+        fn native<W: Work>() -> Vec<Implementation<W>> {
+            vec![
+                of::<W, Ours<Best, EDGE>, Trigger>(STATIC, RAW),
+                of::<W, Mio, Emptied>("mio", RAW),
+            ]
+        }
     }
 }
 
@@ -134,13 +115,15 @@ pub(crate) const RAW_SELECT: &str = "raw select";
 pub(crate) const OUR_SELECT: &str = "pullcord select";
 pub(crate) const POLLING: [&str; 3] = ["polling, edge", "polling, level", "polling, one-shot"];
 
-const PORTABLE: &[Implementation] = &[
-    of::<Polling<EDGE>, Emptied>(POLLING[0], RAW),
-    of::<Polling<LEVEL>, Fifo>(POLLING[1], RAW),
-    of::<Polling<ONE_SHOT>, Fifo>(POLLING[2], RAW),
-    of::<raw::Select, Fifo>(RAW_SELECT, RAW_SELECT),
-    of::<Ours<AnySelect, EDGE>, Trigger>(OUR_SELECT, RAW_SELECT),
-];
+fn portable<W: Work>() -> Vec<Implementation<W>> {
+    vec![
+        of::<W, Polling<EDGE>, Emptied>(POLLING[0], RAW),
+        of::<W, Polling<LEVEL>, Fifo>(POLLING[1], RAW),
+        of::<W, Polling<ONE_SHOT>, Fifo>(POLLING[2], RAW),
+        of::<W, raw::Select, Fifo>(RAW_SELECT, RAW_SELECT),
+        of::<W, Ours<AnySelect, EDGE>, Trigger>(OUR_SELECT, RAW_SELECT),
+    ]
+}
 
 /// A notifier of pullcord's.
 pub(crate) struct Ours<N: Opened, const MODE: u8> {

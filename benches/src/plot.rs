@@ -13,6 +13,25 @@ use crate::Report;
 /// One implementation: its name, and its points.
 type Line<'a> = (&'a str, Vec<(f64, f64)>);
 
+/// The room for the names of the lines.
+const KEY_WIDTH: u32 = 250;
+
+/// Told apart by those, too, who do not see every colour; neighbours differ in lightness.
+const COLOURS: [RGBColor; 12] = [
+    RGBColor(0, 0, 0),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(120, 120, 120),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 158, 115),
+    RGBColor(152, 78, 163),
+    RGBColor(204, 121, 167),
+    RGBColor(120, 60, 20),
+    RGBColor(150, 200, 60),
+    RGBColor(70, 70, 160),
+];
+
 /// Writes what the report has the figures for.
 pub(crate) fn write(report: &Report, directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
@@ -58,7 +77,7 @@ fn plot<'a>(
     if lines.iter().all(|(_, points)| points.len() < 2) {
         return Ok(());
     }
-    let area = SVGBackend::new(path, (900, 600)).into_drawing_area();
+    let area = SVGBackend::new(path, (960, 640)).into_drawing_area();
     draw(&area, title, (x, y), &lines).map_err(io::Error::other)?;
     area.present().map_err(io::Error::other)
 }
@@ -79,29 +98,74 @@ fn draw<'a>(
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 22))
         .margin(12)
-        .margin_right(220)
+        .margin_right(KEY_WIDTH)
         .x_label_area_size(45)
         .y_label_area_size(80)
         .build_cartesian_2d(
             range(all().map(|(x, _)| *x).collect()),
             range(all().map(|(_, y)| *y).collect()),
         )?;
-    chart.configure_mesh().x_desc(x).y_desc(y).light_line_style(WHITE).draw()?;
-    for (number, (name, points)) in lines.iter().enumerate() {
-        let color = Palette99::pick(number).to_rgba();
-        // Ours are thick, the raw loops thin.
-        let width = if name.starts_with("pullcord") { 3 } else { 1 };
-        let style = color.stroke_width(width);
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), style).point_size(3))?
-            .label(*name)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 14, y + 4)], color.filled()));
-    }
     chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::Coordinate(602, 0))
-        .legend_area_size(24)
-        .border_style(BLACK)
+        .configure_mesh()
+        .x_desc(x)
+        .y_desc(y)
+        .x_labels(6)
+        .max_light_lines(4)
+        .label_style(("sans-serif", 14))
+        .x_label_formatter(&thousands)
+        .y_label_formatter(&thousands)
+        .light_line_style(RGBColor(240, 240, 240))
         .draw()?;
+    // Ours are thick, and the thin ones are drawn over them, so that both are seen where they meet.
+    let mut order: Vec<_> = lines.iter().zip(COLOURS.iter().cycle()).collect();
+    order.sort_by_key(|((name, _), _)| !is_ours(name));
+    let mut ends = Vec::new();
+    for ((name, points), colour) in order {
+        let style = colour.stroke_width(if is_ours(name) { 4 } else { 2 });
+        chart.draw_series(LineSeries::new(points.iter().copied(), style).point_size(3))?;
+        if let Some(last) = points.last() {
+            ends.push((*name, style, chart.backend_coord(last)));
+        }
+    }
+    key(area, ends)
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("pullcord")
+}
+
+/// With a comma before each three digits.
+fn thousands(value: &f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Names each line at its right end, in the order in which they end. Lines that end side by side
+/// have their names apart, and a thread from one to the other.
+fn key<'a>(
+    area: &DrawingArea<SVGBackend<'a>, Shift>,
+    mut ends: Vec<(&str, ShapeStyle, (i32, i32))>,
+) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
+    const ROW: i32 = 20;
+    ends.sort_by_key(|(_, _, (_, y))| *y);
+    let (width, height) = area.dim_in_pixel();
+    let left = (width - KEY_WIDTH) as i32 + 24;
+    let lowest = |after: usize| height as i32 - 70 - after as i32 * ROW;
+    let (count, mut next) = (ends.len(), 40);
+    for (number, (name, style, end)) in ends.into_iter().enumerate() {
+        let y = end.1.max(next).min(lowest(count - number - 1));
+        next = y + ROW;
+        area.draw(&PathElement::new([end, (left, y)], style.color.mix(0.5).stroke_width(1)))?;
+        area.draw(&PathElement::new([(left, y), (left + 22, y)], style))?;
+        let font = ("sans-serif", 15).into_font().color(&BLACK);
+        area.draw(&Text::new(name.to_owned(), (left + 28, y - 7), font))?;
+    }
     Ok(())
 }

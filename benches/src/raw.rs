@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::time::Duration;
 
-use crate::loops::Loop;
-
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "linux", target_os = "android"))] {
         mod linux;
@@ -38,6 +36,31 @@ cfg_if::cfg_if! {
 
 mod puller;
 pub(crate) use puller::Puller;
+
+/// What `ring`, `wake` and `churn` ask of whoever waits.
+pub(crate) trait Loop: Sized {
+    /// Whether a source has to be armed again, by [`change`](Loop::change), after each event.
+    const ONE_SHOT: bool = false;
+
+    fn open() -> io::Result<Self>;
+
+    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()>;
+
+    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()>;
+
+    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Waits for ever, and tells of each source that can be read.
+    fn wait(&mut self, ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()>;
+}
+
+/// How many events everybody fetches at once.
+pub(crate) const EVENTS: usize = 1024;
+
+/// How readiness is reported.
+pub(crate) const EDGE: u8 = 0;
+pub(crate) const LEVEL: u8 = 1;
+pub(crate) const ONE_SHOT: u8 = 2;
 
 /// Nobody who waits for mail sleeps for ever: qmail-send looks for itself every 25 minutes, and so
 /// does pullcord. To the kernel a wait with an end costs more than one without.

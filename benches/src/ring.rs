@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::loops::{self, Loop};
+use crate::loops::{self, Loop, Pulled, Work};
 use crate::rounds::{Rounds, Spread, how_often};
 use crate::{Options, Report, Steps, Target, cost, limits};
 
@@ -32,7 +32,7 @@ pub struct Row {
 }
 
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
-    let implementations = loops::all(options);
+    let implementations = loops::all::<Turn>(options);
     let rounds = 5 * options.rounds();
     let cells = cells(options);
     steps.expect(cells.len() * implementations.len() * rounds);
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         let mut contestants = implementations.clone();
         let time = Duration::from_millis(1);
         let rounds = Rounds::of(rounds, &mut contestants, |implementation| {
-            let ns = (implementation.ring)(&ring, active, time);
+            let ns = (implementation.work.0)(&ring, active, time);
             steps.done();
             ns
         })?;
@@ -98,10 +98,17 @@ fn cells(options: &Options) -> Vec<(usize, usize)> {
 const OTHERS: usize = 64;
 
 /// The pipes.
-pub(crate) struct Ring(Vec<(PipeReader, PipeWriter)>);
+struct Ring(Vec<(PipeReader, PipeWriter)>);
 
 /// Time for each event, in nanoseconds, of a ring with so many active, run for about so long.
-pub(crate) type Turn = fn(&Ring, usize, Duration) -> io::Result<f64>;
+#[derive(Clone, Copy)]
+struct Turn(fn(&Ring, usize, Duration) -> io::Result<f64>);
+
+impl Work for Turn {
+    fn with<L: Loop, F: Pulled>() -> Turn {
+        Turn(turn::<L>)
+    }
+}
 
 impl Ring {
     /// Of so many, or as many as there may be descriptors for.
@@ -148,7 +155,7 @@ impl Ring {
     }
 }
 
-pub(crate) fn turn<L: Loop>(ring: &Ring, active: usize, time: Duration) -> io::Result<f64> {
+fn turn<L: Loop>(ring: &Ring, active: usize, time: Duration) -> io::Result<f64> {
     let mut poll = L::open()?;
     for (key, (reader, _)) in ring.0.iter().enumerate() {
         poll.add(reader.as_fd(), key)?;
@@ -177,9 +184,9 @@ mod tests {
     #[test]
     fn everybody_passes_every_byte_on_and_leaves_the_ring_empty() {
         let ring = Ring::of(20).unwrap();
-        for implementation in loops::all(&Options::default()) {
+        for implementation in loops::all::<Turn>(&Options::default()) {
             for active in [1, 10] {
-                (implementation.ring)(&ring, active, Duration::from_millis(1)).unwrap();
+                (implementation.work.0)(&ring, active, Duration::from_millis(1)).unwrap();
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::loops::{self, Loop, Pulled};
+use crate::loops::{self, Loop, Pulled, Work};
 use crate::raw::{self, Puller, Unpatched};
 use crate::rounds::{Rounds, Spread, percentile};
 use crate::{Options, Report, Steps, Target};
@@ -31,7 +31,16 @@ pub struct Row {
 }
 
 /// Reads what a puller pulls, until it has done so.
-pub(crate) type Reading = fn(&Path, &mut Puller) -> io::Result<()>;
+type Reading = fn(&Path, &mut Puller) -> io::Result<()>;
+
+/// Of a loop.
+struct Read(Reading);
+
+impl Work for Read {
+    fn with<L: Loop, F: Pulled>() -> Read {
+        Read(read::<L, F>)
+    }
+}
 
 struct Contestant {
     name: &'static str,
@@ -44,7 +53,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     let home = tempfile::tempdir()?;
     let fifo = home.path().join("trigger");
     pullcord::Trigger::make(&fifo, 0o622).map_err(io::Error::other)?;
-    let loops = loops::all(options).into_iter().map(|one| (one.name, one.raw, one.wake));
+    let loops = loops::all::<Read>(options).into_iter().map(|one| (one.name, one.raw, one.work.0));
     let qmail: (_, _, Reading) = ("unpatched qmail", loops::RAW_SELECT, unpatched);
     let mut contestants: Vec<_> = loops
         .chain([qmail].into_iter().filter(|(name, ..)| options.includes(name)))
@@ -84,13 +93,13 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
 /// How many a wake of this implementation takes.
 pub(crate) fn system_calls_of(name: &str) -> io::Result<Option<f64>> {
     let only = Options { only: vec![name.into()], ..Options::default() };
-    let Some(one) = loops::all(&only).into_iter().find(|one| one.name == name) else {
+    let Some(one) = loops::all::<Read>(&only).into_iter().find(|one| one.name == name) else {
         return Ok(None);
     };
     let home = tempfile::tempdir()?;
     let fifo = home.path().join("trigger");
     pullcord::Trigger::make(&fifo, 0o622).map_err(io::Error::other)?;
-    system_calls(&fifo, one.wake)
+    system_calls(&fifo, one.work.0)
 }
 
 /// How many a wake takes; `None` where they cannot be counted.
@@ -101,7 +110,7 @@ fn system_calls(fifo: &Path, read: Reading) -> io::Result<Option<f64>> {
     Ok(calls.map(|calls| calls.len() as f64 / PULLS as f64))
 }
 
-pub(crate) fn read<L: Loop, F: Pulled>(fifo: &Path, puller: &mut Puller) -> io::Result<()> {
+fn read<L: Loop, F: Pulled>(fifo: &Path, puller: &mut Puller) -> io::Result<()> {
     let (mut poll, mut trigger) = (L::open()?, F::open(fifo)?);
     poll.add(trigger.as_fd(), 0)?;
     puller.begin();

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::time::Duration;
 
-use super::{Fifo, Sink, TICK, c_string, checked, readdir};
-use crate::loops::{EDGE, EVENTS, Loop};
+use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, readdir};
 
 /// The system calls by which a directory is read: they are not counted here.
 pub(crate) const READS_DIRECTORY: [libc::c_long; 0] = [];

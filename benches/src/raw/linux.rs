@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use trace::system_calls;
 
-use super::{Fifo, Sink, TICK, c_string, checked, is_entry};
-use crate::loops::{EDGE, EVENTS, Loop};
+use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, is_entry};
 
 /// The system calls by which a directory is read.
 pub(crate) const READS_DIRECTORY: [libc::c_long; 1] = [libc::SYS_getdents64];

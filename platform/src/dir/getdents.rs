@@ -71,6 +71,7 @@ impl Dir {
     }
 
     /// The next entry of this batch, `.` and `..` left out. No system call.
+    #[inline]
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         loop {
             let record = parse(&self.batch[self.read..self.filled])?;
@@ -102,6 +103,7 @@ struct Record {
 
 /// Parses `d_ino` (8 bytes), `d_off` (8), `d_reclen` (2), `d_type` (1), and `d_name` up to a NUL
 /// byte. None of what is not all of that.
+#[inline]
 fn parse(records: &[u8]) -> Option<Record> {
     const LENGTH: usize = 16;
     const KIND: usize = 18;

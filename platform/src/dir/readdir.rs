@@ -106,6 +106,7 @@ impl Dir {
     }
 
     /// The next entry of this batch, `.` and `..` left out. No system call.
+    #[inline]
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         let start = self.read.checked_sub(1).map_or(0, |last| self.batch[last].0);
         let &(end, kind) = self.batch.get(self.read)?;

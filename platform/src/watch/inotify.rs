@@ -126,6 +126,7 @@ impl DirWatch {
     }
 
     /// The next thing that happened, of what was taken in. No system call.
+    #[inline]
     pub fn next_change(&mut self) -> Option<Change<'_>> {
         loop {
             let record = parse(&self.buffer[self.read..self.filled])?;
@@ -147,6 +148,7 @@ impl DirWatch {
     }
 
     /// Whether something that was taken in has not been asked for yet.
+    #[inline]
     pub fn has_more(&self) -> bool {
         self.read < self.filled
     }
@@ -195,6 +197,7 @@ struct Record {
 
 /// Parses `wd` (4 bytes), `mask` (4), `cookie` (4), `len` (4), and `len` bytes of a name that ends
 /// at the first NUL byte. None of what is not all of that.
+#[inline]
 fn parse(events: &[u8]) -> Option<Record> {
     const HEADER: usize = 16;
     // Names are padded to a multiple of this, so that they end within the last of them.

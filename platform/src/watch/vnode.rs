@@ -123,6 +123,7 @@ impl DirWatch {
     }
 
     /// The next thing that happened, of what was taken in. No system call.
+    #[inline]
     pub fn next_change(&mut self) -> Option<Change<'_>> {
         while self.read < self.filled {
             let event = self.fetched[self.read].0;
@@ -141,6 +142,7 @@ impl DirWatch {
     }
 
     /// Whether something that was taken in has not been asked for yet.
+    #[inline]
     pub fn has_more(&self) -> bool {
         self.read < self.filled
     }
