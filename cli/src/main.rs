@@ -8,6 +8,7 @@ mod bench;
 mod demo;
 mod doctor;
 mod failure;
+mod generate;
 mod latency;
 mod message;
 mod pull;
@@ -45,6 +46,8 @@ enum Task {
     Storm(storm::Arguments),
     Selftest(selftest::Arguments),
     #[command(hide = true)]
+    Generate(generate::Arguments),
+    #[command(hide = true)]
     DemoWriter(demo::writer::Arguments),
     #[command(hide = true)]
     StormWriter(storm::writer::Arguments),
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Storm(arguments) => storm::run(&arguments),
         Task::StormWriter(arguments) => storm::writer::run(&arguments),
+        Task::Generate(arguments) => generate::run(&arguments),
         Task::DemoWriter(arguments) => demo::writer::run(&arguments),
     };
     match done {

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod faults;
+mod generate;
 mod pull;
 mod selftest;
 mod storm;
