@@ -98,6 +98,9 @@ impl Suite {
         if env::var_os(ALONE).is_none() {
             let names: Vec<_> = Contender::all().map(|each| each.to_string()).collect();
             eprintln!("backends covered, on {OS}: {}", names.join(", "));
+            for backend in backends().filter(|backend| backend.is_emulated()) {
+                eprintln!("{backend} is emulated");
+            }
         }
         libtest_mimic::run(&Arguments::from_args(), self.0).exit_code()
     }

@@ -8,7 +8,8 @@
 //!   on FreeBSD, and nothing but `NOTE_WRITE` on NetBSD's tmpfs. `NOTE_WRITE` alone is relied on.
 //! - On NetBSD's FFS a failed rmdir(2) posts `NOTE_DELETE`: that a directory is lost is a reason to
 //!   look, not a fact.
-//! - It takes a descriptor for each directory.
+//! - It takes a descriptor for each directory, and that keeps the file system from being unmounted,
+//!   but on macOS, whose `O_EVTONLY` is for this.
 //! - A kqueue goes on looking readable until it was asked. It is asked until nothing is left.
 
 // The fields' types differ from one system to the next, so that a cast needed on one is none on
