@@ -60,7 +60,7 @@ fn file_system(directory: &Path) -> Option<String> {
 
 /// As the lock file of this very build has it.
 fn version(name: &str) -> String {
-    let lock = include_str!("../../Cargo.lock");
+    let lock = include_str!(env!("PULLCORD_BENCH_LOCK"));
     let package = lock.split("[[package]]").find(|p| p.contains(&format!("name = \"{name}\"\n")));
     let version = package.and_then(|p| p.split("version = \"").nth(1)?.split('"').next());
     format!("{name} {}", version.unwrap_or("of a version not known"))
