@@ -112,7 +112,8 @@ struct Turn {
     handed_out: usize,
     looked_at: usize,
     absorbed: bool,
-    /// Time that went by in reading directories, since the time that the caller knows.
+    /// The time that the caller told last, and how much went by since then in reading directories.
+    told: Option<Instant>,
     spent: Duration,
 }
 
@@ -279,6 +280,9 @@ impl Todo {
     /// no more, or enough was handed out and it is time to look at the loop's other descriptors.
     /// Each call does a bounded amount of work, and a turn does.
     pub fn next(&mut self, now: Instant) -> Option<Result<Entry<'_>>> {
+        if self.turn.told != Some(now) {
+            (self.turn.told, self.turn.spent) = (Some(now), Duration::ZERO);
+        }
         if !self.turn.begun {
             self.turn.begun = true;
             self.keep_time(now);

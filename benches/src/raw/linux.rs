@@ -1,5 +1,6 @@
 //! epoll(7), inotify(7) and getdents64(2).
 
+#[cfg(target_env = "gnu")]
 mod trace;
 
 use std::ffi::CStr;
@@ -7,7 +8,16 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
+#[cfg(target_env = "gnu")]
 pub(crate) use trace::system_calls;
+
+/// The libc crate has no words for it there.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn system_calls(
+    _: impl FnOnce() -> io::Result<()>,
+) -> io::Result<Option<Vec<libc::c_long>>> {
+    Ok(None)
+}
 
 use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, is_entry};
 
