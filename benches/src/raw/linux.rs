@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
+use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, is_entry};
+
 #[cfg(target_env = "gnu")]
 pub(crate) use trace::system_calls;
 
@@ -18,8 +20,6 @@ pub(crate) fn system_calls(
 ) -> io::Result<Option<Vec<libc::c_long>>> {
     Ok(None)
 }
-
-use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, is_entry};
 
 /// The system calls by which a directory is read.
 pub(crate) const READS_DIRECTORY: [libc::c_long; 1] = [libc::SYS_getdents64];

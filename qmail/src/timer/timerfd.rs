@@ -24,7 +24,7 @@ impl Timer {
     pub(crate) fn start(&mut self, wait: Duration) -> io::Result<()> {
         // SAFETY: a plain C struct, of which zero is a value: no period, and no time yet.
         let mut when: libc::itimerspec = unsafe { zeroed() };
-        when.it_value.tv_sec = wait.as_secs() as libc::time_t;
+        when.it_value.tv_sec = wait.as_secs() as _;
         // Zero would mean never.
         when.it_value.tv_nsec = wait.subsec_nanos().max(1) as libc::c_long;
         // SAFETY: the descriptor is open, `when` lives through the call, and what was set before is
