@@ -15,7 +15,8 @@ use crate::failure::Failure;
 /// "Nests": it can ride in another program's loop as one descriptor.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Print one object {"best", "why", "backends": [{"name", "exists", "native_edges", "nests"}]}
+    /// Print one object {"best", "why", "backends": [{"name", "exists", "emulated",
+    /// "native_edges", "nests"}]}
     #[arg(long)]
     json: bool,
 }
@@ -58,6 +59,8 @@ struct Report {
 struct Row {
     name: &'static str,
     exists: bool,
+    /// A library plays the kernel's part.
+    emulated: bool,
     native_edges: bool,
     nests: bool,
 }
@@ -72,7 +75,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut table = format!("{:8} {:5} {:13} {}", "BACKEND", "HERE", "NATIVE EDGES", "NESTS");
     for row in &report.backends {
         let [here, edges, nests] = [row.exists, row.native_edges, row.nests].map(yes_or_no);
-        table += &format!("\n{:8} {here:5} {edges:13} {nests}", row.name);
+        let emulated = if row.emulated { "  (emulated)" } else { "" };
+        table += &format!("\n{:8} {here:5} {edges:13} {nests}{emulated}", row.name);
     }
     crate::print(format!("{table}\n\n{} is best here: {}.", report.best, report.why))?;
     Ok(())
@@ -89,6 +93,7 @@ fn report() -> Report {
     let row = |backend: Backend| Row {
         name: backend.name(),
         exists: backend.exists(),
+        emulated: backend.is_emulated(),
         native_edges: backend.native_edges(),
         nests: backend.nests(),
     };
