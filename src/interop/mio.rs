@@ -14,55 +14,45 @@ use crate::{
     DirWatch, Event, Events, Interest, Key, Mode, Notifier, Sources, Todo, Trigger, Waker,
 };
 
-/// Readable after each pull. mio knows edges only: [`drain`](Trigger::drain), and again at the next
-/// turn after [`Drained::Some`](crate::Drained::Some).
-impl Source for Trigger {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: mio::Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.as_fd().as_raw_fd()).register(registry, token, interests)
-    }
+/// A source that is one descriptor, for as long as it lives.
+macro_rules! one_descriptor {
+    ($(#[$doc:meta])* $source:ty) => {
+        $(#[$doc])*
+        impl Source for $source {
+            fn register(
+                &mut self,
+                registry: &Registry,
+                token: Token,
+                interests: mio::Interest,
+            ) -> io::Result<()> {
+                SourceFd(&self.as_fd().as_raw_fd()).register(registry, token, interests)
+            }
 
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: mio::Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.as_fd().as_raw_fd()).reregister(registry, token, interests)
-    }
+            fn reregister(
+                &mut self,
+                registry: &Registry,
+                token: Token,
+                interests: mio::Interest,
+            ) -> io::Result<()> {
+                SourceFd(&self.as_fd().as_raw_fd()).reregister(registry, token, interests)
+            }
 
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        SourceFd(&self.as_fd().as_raw_fd()).deregister(registry)
-    }
+            fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+                SourceFd(&self.as_fd().as_raw_fd()).deregister(registry)
+            }
+        }
+    };
 }
 
-/// Readable after each change. mio knows edges only: [`fill`](DirWatch::fill) until it returns 0.
-impl Source for DirWatch {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: mio::Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.as_fd().as_raw_fd()).register(registry, token, interests)
-    }
+one_descriptor! {
+    /// Readable after each pull. mio knows edges only: [`drain`](Trigger::drain), and again at the
+    /// next turn after [`Drained::Some`](crate::Drained::Some).
+    Trigger
+}
 
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: mio::Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.as_fd().as_raw_fd()).reregister(registry, token, interests)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        SourceFd(&self.as_fd().as_raw_fd()).deregister(registry)
-    }
+one_descriptor! {
+    /// Readable after each change. mio knows edges only: [`fill`](DirWatch::fill) until it returns 0.
+    DirWatch
 }
 
 /// Its trigger and its watch, both under one token.
