@@ -230,9 +230,8 @@ impl Todo {
             self.trigger_is_armed = false;
         }
         while let Some(failed) = self.failed.last() {
-            let path = || self.queue.directories.first().cloned().unwrap_or_default();
             let removed = notifier.remove(failed);
-            removed.map_err(|e| Error::new(path(), "stop waiting for the failed watch", e))?;
+            removed.map_err(|e| self.watch_error("stop waiting for the failed watch", e))?;
             self.failed.pop();
         }
         self.arm(notifier)?;
@@ -392,11 +391,15 @@ impl Todo {
         }
         if let Some(watch) = self.lookout.watch().filter(|_| !self.watch_is_armed) {
             let done = notifier.register(watch, watch_key, Interest::Read, Mode::Level);
-            let path = || self.queue.directories.first().cloned().unwrap_or_default();
-            done.map_err(|e| Error::new(path(), "wait for the directory watch", e))?;
+            done.map_err(|e| self.watch_error("wait for the directory watch", e))?;
             self.watch_is_armed = true;
         }
         Ok(())
+    }
+
+    /// An error of the watch as a whole, which has no path: the first directory's has to do.
+    fn watch_error(&self, attempt: &'static str, error: io::Error) -> Error {
+        Error::new(self.queue.directories.first().cloned().unwrap_or_default(), attempt, error)
     }
 
     fn timeout(&self, now: Instant) -> Duration {

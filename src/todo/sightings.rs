@@ -12,7 +12,6 @@ use super::lookout::{Role, Sighting};
 use super::queue::Arrival;
 use super::scan::is_hidden;
 use super::{PATIENCE, Todo};
-use crate::error::Error;
 use crate::watch::DirWatch;
 
 impl Todo {
@@ -156,8 +155,7 @@ impl Todo {
             match self.lookout.roles(place)[at] {
                 Role::Directory(directory) if named => arrived = Some(directory),
                 Role::Directory(directory) => {
-                    let wait = if self.trigger.is_some() { PATIENCE } else { Duration::ZERO };
-                    self.agenda.changed(directory, now + wait);
+                    self.agenda.changed(directory, now + self.pull_may_follow());
                 }
                 Role::Parent => self.look_at_children(place, named, now),
                 Role::Trigger => {
@@ -173,9 +171,14 @@ impl Todo {
             return Some(directory);
         }
         self.held.insert((directory, self.name.clone()));
-        let wait = if self.trigger.is_some() { PATIENCE } else { Duration::ZERO };
-        self.look_at_held.get_or_insert(now + wait);
+        let unless_pulled = now + self.pull_may_follow();
+        self.look_at_held.get_or_insert(unless_pulled);
         None
+    }
+
+    /// How long to leave a change alone: where somebody may pull for it, until then or for so long.
+    fn pull_may_follow(&self) -> Duration {
+        if self.trigger.is_some() { PATIENCE } else { Duration::ZERO }
     }
 
     /// Something appeared beside the queue's directories, or they changed: one of them, perhaps.
@@ -207,8 +210,8 @@ impl Todo {
 
     /// Without a watch, everything is scanned, and it is tried again later.
     fn watch_failed(&mut self, error: io::Error, now: Instant) {
-        let path = self.queue.directories.first().cloned().unwrap_or_default();
-        self.troubles.push_back(Error::new(path, "read the directory watch", error));
+        let trouble = self.watch_error("read the directory watch", error);
+        self.troubles.push_back(trouble);
         self.failed.extend(self.lookout.close(now));
         self.watch_is_armed = false;
         self.reported.clear();
