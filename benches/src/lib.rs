@@ -11,6 +11,7 @@ mod chance;
 pub mod churn;
 mod cost;
 mod fill;
+mod installed;
 pub mod instructions;
 mod limits;
 mod loops;

@@ -10,6 +10,7 @@ use polling::PollMode;
 use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Sharing, Trigger};
 
 use crate::Options;
+use crate::installed::{Libev, Libevent};
 use crate::raw::{self, Fifo};
 pub(crate) use crate::raw::{EDGE, EVENTS, LEVEL, Loop, ONE_SHOT};
 
@@ -46,6 +47,20 @@ pub(crate) fn all<W: Work>(options: &Options) -> Vec<Implementation<W>> {
     all
 }
 
+/// The same, and the C libraries that are installed here. These change what the kernel waits for
+/// when they wait next: what a change costs cannot be told apart.
+pub(crate) fn all_and_installed<W: Work>(options: &Options) -> Vec<Implementation<W>> {
+    let mut all = all(options);
+    if Libev::open().is_ok() {
+        all.push(of::<W, Libev, Fifo>("libev", RAW_LEVEL));
+    }
+    if Libevent::open().is_ok() {
+        all.push(of::<W, Libevent, Fifo>("libevent", RAW_LEVEL));
+    }
+    all.retain(|implementation| options.includes(implementation.name));
+    all
+}
+
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "linux", target_os = "android"))] {
         use pullcord_platform::Epoll as Best;
@@ -54,6 +69,7 @@ cfg_if::cfg_if! {
         pub(crate) type RawEdge = RawBest<EDGE>;
 
         pub(crate) const RAW: &str = "raw epoll";
+        const RAW_LEVEL: &str = "raw epoll, level";
         pub(crate) const OURS: &str = "pullcord epoll";
         pub(crate) const STATIC: &str = "pullcord epoll, static";
 
@@ -63,8 +79,8 @@ cfg_if::cfg_if! {
                 of::<W, Ours<Best, EDGE>, Trigger>(STATIC, RAW),
                 of::<W, Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
                 of::<W, Mio, Emptied>("mio", RAW),
-                of::<W, RawBest<LEVEL>, Fifo>("raw epoll, level", "raw epoll, level"),
-                of::<W, Ours<AnyBest, LEVEL>, Trigger>("pullcord epoll, level", "raw epoll, level"),
+                of::<W, RawBest<LEVEL>, Fifo>(RAW_LEVEL, RAW_LEVEL),
+                of::<W, Ours<AnyBest, LEVEL>, Trigger>("pullcord epoll, level", RAW_LEVEL),
             ]
         }
     } else if #[cfg(any(
@@ -80,6 +96,7 @@ cfg_if::cfg_if! {
         pub(crate) type RawEdge = RawBest<EDGE>;
 
         pub(crate) const RAW: &str = "raw kqueue";
+        const RAW_LEVEL: &str = "raw kqueue, level";
         pub(crate) const OURS: &str = "pullcord kqueue";
         pub(crate) const STATIC: &str = "pullcord kqueue, static";
 
@@ -89,8 +106,8 @@ cfg_if::cfg_if! {
                 of::<W, Ours<Best, EDGE>, Trigger>(STATIC, RAW),
                 of::<W, Ours<AnyBest, EDGE>, Trigger>(OURS, RAW),
                 of::<W, Mio, Emptied>("mio", RAW),
-                of::<W, RawBest<LEVEL>, Fifo>("raw kqueue, level", "raw kqueue, level"),
-                of::<W, Ours<AnyBest, LEVEL>, Trigger>("pullcord kqueue, level", "raw kqueue, level"),
+                of::<W, RawBest<LEVEL>, Fifo>(RAW_LEVEL, RAW_LEVEL),
+                of::<W, Ours<AnyBest, LEVEL>, Trigger>("pullcord kqueue, level", RAW_LEVEL),
             ]
         }
     } else {
@@ -99,6 +116,7 @@ cfg_if::cfg_if! {
         pub(crate) type RawEdge = raw::Select;
 
         pub(crate) const RAW: &str = RAW_SELECT;
+        const RAW_LEVEL: &str = RAW_SELECT;
         pub(crate) const OURS: &str = OUR_SELECT;
         pub(crate) const STATIC: &str = "pullcord select, static";
 

@@ -17,7 +17,7 @@ type Line<'a> = (&'a str, Vec<(f64, f64)>);
 const KEY_WIDTH: u32 = 250;
 
 /// Told apart by those, too, who do not see every colour; neighbours differ in lightness.
-const COLOURS: [RGBColor; 12] = [
+const COLOURS: [RGBColor; 14] = [
     RGBColor(0, 0, 0),
     RGBColor(230, 159, 0),
     RGBColor(0, 114, 178),
@@ -30,6 +30,8 @@ const COLOURS: [RGBColor; 12] = [
     RGBColor(120, 60, 20),
     RGBColor(150, 200, 60),
     RGBColor(70, 70, 160),
+    RGBColor(200, 30, 60),
+    RGBColor(0, 90, 90),
 ];
 
 /// Writes what the report has the figures for.

@@ -32,7 +32,7 @@ pub struct Row {
 }
 
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
-    let implementations = loops::all::<Turn>(options);
+    let implementations = loops::all_and_installed::<Turn>(options);
     let rounds = 5 * options.rounds();
     let cells = cells(options);
     steps.expect(cells.len() * implementations.len() * rounds);
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn everybody_passes_every_byte_on_and_leaves_the_ring_empty() {
         let ring = Ring::of(20).unwrap();
-        for implementation in loops::all::<Turn>(&Options::default()) {
+        for implementation in loops::all_and_installed::<Turn>(&Options::default()) {
             for active in [1, 10] {
                 (implementation.work.0)(&ring, active, Duration::from_millis(1)).unwrap();
             }
