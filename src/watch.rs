@@ -24,6 +24,7 @@
 //! never returned. What appears while it is read may be returned by the reading, by the watch, or
 //! by both.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -156,11 +157,19 @@ impl DirWatch {
     }
 
     /// The next change of what was taken in. No system call, and no allocation.
+    #[inline]
     pub fn next_change(&mut self) -> Option<Change<'_>> {
         self.0.next_change()
     }
 
+    /// The name that the last change has told.
+    #[inline]
+    pub(crate) fn last_name(&self) -> &OsStr {
+        self.0.last_name()
+    }
+
     /// Whether something that was taken in has not been asked for yet.
+    #[inline]
     pub fn has_more(&self) -> bool {
         self.0.has_more()
     }

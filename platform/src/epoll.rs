@@ -178,9 +178,12 @@ impl AsFd for Epoll {
     }
 }
 
-/// Milliseconds, rounded up so that no wait is early; -1 is for ever.
+/// Milliseconds, rounded up so that no wait is early; -1 is for ever. A slice is short enough for an
+/// int.
 fn milliseconds(slice: Option<Duration>) -> i32 {
-    slice.map_or(-1, |slice| slice.as_nanos().div_ceil(1_000_000) as i32)
+    slice.map_or(-1, |slice| {
+        slice.as_secs() as i32 * 1000 + slice.subsec_nanos().div_ceil(1_000_000) as i32
+    })
 }
 
 #[cfg(test)]

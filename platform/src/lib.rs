@@ -13,6 +13,7 @@
 //! | `waker` | ends another thread's wait | everywhere |
 //! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
 //! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
+//! | `records` | what getdents64(2) and inotify(7) fill a buffer with | Linux and Android |
 //! | `file` | fstat(2): which file is this? | everywhere |
 //! | `watch` | inotify(7), or `EVFILT_VNODE` | Linux and Android, or where kqueue is |
 //! | `filesystem` | statfs(2): whose changes can be seen from here? | everywhere but illumos |
@@ -65,6 +66,7 @@ cfg_if::cfg_if! {
         pub use epoll::Epoll;
         #[path = "dir/getdents.rs"]
         pub mod dir;
+        pub mod records;
         #[path = "watch/inotify.rs"]
         pub mod watch;
         #[path = "filesystem/magic.rs"]

@@ -13,6 +13,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Errors
 ///
 /// Those of `sleep`, but for `Interrupted`.
+#[inline]
 pub fn sleep(
     timeout: Option<Duration>,
     mut sleep: impl FnMut(Option<Duration>) -> io::Result<usize>,

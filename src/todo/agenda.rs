@@ -180,10 +180,12 @@ impl Agenda {
     }
 
     /// Whether there is a directory that [`begin`](Agenda::begin) would return now.
+    #[inline]
     pub(super) fn has_work(&self, now: Instant) -> bool {
-        if self.dirty == 0 {
-            return false;
-        }
+        self.dirty > 0 && self.has_due_directory(now)
+    }
+
+    fn has_due_directory(&self, now: Instant) -> bool {
         let from = match &self.round {
             Some(round) => round.next,
             None if self.round_is_due(now) => 0,

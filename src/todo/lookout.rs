@@ -6,7 +6,7 @@
 //! again, ever more slowly.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -36,27 +36,27 @@ pub(super) struct Lookout {
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
-    roles: Vec<Role>,
+    about: About,
     watched: Option<Watched>,
     /// What kept it from being watched was said.
     said: bool,
 }
 
 /// What a change at a place is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct About {
     /// Entries of this one of the queue's directories.
-    Directory(usize),
+    pub(super) directory: Option<usize>,
     /// The queue's directories themselves.
-    Parent,
+    pub(super) parent: bool,
     /// The trigger.
-    Trigger,
+    pub(super) trigger: bool,
 }
 
 /// What was seen, and at which place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sighting {
-    /// An entry appeared, whose name was handed over.
+    /// An entry appeared, whose [name](Lookout::name) is told.
     Named(usize),
     /// Something changed.
     Changed(usize),
@@ -91,7 +91,7 @@ impl Lookout {
             lookout.add_directory(directory);
         }
         if let Some(home) = queue.trigger.as_deref().and_then(Path::parent) {
-            lookout.add(home, Role::Trigger);
+            lookout.add(home).trigger = true;
         }
         lookout.arm(now, troubles);
         match troubles.pop_front() {
@@ -106,27 +106,23 @@ impl Lookout {
 
     /// There is one more directory to watch; [`arm`](Lookout::arm) does it.
     pub(super) fn add_directory(&mut self, directory: &Path) {
-        let place = self.add(directory, Role::Directory(self.directories.len()));
-        self.directories.push(place);
+        let number = self.directories.len();
+        self.add(directory).directory = Some(number);
+        self.directories.push(self.place_of(directory).expect("it was added"));
         if let Some(parent) = directory.parent() {
-            self.add(parent, Role::Parent);
+            self.add(parent).parent = true;
         }
     }
 
-    fn add(&mut self, path: &Path, role: Role) -> usize {
+    fn add(&mut self, path: &Path) -> &mut About {
         // What has one component is in the current directory.
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let known = self.places.iter().position(|place| place.path == path);
-        let number = known.unwrap_or_else(|| {
-            let path = path.to_owned();
-            self.places.push(Place { path, roles: Vec::new(), watched: None, said: false });
+        let number = self.place_of(path).unwrap_or_else(|| {
+            let (path, about) = (path.to_owned(), About::default());
+            self.places.push(Place { path, about, watched: None, said: false });
             self.places.len() - 1
         });
-        let roles = &mut self.places[number].roles;
-        if !roles.contains(&role) {
-            roles.push(role);
-        }
-        number
+        &mut self.places[number].about
     }
 
     /// Watches every place that is not watched. Returns the places that now are.
@@ -170,8 +166,7 @@ impl Lookout {
         let (Some(watch), place) = (&mut self.watch, &mut self.places[number]) else {
             return false;
         };
-        let is_directory = place.roles.iter().any(|role| matches!(role, Role::Directory(_)));
-        let added = if is_directory && self.arrival == Arrival::Unfinished {
+        let added = if place.about.directory.is_some() && self.arrival == Arrival::Unfinished {
             watch.add_with_attributes(&place.path)
         } else {
             watch.add(&place.path)
@@ -221,8 +216,8 @@ impl Lookout {
     }
 
     /// Why a place is watched.
-    pub(super) fn roles(&self, place: usize) -> &[Role] {
-        &self.places[place].roles
+    pub(super) fn about(&self, place: usize) -> About {
+        self.places[place].about
     }
 
     /// The watched places whose path leads elsewhere by now.
@@ -260,23 +255,43 @@ impl Lookout {
         self.watch.as_mut()
     }
 
-    /// The next of what was taken in. A name is handed over in `name`.
-    pub(super) fn next_sighting(&mut self, name: &mut OsString) -> Option<Sighting> {
+    /// The name that was sighted last.
+    #[inline]
+    pub(super) fn name(&self) -> &OsStr {
+        self.watch.as_ref().map_or(OsStr::new(""), DirWatch::last_name)
+    }
+
+    fn place_of(&self, path: &Path) -> Option<usize> {
+        self.places.iter().position(|place| place.path == path)
+    }
+
+    #[inline]
+    fn place_watched_as(&self, id: WatchId) -> Option<usize> {
+        // While nothing had to be watched anew, they are as the system has counted them.
+        let (first, _) = self.by_id.first()?;
+        match self.by_id.get(id.since(*first)) {
+            Some((known, place)) if *known == id => Some(*place),
+            _ => {
+                let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+                Some(self.by_id[at].1)
+            }
+        }
+    }
+
+    /// The next of what was taken in.
+    #[inline]
+    pub(super) fn next_sighting(&mut self) -> Option<Sighting> {
         loop {
             let (id, sighting): (_, fn(usize) -> Sighting) =
                 match self.watch.as_mut()?.next_change()? {
                     Change::Overflow => return Some(Sighting::Overflow),
                     Change::Changed(id) => (id, Sighting::Changed),
                     Change::Lost(id) => (id, Sighting::Lost),
-                    Change::Appeared(id, appeared) => {
-                        name.clear();
-                        name.push(appeared);
-                        (id, Sighting::Named)
-                    }
+                    Change::Appeared(id, _) => (id, Sighting::Named),
                 };
             // What still comes of a place that was abandoned is of no use.
-            if let Ok(at) = self.by_id.binary_search_by_key(&id, |(id, _)| *id) {
-                return Some(sighting(self.by_id[at].1));
+            if let Some(place) = self.place_watched_as(id) {
+                return Some(sighting(place));
             }
         }
     }

@@ -101,6 +101,7 @@ pub struct Todo {
     /// Errors to be handed out, and what was last said of each directory.
     troubles: VecDeque<Error>,
     said: Vec<Option<i32>>,
+    /// What is handed out, if its name was kept until now.
     name: OsString,
     counters: Counters,
 }
@@ -115,6 +116,17 @@ struct Turn {
     /// The time that the caller told last, and how much went by since then in reading directories.
     told: Option<Instant>,
     spent: Duration,
+}
+
+/// Where the name is of what is handed out: it is not copied if it need not be.
+#[derive(Clone, Copy, Debug)]
+enum Name {
+    /// In [`Todo::name`].
+    Kept,
+    /// In the watch, which has just told it.
+    Sighted,
+    /// In the scan, which has just read it.
+    Read,
 }
 
 /// What a foreign loop has to wait for.
@@ -305,21 +317,21 @@ impl Todo {
                 && let Some((directory, name)) = self.found.pop_front()
             {
                 self.name = name;
-                return Some(Ok(self.hand_out(directory, Via::Watch)));
+                return Some(Ok(self.hand_out(directory, Via::Watch, Name::Kept)));
             }
             if let Some(directory) = self.take_requeued(now) {
-                return Some(Ok(self.hand_out(directory, Via::Requeue)));
+                return Some(Ok(self.hand_out(directory, Via::Requeue, Name::Kept)));
             }
             if self.scan.is_some() {
                 if let Some(directory) = self.scan_on(now) {
-                    return Some(Ok(self.hand_out(directory, Via::Scan)));
+                    return Some(Ok(self.hand_out(directory, Via::Scan, Name::Read)));
                 }
             } else if self.agenda.has_work(now) {
                 self.absorb(now);
                 self.begin_scan(now);
             } else if self.changed || self.lookout.watch().is_some_and(DirWatch::has_more) {
                 if let Some(directory) = self.next_arrival(now) {
-                    return Some(Ok(self.hand_out(directory, Via::Watch)));
+                    return Some(Ok(self.hand_out(directory, Via::Watch, Name::Sighted)));
                 }
             } else if !self.begin_scan(now) {
                 return None;
@@ -451,13 +463,18 @@ impl Todo {
         Some(directory)
     }
 
-    fn hand_out(&mut self, directory: usize, via: Via) -> Entry<'_> {
+    fn hand_out(&mut self, directory: usize, via: Via, name: Name) -> Entry<'_> {
         self.turn.handed_out += 1;
         match via {
             Via::Scan => self.counters.by_scan += 1,
             Via::Watch => self.counters.by_watch += 1,
             Via::Requeue => {}
         }
-        Entry { directory: &self.queue.directories[directory], name: &self.name, via }
+        let name = match (name, &self.scan) {
+            (Name::Sighted, _) => self.lookout.name(),
+            (Name::Read, Some(scan)) => scan.name(),
+            _ => &self.name,
+        };
+        Entry { directory: &self.queue.directories[directory], name, via }
     }
 }

@@ -18,6 +18,13 @@ pub(super) struct Scan {
     open: Dir,
 }
 
+impl Scan {
+    /// The name of the entry that was read last.
+    pub(super) fn name(&self) -> &OsStr {
+        self.open.last_name()
+    }
+}
+
 impl Todo {
     /// Opens the next directory that is due; false if there is none.
     pub(super) fn begin_scan(&mut self, now: Instant) -> bool {
@@ -73,14 +80,13 @@ impl Todo {
         if is_hidden(entry.name) || reported.is_some_and(|names| names.contains(entry.name)) {
             return None;
         }
-        self.name.clear();
-        self.name.push(entry.name);
         if self.queue.arrival == Arrival::Unfinished {
-            let status = file::status_at(&scan.open, &self.name);
+            let name = entry.name.to_owned();
+            let status = file::status_at(&scan.open, &name);
             if !status.is_ok_and(|status| status.is_executable_file()) {
                 return None;
             }
-            self.held.remove(&(directory, self.name.clone()));
+            self.held.remove(&(directory, name));
         }
         Some(directory)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pullcord_platform::file;
 
-use super::lookout::{Role, Sighting};
+use super::lookout::Sighting;
 use super::queue::Arrival;
 use super::scan::is_hidden;
 use super::{PATIENCE, Todo};
@@ -31,23 +31,24 @@ impl Todo {
     /// whether it can be watched or not, and no name is left out on account of the old one's.
     fn lose(&mut self, place: usize) {
         self.lookout.abandon(place);
-        for role in self.lookout.roles(place) {
-            if let Role::Directory(directory) = role {
-                self.reported.remove(directory);
-                self.agenda.is_dirty_now(*directory);
-            }
+        if let Some(directory) = self.lookout.about(place).directory {
+            self.reported.remove(&directory);
+            self.agenda.is_dirty_now(directory);
         }
     }
 
     /// Watches what is not watched. What happened there meanwhile nobody knows.
     pub(super) fn rearm(&mut self, now: Instant) {
         for place in self.lookout.arm(now, &mut self.troubles) {
-            for role in self.lookout.roles(place).to_vec() {
-                match role {
-                    Role::Directory(directory) => self.agenda.is_dirty_now(directory),
-                    Role::Parent => self.grow(now),
-                    Role::Trigger => self.check_trigger(now),
-                }
+            let about = self.lookout.about(place);
+            if let Some(directory) = about.directory {
+                self.agenda.is_dirty_now(directory);
+            }
+            if about.parent {
+                self.grow(now);
+            }
+            if about.trigger {
+                self.check_trigger(now);
             }
         }
     }
@@ -77,7 +78,7 @@ impl Todo {
     pub(super) fn absorb(&mut self, now: Instant) {
         self.turn.absorbed = true;
         self.changed = false;
-        while let Some(sighting) = self.lookout.next_sighting(&mut self.name) {
+        while let Some(sighting) = self.lookout.next_sighting() {
             self.collect(sighting, now);
         }
         let Some(watch) = self.lookout.watch_mut() else { return };
@@ -92,7 +93,7 @@ impl Todo {
                 Ok(filled) => left = left.saturating_sub(filled),
                 Err(error) => return self.watch_failed(error, now),
             }
-            while let Some(sighting) = self.lookout.next_sighting(&mut self.name) {
+            while let Some(sighting) = self.lookout.next_sighting() {
                 self.collect(sighting, now);
             }
         }
@@ -100,7 +101,7 @@ impl Todo {
 
     fn collect(&mut self, sighting: Sighting, now: Instant) {
         if let Some(directory) = self.judge(sighting, now) {
-            let name = self.name.clone();
+            let name = self.lookout.name().to_owned();
             self.put_aside(directory, name);
         }
     }
@@ -126,12 +127,13 @@ impl Todo {
                 self.watch_failed(error, now);
             }
         }
-        let sighting = self.lookout.next_sighting(&mut self.name)?;
+        let sighting = self.lookout.next_sighting()?;
         self.judge(sighting, now)
     }
 
-    /// What a sighting is about: an entry of this directory, whose name is in `name`; or something
-    /// else, which is seen to.
+    /// What a sighting is about: an entry of this directory, of the name that was sighted; or
+    /// something else, which is seen to.
+    #[inline]
     fn judge(&mut self, sighting: Sighting, now: Instant) -> Option<usize> {
         let (place, named) = match sighting {
             Sighting::Overflow => {
@@ -150,27 +152,28 @@ impl Todo {
             Sighting::Named(place) => (place, true),
             Sighting::Changed(place) => (place, false),
         };
-        let mut arrived = None;
-        for at in 0..self.lookout.roles(place).len() {
-            match self.lookout.roles(place)[at] {
-                Role::Directory(directory) if named => arrived = Some(directory),
-                Role::Directory(directory) => {
-                    self.agenda.changed(directory, now + self.pull_may_follow());
-                }
-                Role::Parent => self.look_at_children(place, named, now),
-                Role::Trigger => {
-                    let path = self.queue.trigger.as_deref();
-                    if !named || path.and_then(Path::file_name) == Some(&self.name) {
-                        self.check_trigger(now);
-                    }
-                }
+        let about = self.lookout.about(place);
+        if about.parent {
+            self.look_at_children(place, named, now);
+        }
+        if about.trigger {
+            let path = self.queue.trigger.as_deref();
+            if !named || path.and_then(Path::file_name) == Some(self.lookout.name()) {
+                self.check_trigger(now);
             }
         }
-        let directory = arrived.filter(|_| !is_hidden(&self.name))?;
+        let directory = about.directory?;
+        if !named {
+            self.agenda.changed(directory, now + self.pull_may_follow());
+            return None;
+        }
+        if is_hidden(self.lookout.name()) {
+            return None;
+        }
         if self.queue.arrival == Arrival::Complete {
             return Some(directory);
         }
-        self.held.insert((directory, self.name.clone()));
+        self.held.insert((directory, self.lookout.name().to_owned()));
         let unless_pulled = now + self.pull_may_follow();
         self.look_at_held.get_or_insert(unless_pulled);
         None
@@ -184,7 +187,7 @@ impl Todo {
     /// Something appeared beside the queue's directories, or they changed: one of them, perhaps.
     fn look_at_children(&mut self, place: usize, named: bool, now: Instant) {
         if named {
-            let child = self.lookout.path(place).join(&self.name);
+            let child = self.lookout.path(place).join(self.lookout.name());
             let is_ours = self.queue.directories.contains(&child);
             let is_part = self.queue.split.as_deref() == Some(self.lookout.path(place));
             if !is_ours && !is_part {

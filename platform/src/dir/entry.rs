@@ -23,7 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(kind: u8) -> Kind {
+    pub(crate) fn of(kind: u8) -> Kind {
         match kind {
             libc::DT_DIR => Kind::Directory,
             libc::DT_UNKNOWN => Kind::Unknown,

@@ -108,10 +108,17 @@ impl Dir {
     /// The next entry of this batch, `.` and `..` left out. No system call.
     #[inline]
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
-        let start = self.read.checked_sub(1).map_or(0, |last| self.batch[last].0);
-        let &(end, kind) = self.batch.get(self.read)?;
+        let &(_, kind) = self.batch.get(self.read)?;
         self.read += 1;
-        Some(Entry { name: OsStr::from_bytes(&self.names[start..end]), kind })
+        Some(Entry { name: self.last_name(), kind })
+    }
+
+    /// The name of the entry that was last returned, until the next batch.
+    #[inline]
+    pub fn last_name(&self) -> &OsStr {
+        let end_of = |entry: usize| entry.checked_sub(1).map_or(0, |entry| self.batch[entry].0);
+        let start = end_of(self.read.saturating_sub(1));
+        OsStr::from_bytes(&self.names[start..end_of(self.read)])
     }
 }
 

@@ -3,6 +3,7 @@
 mod change;
 
 use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -50,6 +51,11 @@ impl DirWatch {
 
     /// It cannot be called.
     pub fn next_change(&mut self) -> Option<Change<'_>> {
+        match self.0 {}
+    }
+
+    /// It cannot be called.
+    pub fn last_name(&self) -> &OsStr {
         match self.0 {}
     }
 

@@ -7,6 +7,15 @@ use std::ffi::OsStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WatchId(pub(super) i32);
 
+impl WatchId {
+    /// How many ids were given out from `first` until this one, if it was later: systems count them.
+    /// A hint at where to look for it.
+    #[inline]
+    pub fn since(self, first: WatchId) -> usize {
+        self.0.wrapping_sub(first.0) as usize
+    }
+}
+
 /// Something that happened to a watched directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'a> {

@@ -20,29 +20,23 @@ mod change;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 pub use change::{Change, WatchId};
 
 use crate::file::{self, Identity};
+use crate::records::{InotifyEvent, Records};
 use crate::{c_path, checked};
 
 /// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
 pub const NAMES_ENTRIES: bool = true;
 
-/// Room for some 2,000 events a read. More gains nothing.
-const BUFFER: usize = 64 * 1024;
-
 /// A watch on any number of directories, with one descriptor.
 #[derive(Debug)]
 pub struct DirWatch {
     inotify: OwnedFd,
-    buffer: Box<[u8; BUFFER]>,
-    read: usize,
-    filled: usize,
+    events: Records<InotifyEvent>,
 }
 
 impl DirWatch {
@@ -60,7 +54,7 @@ impl DirWatch {
                 libc::IN_NONBLOCK | libc::IN_CLOEXEC,
             ))?)
         };
-        Ok(DirWatch { inotify, buffer: Box::new([0; BUFFER]), read: 0, filled: 0 })
+        Ok(DirWatch { inotify, events: Records::new() })
     }
 
     /// [inotify_add_watch(2)](https://man7.org/linux/man-pages/man2/inotify_add_watch.2.html):
@@ -109,48 +103,53 @@ impl DirWatch {
     ///
     /// Those of read(2), `ENOMEM` at the most; `EINTR` counts as nothing.
     pub fn fill(&mut self) -> io::Result<usize> {
-        (self.read, self.filled) = (0, 0);
-        // SAFETY: the descriptor is open, and the buffer has room for BUFFER bytes.
-        let count = unsafe {
-            libc::read(self.inotify.as_raw_fd(), self.buffer.as_mut_ptr().cast(), BUFFER)
-        };
-        if count == -1 {
-            let error = io::Error::last_os_error();
-            return match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
-                _ => Err(error),
-            };
+        let inotify = self.inotify.as_raw_fd();
+        let filled = self.events.fill(|buffer| {
+            let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+            // SAFETY: the descriptor is open, and there is room for as many bytes as it says.
+            unsafe { libc::read(inotify, to, room) }
+        });
+        match filled {
+            Err(e)
+                if !matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+            {
+                Err(e)
+            }
+            filled => Ok(filled.unwrap_or(0)),
         }
-        self.filled = count as usize;
-        Ok(self.filled)
     }
 
     /// The next thing that happened, of what was taken in. No system call.
     #[inline]
     pub fn next_change(&mut self) -> Option<Change<'_>> {
-        loop {
-            let record = parse(&self.buffer[self.read..self.filled])?;
-            let name = self.read + record.name.start..self.read + record.name.end;
-            self.read += record.length;
-            let (id, has) = (WatchId(record.watch), |bits| record.mask & bits != 0);
-            if has(libc::IN_Q_OVERFLOW) {
+        const LOST: u32 =
+            libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_UNMOUNT | libc::IN_IGNORED;
+        let id = loop {
+            let event = self.events.next()?;
+            if event.mask & libc::IN_Q_OVERFLOW != 0 {
                 return Some(Change::Overflow);
             }
-            if has(libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_UNMOUNT | libc::IN_IGNORED)
-            {
-                return Some(Change::Lost(id));
+            if event.mask & LOST != 0 {
+                return Some(Change::Lost(WatchId(event.watch)));
             }
             // Without a name it is the directory's own attributes that changed.
-            if !name.is_empty() {
-                return Some(Change::Appeared(id, OsStr::from_bytes(&self.buffer[name])));
+            if !self.events.name().is_empty() {
+                break WatchId(event.watch);
             }
-        }
+        };
+        Some(Change::Appeared(id, self.events.name()))
+    }
+
+    /// The name that the last change has told, until more is taken in.
+    #[inline]
+    pub fn last_name(&self) -> &OsStr {
+        self.events.name()
     }
 
     /// Whether something that was taken in has not been asked for yet.
     #[inline]
     pub fn has_more(&self) -> bool {
-        self.read < self.filled
+        self.events.has_more()
     }
 
     /// `FIONREAD` of [ioctl(2)](https://man7.org/linux/man-pages/man2/ioctl.2.html): how much has
@@ -185,54 +184,4 @@ pub fn advice(error: &io::Error) -> Option<String> {
     let now = fs::read_to_string(format!("/proc/sys/fs/inotify/{limit}")).unwrap_or_default();
     let now = if now.is_empty() { "not known" } else { now.trim() };
     Some(format!("raise fs.inotify.{limit} (now {now}) with sysctl(8)"))
-}
-
-/// One `inotify_event` at the beginning of a buffer.
-struct Record {
-    length: usize,
-    watch: i32,
-    mask: u32,
-    name: Range<usize>,
-}
-
-/// Parses `wd` (4 bytes), `mask` (4), `cookie` (4), `len` (4), and `len` bytes of a name that ends
-/// at the first NUL byte. None of what is not all of that.
-#[inline]
-fn parse(events: &[u8]) -> Option<Record> {
-    const HEADER: usize = 16;
-    // Names are padded to a multiple of this, so that they end within the last of them.
-    const PADDING: usize = 16;
-    let (header, rest) = events.split_first_chunk::<HEADER>()?;
-    let field =
-        |at| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let (watch, mask, padded) = (field(0) as i32, field(4), field(12) as usize);
-    let name = rest.get(..padded)?;
-    let last = padded.saturating_sub(PADDING);
-    let count = match name.get(last..)? {
-        [] => 0,
-        end => last + end.iter().position(|byte| *byte == 0)?,
-    };
-    Some(Record { length: HEADER + padded, watch, mask, name: HEADER..HEADER + count })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_cut_short_or_endless_is_no_event() {
-        let mut event = [0u8; 24];
-        event[..4].copy_from_slice(&7i32.to_ne_bytes());
-        event[12..16].copy_from_slice(&8u32.to_ne_bytes());
-        event[16..20].copy_from_slice(b"name");
-        let record = parse(&event).unwrap();
-        assert_eq!((record.watch, record.name, record.length), (7, 16..20, 24));
-        for cut in 0..24 {
-            assert!(parse(&event[..cut]).is_none(), "{cut} bytes");
-        }
-        event[20..].copy_from_slice(b"long");
-        assert!(parse(&event).is_none(), "a name without an end");
-        event[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
-        assert!(parse(&event).is_none(), "a name of 4 GiB");
-    }
 }

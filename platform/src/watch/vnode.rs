@@ -19,6 +19,7 @@
 mod change;
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -140,6 +141,11 @@ impl DirWatch {
             return Some(change(id));
         }
         None
+    }
+
+    /// The name that the last change has told: none ever does.
+    pub fn last_name(&self) -> &OsStr {
+        OsStr::new("")
     }
 
     /// Whether something that was taken in has not been asked for yet.

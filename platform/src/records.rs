@@ -1,0 +1,221 @@
+//! Records of variable length, packed one behind the other into a buffer: what getdents64(2) and a
+//! read(2) from inotify(7) leave there.
+//!
+//! The kernel is believed, and not trusted: whatever is in the buffer, nothing outside of it is
+//! looked at. What is cut short, or has a name without an end, is no record, and ends the reading.
+//! The fuzz targets are about this module; that is why it is public.
+
+use std::ffi::OsStr;
+use std::io;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::dir::Kind;
+
+/// What one system call can fill: some 2,000 records. More gains nothing.
+const SIZE: usize = 64 * 1024;
+
+/// A kind of record.
+pub trait Layout {
+    /// What it says besides a name.
+    type Header;
+
+    /// The record at the beginning of `bytes`, if a whole one is there.
+    fn parse(bytes: &[u8]) -> Option<Record<Self::Header>>;
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<H> {
+    /// What it says besides its name.
+    pub header: H,
+    /// Where in the record its name is.
+    pub name: Range<usize>,
+    /// How long all of it is: never nothing.
+    pub length: usize,
+}
+
+/// `struct linux_dirent64`: `d_ino` (8 bytes), `d_off` (8), `d_reclen` (2), `d_type` (1), and
+/// `d_name`, which ends with a NUL byte and is padded to a multiple of 8.
+#[derive(Debug)]
+pub enum DirectoryEntry {}
+
+impl Layout for DirectoryEntry {
+    type Header = Kind;
+
+    #[inline]
+    fn parse(bytes: &[u8]) -> Option<Record<Kind>> {
+        const LENGTH: usize = 16;
+        const KIND: usize = 18;
+        const NAME: usize = 19;
+        let header = bytes.first_chunk::<NAME>()?;
+        let length = usize::from(u16::from_ne_bytes([header[LENGTH], header[LENGTH + 1]]));
+        let name = NAME..end_of_name::<1>(bytes.get(..length)?, NAME)?;
+        Some(Record { header: Kind::of(header[KIND]), name, length })
+    }
+}
+
+/// `struct inotify_event`: `wd` (4 bytes), `mask` (4), `cookie` (4), `len` (4), and so many bytes of
+/// a name, which ends with a NUL byte and is padded to a multiple of 16; or none.
+#[derive(Debug)]
+pub enum InotifyEvent {}
+
+/// What an `inotify_event` says besides a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InotifyHeader {
+    /// `wd`: of which watch.
+    pub watch: i32,
+    /// `mask`: what happened.
+    pub mask: u32,
+}
+
+impl Layout for InotifyEvent {
+    type Header = InotifyHeader;
+
+    #[inline]
+    fn parse(bytes: &[u8]) -> Option<Record<InotifyHeader>> {
+        const NAME: usize = 16;
+        let header = bytes.first_chunk::<NAME>()?;
+        let field =
+            |at| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let length = NAME.checked_add(field(12) as usize)?;
+        let end = match length {
+            NAME => NAME,
+            _ => end_of_name::<2>(bytes.get(..length)?, NAME)?,
+        };
+        let header = InotifyHeader { watch: field(0) as i32, mask: field(4) };
+        Some(Record { header, name: NAME..end, length })
+    }
+}
+
+/// Where the name ends that begins at `name` and fills the rest of a record but for its padding: at
+/// the first NUL byte of the record's last words of 8 bytes, as many as the padding can reach into.
+#[inline]
+fn end_of_name<const WORDS: usize>(record: &[u8], name: usize) -> Option<usize> {
+    const LOWEST_BITS: u64 = u64::MAX / 0xff;
+    let mut at = record.len().checked_sub(8 * WORDS)?;
+    while let Some(word) = record.get(at..)?.first_chunk() {
+        // The first byte is the lowest, on every machine.
+        let mut word = u64::from_le_bytes(*word);
+        if at < name {
+            // What comes before the name ends nothing.
+            word |= !u64::MAX.checked_shl(8 * (name - at) as u32).unwrap_or(0);
+        }
+        // Of the first byte that is nothing the highest bit is left, and of those below it none.
+        let ends = word.wrapping_sub(LOWEST_BITS) & !word & (LOWEST_BITS << 7);
+        if ends != 0 {
+            return Some(at + ends.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    None
+}
+
+/// A buffer of records, and how far it was read.
+#[derive(Debug)]
+pub(crate) struct Records<L> {
+    buffer: Box<[u8; SIZE]>,
+    filled: usize,
+    read: usize,
+    /// Of the record that was read last.
+    name: Range<usize>,
+    layout: PhantomData<L>,
+}
+
+impl<L: Layout> Records<L> {
+    pub(crate) fn new() -> Records<L> {
+        let buffer = Box::new([0; SIZE]);
+        Records { buffer, filled: 0, read: 0, name: 0..0, layout: PhantomData }
+    }
+
+    /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
+    /// leaves the reason in `errno`. Returns as many.
+    pub(crate) fn fill(&mut self, call: impl FnOnce(&mut [u8]) -> isize) -> io::Result<usize> {
+        (self.filled, self.read, self.name) = (0, 0, 0..0);
+        self.filled = match call(&mut self.buffer[..]) {
+            -1 => return Err(io::Error::last_os_error()),
+            filled => filled as usize,
+        };
+        Ok(self.filled)
+    }
+
+    /// The next record.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<L::Header> {
+        let Record { header, name, length } = L::parse(&self.buffer[self.read..self.filled])?;
+        self.name = self.read + name.start..self.read + name.end;
+        self.read += length;
+        Some(header)
+    }
+
+    /// The name in the record that was read last.
+    #[inline]
+    pub(crate) fn name(&self) -> &OsStr {
+        OsStr::from_bytes(&self.buffer[self.name.clone()])
+    }
+
+    /// Whether there is one that was not read.
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        self.read < self.filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_short_or_endless_is_no_directory_entry() {
+        let mut entry = [0u8; 24];
+        entry[16..18].copy_from_slice(&24u16.to_ne_bytes());
+        entry[18] = libc::DT_DIR;
+        entry[19..23].copy_from_slice(b"name");
+        let record = DirectoryEntry::parse(&entry).unwrap();
+        assert_eq!(record, Record { header: Kind::Directory, name: 19..23, length: 24 });
+        for cut in 0..24 {
+            assert!(DirectoryEntry::parse(&entry[..cut]).is_none(), "{cut} bytes");
+        }
+        for length in [0, 16, 18, 19, 23, 25] {
+            entry[16..18].copy_from_slice(&u16::to_ne_bytes(length));
+            assert!(DirectoryEntry::parse(&entry).is_none(), "an entry of {length} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_or_endless_is_no_inotify_event() {
+        let mut event = [0u8; 24];
+        event[..4].copy_from_slice(&7i32.to_ne_bytes());
+        event[12..16].copy_from_slice(&8u32.to_ne_bytes());
+        event[16..20].copy_from_slice(b"name");
+        let record = InotifyEvent::parse(&event).unwrap();
+        assert_eq!((record.header.watch, record.name, record.length), (7, 16..20, 24));
+        for cut in 0..24 {
+            assert!(InotifyEvent::parse(&event[..cut]).is_none(), "{cut} bytes");
+        }
+        event[20..].copy_from_slice(b"long");
+        assert!(InotifyEvent::parse(&event).is_none(), "a name without an end");
+        event[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert!(InotifyEvent::parse(&event).is_none(), "a name of 4 GiB");
+        event[12..16].copy_from_slice(&0u32.to_ne_bytes());
+        assert_eq!(InotifyEvent::parse(&event).unwrap().name, 16..16, "no name");
+    }
+
+    #[test]
+    fn a_name_ends_at_its_first_nul_byte_wherever_that_is() {
+        for length in 0..16 {
+            let mut record = [b'h'; 32];
+            record[16..].fill(b'n');
+            record[16 + length..].fill(0);
+            assert_eq!(end_of_name::<2>(&record, 16), Some(16 + length));
+            // What comes before the name is not looked at, a NUL byte or not.
+            record[..16].fill(0);
+            let cut = &record[..16 + length + 1];
+            assert_eq!(end_of_name::<2>(cut, 16), Some(16 + length));
+            assert_eq!(end_of_name::<1>(cut, 16), Some(16 + length));
+        }
+        assert_eq!(end_of_name::<2>(&[b'n'; 32], 16), None);
+        assert_eq!(end_of_name::<1>(&[0; 16], 16), None, "there is no room for a name");
+    }
+}
