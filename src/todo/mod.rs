@@ -43,6 +43,8 @@ pub use counters::Counters;
 pub use entry::{Entry, Via};
 pub use queue::Queue;
 
+use pullcord_platform::dir::Batch;
+
 use crate::error::{Error, Result};
 use crate::trigger::Trigger;
 use crate::watch::{DirWatch, NAMES_ENTRIES};
@@ -83,6 +85,8 @@ pub struct Todo {
     watch_is_armed: bool,
     agenda: Agenda,
     scan: Option<Scan>,
+    /// What was read of the directory that is being scanned.
+    batch: Batch,
     tick_at: Instant,
     /// When identities were last compared on account of a pull, and whether to do it again.
     compared_at: Instant,
@@ -125,7 +129,7 @@ enum Name {
     Kept,
     /// In the watch, which has just told it.
     Sighted,
-    /// In the scan, which has just read it.
+    /// In the batch, out of which it has just been read.
     Read,
 }
 
@@ -174,6 +178,7 @@ impl Todo {
             watch_is_armed: false,
             agenda: Agenda::new(queue.directories.len(), now),
             scan: None,
+            batch: Batch::new(),
             tick_at: now + queue.tick,
             compared_at: now,
             compare: false,
@@ -470,10 +475,10 @@ impl Todo {
             Via::Watch => self.counters.by_watch += 1,
             Via::Requeue => {}
         }
-        let name = match (name, &self.scan) {
-            (Name::Sighted, _) => self.lookout.name(),
-            (Name::Read, Some(scan)) => scan.name(),
-            _ => &self.name,
+        let name = match name {
+            Name::Kept => &self.name,
+            Name::Sighted => self.lookout.name(),
+            Name::Read => self.batch.last_name(),
         };
         Entry { directory: &self.queue.directories[directory], name, via }
     }

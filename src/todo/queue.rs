@@ -1,11 +1,12 @@
 //! What a queue looks like on disk.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pullcord_platform::dir::{Dir, Kind};
+use pullcord_platform::dir::{Batch, Dir, Kind};
 
 use crate::error::{Error, Result};
 use crate::trigger::Sharing;
@@ -56,11 +57,14 @@ impl Queue {
     pub fn qmail(queue: impl AsRef<Path>) -> Result<Queue> {
         let queue = queue.as_ref();
         let todo = queue.join("todo");
-        let split = split_of(&todo)
+        let count = parts_of(&todo)
             .map_err(|e| Error::new(&todo, "look at the queue", e).advise(NAME_A_QUEUE))?;
         let trigger = queue.join("lock/trigger");
-        let Some(split) = split else { return Ok(Queue::directories([todo]).trigger(trigger)) };
-        let parts: Vec<_> = (0..split).map(|part| todo.join(part.to_string())).collect();
+        if count == 0 {
+            return Ok(Queue::directories([todo]).trigger(trigger));
+        }
+        // They are counted from 0: where one has a higher number, another is missing.
+        let parts: Vec<_> = (0..count).map(|part| todo.join(part.to_string())).collect();
         if let Some((missing, e)) =
             parts.iter().find_map(|part| Some((part, part.read_dir().err()?)))
         {
@@ -154,28 +158,65 @@ impl Queue {
 
 const NAME_A_QUEUE: &str = "name a queue directory, the one that has lock/trigger and todo, or the FIFO and the directories";
 
-/// How many parts a split `todo` has, by the highest number; `None` if it is flat.
+/// How many numbered directories there are in `todo`: none if it is flat.
 ///
 /// The first batch of entries decides: a split `todo` holds directories only, some hundreds at the
 /// most, whereas in a flat one a million messages may wait.
-fn split_of(todo: &Path) -> io::Result<Option<usize>> {
-    let mut directory = Dir::open(todo)?;
-    let mut highest = None;
-    while directory.refill()? {
-        while let Some(entry) = directory.next_entry() {
-            let number = entry.name.to_str().and_then(|name| name.parse::<usize>().ok());
+fn parts_of(todo: &Path) -> io::Result<usize> {
+    let (mut directory, mut batch) = (Dir::open(todo)?, Batch::new());
+    let mut parts = 0;
+    while directory.read(&mut batch)? {
+        while let Some(entry) = batch.next_entry() {
             let is_directory = match entry.kind {
                 Kind::Directory => true,
                 Kind::Other => false,
                 Kind::Unknown => todo.join(entry.name).is_dir(),
             };
-            if is_directory && number.is_some() {
-                highest = highest.max(number);
-            }
+            parts += usize::from(is_directory && is_number(entry.name));
         }
-        if highest.is_none() {
+        if parts == 0 {
             break;
         }
     }
-    Ok(highest.map(|highest| highest + 1))
+    Ok(parts)
+}
+
+/// Whether it is as a part of a split queue is called: `0`, `22`, but neither `+5` nor `007`.
+fn is_number(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.iter().all(u8::is_ascii_digit)
+        && (name == b"0" || name.first().is_some_and(|c| *c != b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn todo(parts: &[&str]) -> tempfile::TempDir {
+        let queue = tempfile::tempdir().unwrap();
+        for part in parts {
+            fs::create_dir_all(queue.path().join("todo").join(part)).unwrap();
+        }
+        queue
+    }
+
+    #[test]
+    fn a_split_queue_has_its_numbered_directories_and_no_others() {
+        let queue = todo(&["0", "1", "2", "007", "+5", "3x", ".3", "intd"]);
+        fs::write(queue.path().join("todo/3"), "a message, not a part").unwrap();
+        let split = Queue::qmail(queue.path()).unwrap();
+        let names = split.directories.iter().map(|part| part.file_name().unwrap());
+        assert_eq!(names.collect::<Vec<_>>(), ["0", "1", "2"]);
+        assert_eq!(Queue::qmail(todo(&["intd"]).path()).unwrap().split, None);
+    }
+
+    #[test]
+    fn a_split_queue_with_a_gap_is_refused_however_wide_the_gap_is() {
+        for highest in ["2", "4000000000", "18446744073709551615", "99999999999999999999999"] {
+            let error = Queue::qmail(todo(&["0", highest]).path()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+            assert!(error.path().ends_with("todo/1"), "{error}");
+            assert!(error.to_string().contains("all its numbered directories"), "{error}");
+        }
+    }
 }

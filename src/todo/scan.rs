@@ -18,13 +18,6 @@ pub(super) struct Scan {
     open: Dir,
 }
 
-impl Scan {
-    /// The name of the entry that was read last.
-    pub(super) fn name(&self) -> &OsStr {
-        self.open.last_name()
-    }
-}
-
 impl Todo {
     /// Opens the next directory that is due; false if there is none.
     pub(super) fn begin_scan(&mut self, now: Instant) -> bool {
@@ -69,9 +62,9 @@ impl Todo {
         if self.changed && !self.turn.absorbed {
             self.absorb(now);
         }
-        let scan = self.scan.as_mut()?;
+        let scan = self.scan.as_ref()?;
         let directory = scan.directory;
-        let Some(entry) = scan.open.next_entry() else {
+        let Some(entry) = self.batch.next_entry() else {
             self.read_on(now);
             return None;
         };
@@ -97,7 +90,7 @@ impl Todo {
         let Some(scan) = &mut self.scan else { return };
         let directory = scan.directory;
         let begun = Instant::now();
-        let more = scan.open.refill();
+        let more = scan.open.read(&mut self.batch);
         self.spent(begun.elapsed());
         match more {
             Ok(true) => return self.absorb(now),

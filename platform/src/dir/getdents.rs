@@ -22,10 +22,7 @@ use crate::records::{DirectoryEntry, Records};
 
 /// An open directory, read batch by batch.
 #[derive(Debug)]
-pub struct Dir {
-    directory: OwnedFd,
-    batch: Records<DirectoryEntry>,
-}
+pub struct Dir(OwnedFd);
 
 impl Dir {
     /// open(2) with `O_RDONLY | O_DIRECTORY`. Follows a symbolic link.
@@ -37,47 +34,64 @@ impl Dir {
         use std::os::unix::fs::OpenOptionsExt;
         let directory =
             std::fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
-        Ok(Dir { directory: directory.into(), batch: Records::new() })
+        Ok(Dir(directory.into()))
     }
 
     /// [getdents64(2)](https://man7.org/linux/man-pages/man2/getdents.2.html), once: the next
-    /// batch, in place of the last one. False at the directory's end.
+    /// entries, in place of what was in the batch. False at the directory's end.
     ///
     /// # Errors
     ///
     /// Those of getdents64(2): `EIO`, and `ENOENT` if the directory was removed.
-    pub fn refill(&mut self) -> io::Result<bool> {
-        let directory = self.directory.as_raw_fd();
-        let filled = self.batch.fill(|buffer| {
+    pub fn read(&mut self, batch: &mut Batch) -> io::Result<bool> {
+        let directory = self.0.as_raw_fd();
+        let filled = batch.0.fill(|buffer| {
             let (to, room) = (buffer.as_mut_ptr(), buffer.len());
             // SAFETY: the descriptor is open, and there is room for as many bytes as it says.
             unsafe { libc::syscall(libc::SYS_getdents64, directory, to, room) as isize }
         })?;
         Ok(filled > 0)
     }
-
-    /// The next entry of this batch, `.` and `..` left out. No system call.
-    #[inline]
-    pub fn next_entry(&mut self) -> Option<Entry<'_>> {
-        let kind = loop {
-            let kind = self.batch.next()?;
-            if !matches!(self.batch.name().as_encoded_bytes(), b"." | b"..") {
-                break kind;
-            }
-        };
-        Some(Entry { name: self.batch.name(), kind })
-    }
-
-    /// The name of the entry that was last returned, until the next batch.
-    #[inline]
-    pub fn last_name(&self) -> &OsStr {
-        self.batch.name()
-    }
 }
 
 /// The directory itself: for fstat(2), and for looking at its entries.
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
+        self.0.as_fd()
+    }
+}
+
+/// Some entries of a directory. To be kept from one directory to the next: it is a large buffer.
+#[derive(Debug)]
+pub struct Batch(Records<DirectoryEntry>);
+
+impl Batch {
+    /// An empty one.
+    pub fn new() -> Batch {
+        Batch(Records::new())
+    }
+
+    /// The next entry, `.` and `..` left out. No system call.
+    #[inline]
+    pub fn next_entry(&mut self) -> Option<Entry<'_>> {
+        let kind = loop {
+            let kind = self.0.next()?;
+            if !matches!(self.0.name().as_encoded_bytes(), b"." | b"..") {
+                break kind;
+            }
+        };
+        Some(Entry { name: self.0.name(), kind })
+    }
+
+    /// The name of the entry that was last returned.
+    #[inline]
+    pub fn last_name(&self) -> &OsStr {
+        self.0.name()
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
     }
 }

@@ -23,16 +23,11 @@ const BATCH: usize = 1024;
 #[derive(Debug)]
 pub struct Dir {
     stream: NonNull<libc::DIR>,
-    names: Vec<u8>,
-    /// Where each name of the batch ends in `names`, and what it is the name of.
-    batch: Vec<(usize, Kind)>,
-    read: usize,
     /// What ended a batch that had something in it.
     failed: Option<io::Error>,
 }
 
-// SAFETY: a DIR belongs to nobody's thread; it is used by one at a time, as `next_entry` and `refill`
-// take it by &mut.
+// SAFETY: a DIR belongs to nobody's thread; it is used by one at a time, as `read` takes it by &mut.
 unsafe impl Send for Dir {}
 
 impl Dir {
@@ -56,12 +51,11 @@ impl Dir {
             drop(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) });
             return Err(error);
         };
-        let batch = Vec::with_capacity(BATCH);
-        Ok(Dir { stream, names: Vec::new(), batch, read: 0, failed: None })
+        Ok(Dir { stream, failed: None })
     }
 
-    /// readdir(3), some hundred times: the next batch, in place of the last one. False at the
-    /// directory's end.
+    /// readdir(3), some hundred times: the next entries, in place of what was in the batch. False at
+    /// the directory's end.
     ///
     /// Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?readdir(3)),
     /// [NetBSD](https://man.netbsd.org/readdir.3), [OpenBSD](https://man.openbsd.org/readdir.3),
@@ -72,21 +66,19 @@ impl Dir {
     /// # Errors
     ///
     /// Those of readdir(3), such as `EIO`, after what was read before them.
-    pub fn refill(&mut self) -> io::Result<bool> {
-        self.names.clear();
-        self.batch.clear();
-        self.read = 0;
+    pub fn read(&mut self, batch: &mut Batch) -> io::Result<bool> {
+        batch.clear();
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        while self.batch.len() < BATCH {
+        while batch.entries.len() < BATCH {
             clear_errno();
             // SAFETY: the stream is open, and used by this thread alone.
             let Some(entry) = NonNull::new(unsafe { libc::readdir(self.stream.as_ptr()) }) else {
                 let error = io::Error::last_os_error();
                 match error.raw_os_error() {
                     None | Some(0) => break,
-                    _ if self.batch.is_empty() => return Err(error),
+                    _ if batch.entries.is_empty() => return Err(error),
                     _ => self.failed = Some(error),
                 }
                 break;
@@ -98,27 +90,11 @@ impl Dir {
                 (&*entry, CStr::from_ptr((&raw const (*entry).d_name).cast()))
             };
             if name != c"." && name != c".." {
-                self.names.extend_from_slice(name.to_bytes());
-                self.batch.push((self.names.len(), kind(entry)));
+                batch.names.extend_from_slice(name.to_bytes());
+                batch.entries.push((batch.names.len(), kind(entry)));
             }
         }
-        Ok(!self.batch.is_empty())
-    }
-
-    /// The next entry of this batch, `.` and `..` left out. No system call.
-    #[inline]
-    pub fn next_entry(&mut self) -> Option<Entry<'_>> {
-        let &(_, kind) = self.batch.get(self.read)?;
-        self.read += 1;
-        Some(Entry { name: self.last_name(), kind })
-    }
-
-    /// The name of the entry that was last returned, until the next batch.
-    #[inline]
-    pub fn last_name(&self) -> &OsStr {
-        let end_of = |entry: usize| entry.checked_sub(1).map_or(0, |entry| self.batch[entry].0);
-        let start = end_of(self.read.saturating_sub(1));
-        OsStr::from_bytes(&self.names[start..end_of(self.read)])
+        Ok(!batch.entries.is_empty())
     }
 }
 
@@ -134,6 +110,44 @@ impl Drop for Dir {
     fn drop(&mut self) {
         // SAFETY: opened in `open`, closed once, here.
         unsafe { libc::closedir(self.stream.as_ptr()) };
+    }
+}
+
+/// Some entries of a directory. To be kept from one directory to the next: it is a large buffer.
+#[derive(Debug, Default)]
+pub struct Batch {
+    names: Vec<u8>,
+    /// Where each name ends in `names`, and what it is the name of.
+    entries: Vec<(usize, Kind)>,
+    read: usize,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    fn clear(&mut self) {
+        self.names.clear();
+        self.entries.clear();
+        self.read = 0;
+    }
+
+    /// The next entry, `.` and `..` left out. No system call.
+    #[inline]
+    pub fn next_entry(&mut self) -> Option<Entry<'_>> {
+        let &(_, kind) = self.entries.get(self.read)?;
+        self.read += 1;
+        Some(Entry { name: self.last_name(), kind })
+    }
+
+    /// The name of the entry that was last returned.
+    #[inline]
+    pub fn last_name(&self) -> &OsStr {
+        let end_of = |count: usize| count.checked_sub(1).map_or(0, |last| self.entries[last].0);
+        let start = end_of(self.read.saturating_sub(1));
+        OsStr::from_bytes(&self.names[start..end_of(self.read)])
     }
 }
 
