@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use office::{Office, PATIENCE, on_each_backend, sorted};
+use office::{Office, PATIENCE, odd_names, on_each_backend, sorted};
 use pullcord::{Backend, Interest, Key, Mode, Pulled, Queue, Sharing, Todo, Trigger, Watch, pull};
 
 fn without_watch(office: &Office) -> Queue {
@@ -246,12 +246,7 @@ fn a_directory_that_is_gone_is_said_once_and_holds_up_nobody() {
 #[test]
 fn names_are_bytes_and_dot_names_are_none() {
     on_each_backend(None, |mut office| {
-        let long = [b'n'; 255];
-        let names: Vec<&[u8]> = vec![b"\x01\x1b[2J\n", b" ", "\u{202e}".as_bytes(), &long];
-        let mut wanted = BTreeSet::new();
-        for name in names {
-            wanted.insert(office.link(OsStr::from_bytes(name)));
-        }
+        let mut wanted: BTreeSet<_> = odd_names().map(|name| office.link(name)).collect();
         // Not every file system takes what is not UTF-8.
         let not_utf8 = office.path("todo").join(OsStr::from_bytes(b"\xff\xfe"));
         if fs::write(&not_utf8, "").is_ok() {

@@ -8,14 +8,12 @@
 mod office;
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use office::{Office, PATIENCE, on_each_backend, sorted};
+use office::{Office, PATIENCE, odd_names, on_each_backend, sorted};
 use pullcord::watch::NAMES_ENTRIES;
 use pullcord::{Counters, DirWatch, Queue, Trigger, Via, Watch};
 
@@ -355,10 +353,7 @@ fn whatever_it_is_and_whatever_its_name_it_holds_up_nobody() {
             return;
         }
         let todo = office.path("todo");
-        let long = [b'n'; 255];
-        let names: [&[u8]; 4] = [b"\x01\x1b[2J\n", b" ", "\u{202e}".as_bytes(), &long];
-        let mut wanted: BTreeSet<_> =
-            names.into_iter().map(|name| office.link(OsStr::from_bytes(name))).collect();
+        let mut wanted: BTreeSet<_> = odd_names().map(|name| office.link(name)).collect();
         fs::create_dir(todo.join("a-directory")).unwrap();
         symlink("nowhere", todo.join("a-link")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(todo.join("a-socket")).unwrap();

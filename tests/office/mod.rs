@@ -4,8 +4,9 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -163,6 +164,13 @@ impl Office {
             self.turn(Duration::from_millis(20));
         }
     }
+}
+
+/// Names that somebody may have thought of, and one of every length there can be.
+pub(crate) fn odd_names() -> impl Iterator<Item = OsString> {
+    let odd: [&[u8]; 3] = [b"\x01\x1b[2J\n", b" ", "\u{202e}".as_bytes()];
+    let odd = odd.map(|name| OsStr::from_bytes(name).to_owned());
+    odd.into_iter().chain((1..=255).map(|length| "n".repeat(length).into()))
 }
 
 pub(crate) fn on_each_backend(split: Option<usize>, test: impl Fn(Office)) {

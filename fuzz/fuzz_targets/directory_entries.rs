@@ -1,0 +1,34 @@
+//! What getdents64(2) has written.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pullcord_fuzz::{check, end_of_name, pad};
+use pullcord_platform::dir::Kind;
+use pullcord_platform::records::{DirectoryEntry, Record};
+
+fuzz_target!(|input: &[u8]| check::<DirectoryEntry>(input, slow, write));
+
+const NAME: usize = 19;
+
+fn slow(bytes: &[u8]) -> Option<Record<Kind>> {
+    let header = bytes.get(..NAME)?;
+    let length = usize::from(u16::from_ne_bytes([header[16], header[17]]));
+    let header = match header[18] {
+        0 => Kind::Unknown,
+        4 => Kind::Directory,
+        _ => Kind::Other,
+    };
+    let name = NAME..end_of_name(bytes.get(..length)?, NAME, 8)?;
+    Some(Record { header, name, length })
+}
+
+fn write(name: &[u8], buffer: &mut Vec<u8>) {
+    let begin = buffer.len();
+    let length = (NAME + name.len() + 1).next_multiple_of(8) as u16;
+    buffer.extend([0xff; 16]);
+    buffer.extend(length.to_ne_bytes());
+    buffer.push(8);
+    buffer.extend(name);
+    pad(buffer, begin, 8);
+}
