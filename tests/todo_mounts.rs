@@ -6,6 +6,7 @@ mod office;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Instant;
 
 use office::{Office, PATIENCE};
@@ -183,45 +184,46 @@ fn without_an_instance_to_be_had_it_says_which_limit_and_scans_until_there_is() 
 #[ignore = "needs root and mkfs, to mount file systems of its own"]
 fn on_every_file_system_that_can_be_made() {
     let directory = tempfile::tempdir().unwrap();
-    let tests = std::env::current_exe().unwrap();
-    let tests = tests.parent().unwrap();
-    let mut done = Vec::new();
-    for kind in ["tmpfs", "ext4", "xfs", "btrfs"] {
-        let (image, at) = (directory.path().join("image"), directory.path().join("at"));
-        let _ = fs::create_dir(&at);
-        let mount = if kind == "tmpfs" {
-            done.push(kind);
-            Mount::new("tmpfs", "size=512m", &at)
-        } else {
-            let made = fs::File::create(&image).and_then(|file| file.set_len(512 << 20));
-            made.unwrap();
-            let quiet = Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image).output();
-            let plain = Command::new(format!("mkfs.{kind}")).arg(&image).output();
-            if !quiet.is_ok_and(|o| o.status.success()) && !plain.is_ok_and(|o| o.status.success())
-            {
-                println!("{kind}: no mkfs.{kind}, left out");
-                continue;
-            }
-            let status = Command::new("mount").args(["-o", "loop"]).args([&image, &at]).status();
-            if !status.is_ok_and(|status| status.success()) {
-                println!("{kind}: it cannot be mounted here, left out");
-                continue;
-            }
-            done.push(kind);
-            Mount(at.clone())
-        };
-        for test in ["todo-", "todo_watch-", "todo_model-"] {
-            let binary = newest(tests, test);
-            let status = Command::new(&binary).env("PULLCORD_TEST_DIR", &at).output().unwrap();
-            let output = String::from_utf8_lossy(&status.stdout);
-            assert!(status.status.success(), "{test} on {kind}:\n{output}");
-            let result = output.lines().find(|line| line.starts_with("test result"));
-            println!("{kind}: {test} {}", result.unwrap_or("no result"));
+    thread::scope(|scope| {
+        for kind in ["tmpfs", "ext4", "xfs", "btrfs"] {
+            let directory = directory.path();
+            scope.spawn(move || match made(kind, directory) {
+                Ok(mount) => the_other_tests_on(kind, &mount),
+                Err(why) => println!("{kind}: left out, {why}"),
+            });
         }
-        drop(mount);
-        let _ = fs::remove_file(&image);
+    });
+}
+
+/// A file system of this kind, mounted.
+fn made(kind: &str, directory: &Path) -> Result<Mount, String> {
+    let at = directory.join(kind);
+    fs::create_dir(&at).unwrap();
+    if kind == "tmpfs" {
+        return Ok(Mount::new("tmpfs", "size=512m", &at));
     }
-    println!("done on {done:?}");
+    let image = directory.join(format!("{kind}.image"));
+    fs::File::create(&image).and_then(|file| file.set_len(512 << 20)).unwrap();
+    let succeeds = |command: &mut Command| command.output().is_ok_and(|o| o.status.success());
+    if !succeeds(Command::new(format!("mkfs.{kind}")).arg(&image)) {
+        return Err(format!("there is no mkfs.{kind}"));
+    }
+    if !succeeds(Command::new("mount").args(["-o", "loop"]).args([&image, &at])) {
+        return Err("it cannot be mounted here".into());
+    }
+    Ok(Mount(at))
+}
+
+fn the_other_tests_on(kind: &str, mount: &Mount) {
+    let tests = std::env::current_exe().unwrap();
+    for test in ["todo-", "todo_watch-", "todo_model-"] {
+        let binary = newest(tests.parent().unwrap(), test);
+        let done = Command::new(&binary).env("PULLCORD_TEST_DIR", &mount.0).output().unwrap();
+        let output = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{test} on {kind}:\n{output}");
+        let result = output.lines().find(|line| line.starts_with("test result"));
+        println!("{kind}: {test} {}", result.unwrap_or("no result"));
+    }
 }
 
 /// The test binary that was built last, of those beside this one.

@@ -17,6 +17,7 @@ mod limits;
 mod loops;
 mod machine;
 mod memory;
+mod pinned;
 mod plot;
 mod raw;
 mod report;
@@ -30,7 +31,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use machine::Machine;
-pub use report::{Report, Target};
+pub use report::{Report, Target, Verdict};
 pub use rounds::Spread;
 
 /// What to measure, and how to tell it.

@@ -45,10 +45,35 @@ pub struct Target {
     pub most: f64,
 }
 
+/// What a run says of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is reached, and another run would say so too.
+    Met,
+    /// It is not, and another run would say so too.
+    Missed,
+    /// The rounds of this run were too few, or too far apart, to tell.
+    Open,
+}
+
 impl Target {
-    /// Whether it was reached in this run.
-    pub fn is_met(&self) -> bool {
-        self.ratio.median <= self.most
+    /// Whether it was reached.
+    pub fn verdict(&self) -> Verdict {
+        match self.ratio {
+            ratio if ratio.no_more <= self.most => Verdict::Met,
+            ratio if ratio.no_less > self.most => Verdict::Missed,
+            _ => Verdict::Open,
+        }
+    }
+}
+
+impl Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Verdict::Met => "met",
+            Verdict::Missed => "MISSED",
+            Verdict::Open => "open",
+        })
     }
 }
 
@@ -119,14 +144,15 @@ impl Display for Report {
             .map(|row| [row.implementation.into(), figures(row.ns), optional(row.vs_raw)]);
         table(f, ["churn", "ns", "vs raw"], churn)?;
         let targets = self.targets.iter().map(|target| {
+            let Spread { no_less, median, no_more, .. } = target.ratio;
             [
                 target.claim.clone(),
-                format!("{}", target.most),
-                ratio(target.ratio),
-                if target.is_met() { "met" } else { "MISSED" }.into(),
+                target.most.to_string(),
+                format!("{median:.3} [{no_less:.3}-{no_more:.3}]"),
+                target.verdict().to_string(),
             ]
         });
-        table(f, ["target", "at most", "measured", ""], targets)?;
+        table(f, ["target", "at most", "measured [in 99 of 100 runs]", ""], targets)?;
         for note in &self.notes {
             write!(f, "\n{note}")?;
         }
@@ -135,11 +161,11 @@ impl Display for Report {
 }
 
 /// Median, and from where to where.
-fn figures(Spread { min, median, max }: Spread) -> String {
+fn figures(Spread { min, median, max, .. }: Spread) -> String {
     format!("{median:.0} ({min:.0}-{max:.0})")
 }
 
-fn ratio(Spread { min, median, max }: Spread) -> String {
+fn ratio(Spread { min, median, max, .. }: Spread) -> String {
     format!("{median:.3} ({min:.3}-{max:.3})")
 }
 

@@ -3,7 +3,8 @@
 //! In each round every implementation has one turn, one right after the other, in an order that
 //! changes from round to round. Ratios are taken within a round, so that what slows the machine
 //! down for a while slows both sides of a ratio. Over the rounds the median counts; the least and
-//! the greatest are told beside it, so that nobody takes noise for a result.
+//! the greatest are told beside it, and how far another run's median may be from it, so that nobody
+//! takes noise for a result.
 
 use std::io;
 use std::time::Duration;
@@ -19,6 +20,13 @@ pub struct Spread {
     pub median: f64,
     /// The greatest of the rounds.
     pub max: f64,
+    /// The median of more and more rounds would be no less than this, and
+    #[serde(skip)]
+    pub no_less: f64,
+    /// no more than this, in 99 of 100 runs. With a handful of rounds these are the least and the
+    /// greatest, and that is promised less often.
+    #[serde(skip)]
+    pub no_more: f64,
 }
 
 impl Spread {
@@ -26,7 +34,18 @@ impl Spread {
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Spread {
         let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
-        Spread { min: values[0], median: percentile(&values, 50.0), max: values[values.len() - 1] }
+        let last = values.len() - 1;
+        // How many of the values lie below the true median is a matter of heads and tails: as many as
+        // half of them, give or take 2.58 standard deviations, which are half a square root each.
+        let middle = last as f64 / 2.0;
+        let reach = 1.29 * (values.len() as f64).sqrt();
+        Spread {
+            min: values[0],
+            median: percentile(&values, 50.0),
+            max: values[last],
+            no_less: values[(middle - reach).max(0.0).floor() as usize],
+            no_more: values[((middle + reach).ceil() as usize).min(last)],
+        }
     }
 
     /// The median alone, as JSON has it.
@@ -103,7 +122,17 @@ mod tests {
             assert_eq!(round.iter().sum::<f64>(), 7.0, "{round:?}");
         }
         assert_ne!(order[..3], order[3..6]);
-        assert_eq!(rounds.spread(0), Spread { min: 1.0, median: 3.0, max: 4.0 });
-        assert_eq!(rounds.ratio(2, 0), Spread { min: 4.0, median: 4.0, max: 4.0 });
+        let Spread { min, median, max, .. } = rounds.spread(0);
+        assert_eq!((min, median, max), (1.0, 3.0, 4.0));
+        assert_eq!(rounds.ratio(2, 0), Spread::of([4.0; 4]));
+    }
+
+    #[test]
+    fn many_rounds_tell_where_the_median_is_and_few_do_not() {
+        let Spread { no_less, median, no_more, .. } = Spread::of((0..101).map(f64::from));
+        assert_eq!((no_less, median, no_more), (37.0, 50.0, 63.0));
+        let Spread { min, no_less, no_more, max, .. } = Spread::of((0..5).map(f64::from));
+        assert_eq!((no_less, no_more), (min, max));
+        assert_eq!(Spread::of([7.0]).no_more, 7.0);
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::loops::{self, Loop, Pulled, Work};
+use crate::pinned::Pinned;
 use crate::raw::{self, Puller, Unpatched};
 use crate::rounds::{Rounds, Spread, percentile};
 use crate::{Options, Report, Steps, Target};
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     let rounds = 3 * options.rounds();
     steps.expect(contestants.len() * rounds);
     let pulls = if options.quick { 50 } else { 150 };
+    let _pinned = Pinned::here();
     let rounds = Rounds::of(rounds, &mut contestants, |contestant| {
         let mut puller = Puller::start(&fifo, pulls)?;
         (contestant.read)(&fifo, &mut puller)?;

@@ -133,7 +133,7 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
         .map_err(|e| Failure::at_start(place.root(), "wait for writers", e))?;
 
     let mut tally = Tally::default();
-    let mut meter = Meter::start(name, arguments.load.time());
+    let mut meter = Meter::start(name.as_str(), arguments.load.time());
     let mut last = Instant::now();
     let mut events = Events::with_capacity(4);
     loop {
@@ -174,7 +174,7 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
         }
         meter.sample(tally.scans);
         if writers.are_done() && (tally.has_all() || last.elapsed() >= PATIENCE) {
-            return Ok((tally.report(name, &arguments.load, &meter), meter));
+            return Ok((tally.report(name.as_str(), &arguments.load, &meter), meter));
         }
     }
 }

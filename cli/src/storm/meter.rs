@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::strategies::Name;
-
 pub(super) struct Meter {
     begun: Instant,
     cpu: Option<Duration>,
@@ -20,7 +18,7 @@ pub(super) struct Meter {
 const SAMPLE: Duration = Duration::from_millis(100);
 
 impl Meter {
-    pub(super) fn start(name: Name, time: Duration) -> Meter {
+    pub(super) fn start(strategy: &'static str, time: Duration) -> Meter {
         let begun = Instant::now();
         Meter {
             begun,
@@ -28,7 +26,7 @@ impl Meter {
             taken: None,
             last: (begun, 0),
             rates: Vec::new(),
-            bar: progress(name, time),
+            bar: progress(strategy, time),
         }
     }
 
@@ -68,11 +66,11 @@ impl Meter {
 }
 
 /// A bar on a terminal, and nothing anywhere else.
-fn progress(name: Name, time: Duration) -> ProgressBar {
+fn progress(strategy: &'static str, time: Duration) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:11} {bar:40} {eta} left");
     ProgressBar::with_draw_target(Some(time.as_millis() as u64), ProgressDrawTarget::stderr())
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_prefix(name.as_str())
+        .with_prefix(strategy)
 }
 
 /// What this process has used of processor time.

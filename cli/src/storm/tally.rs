@@ -11,7 +11,6 @@ use pullcord::Escaped;
 use super::load::Load;
 use super::meter::Meter;
 use super::report::Report;
-use super::strategies::Name;
 use super::writer::Told;
 use crate::failure::Failure;
 use crate::latency::Latency;
@@ -77,10 +76,10 @@ impl Tally {
         self.seen.len() as u64 >= self.injected
     }
 
-    pub(super) fn report(self, name: Name, load: &Load, meter: &Meter) -> Report {
+    pub(super) fn report(self, strategy: &'static str, load: &Load, meter: &Meter) -> Report {
         let seen = self.seen.len() as u64;
         Report {
-            strategy: name.as_str(),
+            strategy,
             scenario: load.scenario.as_str(),
             seconds: meter.elapsed().as_secs_f64(),
             pulls: self.pulls,

@@ -226,42 +226,45 @@ const FAILING: [(&str, &str); 11] = [
 #[test]
 #[ignore = "needs strace"]
 fn system_calls_that_fail() {
+    // Most of the time they rest: side by side.
+    thread::scope(|scope| {
+        for backend in Backend::available() {
+            for fault in FAILING {
+                scope.spawn(move || a_system_call_that_fails(backend, fault));
+            }
+        }
+    });
+}
+
+fn a_system_call_that_fails(backend: Backend, (watch, fault): (&str, &str)) {
     const PULLS: u64 = 200;
     const CALLS: &str = "trace=read,openat,getdents64,inotify_init1,inotify_add_watch,epoll_wait,\
                          epoll_pwait,epoll_pwait2,epoll_ctl,select,pselect6";
-    for (backend, (watch, fault)) in
-        Backend::available().flat_map(|backend| FAILING.map(|fault| (backend, fault)))
-    {
-        let queue = Queue::flat();
-        let log = queue.path("log");
-        let mut strace = Command::new("strace");
-        strace.args(["-D", "-q", "-e", CALLS, "-e", &format!("inject={fault}"), "-o"]);
-        strace.arg(&log).args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--backend"]);
-        strace.args([backend.name(), "--watch", watch]).arg(queue.root());
-        let begun = Instant::now();
-        let mut office = Office {
-            reader: Running::start(&mut strace),
-            queue,
-            linked: BTreeSet::new(),
-            count: 0,
-        };
+    let queue = Queue::flat();
+    let log = queue.path("log");
+    let mut strace = Command::new("strace");
+    strace.args(["-D", "-q", "-e", CALLS, "-e", &format!("inject={fault}"), "-o"]);
+    strace.arg(&log).args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--backend"]);
+    strace.args([backend.name(), "--watch", watch]).arg(queue.root());
+    let begun = Instant::now();
+    let mut office =
+        Office { reader: Running::start(&mut strace), queue, linked: BTreeSet::new(), count: 0 };
+    office.inject(1);
+    office.settle();
+    for _ in 0..PULLS {
         office.inject(1);
-        office.settle();
-        for _ in 0..PULLS {
-            office.inject(1);
-            thread::sleep(Duration::from_millis(5));
-        }
-        // What has failed all along is tried again by the next pull, or in a while.
-        office.settle();
-        thread::sleep(Duration::from_secs(1));
-        let calls = fs::read_to_string(&log).unwrap();
-        let failed = calls.lines().filter(|call| call.contains("(INJECTED)")).count();
-        let calls = calls.lines().count();
-        let time = begun.elapsed();
-        println!("{backend}, {fault}: {failed} of {calls} calls failed, in {time:?}");
-        assert!(failed > 0, "the fault never came");
-        assert!(calls as f64 <= 2_000.0 * time.as_secs_f64(), "a busy loop: {calls} in {time:?}");
+        thread::sleep(Duration::from_millis(5));
     }
+    // What has failed all along is tried again by the next pull, or in a while.
+    office.settle();
+    thread::sleep(Duration::from_secs(1));
+    let calls = fs::read_to_string(&log).unwrap();
+    let failed = calls.lines().filter(|call| call.contains("(INJECTED)")).count();
+    let calls = calls.lines().count();
+    let time = begun.elapsed();
+    println!("{backend}, {fault}: {failed} of {calls} calls failed, in {time:?}");
+    assert!(failed > 0, "the fault never came");
+    assert!(calls as f64 <= 2_000.0 * time.as_secs_f64(), "a busy loop: {calls} in {time:?}");
 }
 
 #[test]
