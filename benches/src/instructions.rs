@@ -40,35 +40,35 @@ type Subject = fn() -> io::Result<usize>;
 pub const PAIRS: [Pair; 6] = [
     Pair {
         name: "wake",
-        most: 250.0,
+        most: 210.0,
         raw: wake::<RawEdge, Fifo>,
         ours: wake::<Ours<AnyBest, EDGE>, Trigger>,
     },
     Pair {
         name: "wake, select",
-        most: 470.0,
+        most: 440.0,
         raw: wake::<raw::Select, Fifo>,
         ours: wake::<Ours<AnySelect, EDGE>, Trigger>,
     },
     Pair {
         name: "arrival",
-        most: 1435.0,
+        most: 1150.0,
         raw: || arrive(Kind::Raw, 1),
         ours: || arrive(Kind::Watching, 1),
     },
     Pair {
         name: "arrival, pulled",
-        most: 1565.0,
+        most: 1295.0,
         raw: || arrive(Kind::RawPulled, 1),
         ours: || arrive(Kind::WatchingPulled, 1),
     },
     Pair {
         name: "arrival, of 100 at once",
-        most: 560.0,
+        most: 345.0,
         raw: || arrive(Kind::Raw, 100),
         ours: || arrive(Kind::Watching, 100),
     },
-    Pair { name: "entry scanned", most: 270.0, raw: || read(scan::raw), ours: || read(scan::ours) },
+    Pair { name: "entry scanned", most: 195.0, raw: || read(scan::raw), ours: || read(scan::ours) },
 ];
 
 /// What was counted.
