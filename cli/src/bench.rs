@@ -6,7 +6,7 @@ use pullcord_bench::{Options, Progress};
 use crate::failure::Failure;
 use crate::{print, print_json};
 
-/// Measure select, kqueue and epoll, beside raw system calls and beside mio, polling and notify
+/// Measure select, kqueue and epoll, beside raw system calls, mio, polling, notify, libev and libevent
 ///
 /// Implementations take turns within a round, and ratios are taken within the round, so that a
 /// noisy machine is noisy to all of them. BENCHMARKS.md says what each figure means.

@@ -53,7 +53,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// `todo` cannot be read, or one of the numbered directories up to the highest.
+    /// `todo` cannot be read; or, where there are N numbered directories, one of those from 0 to N-1.
     pub fn qmail(queue: impl AsRef<Path>) -> Result<Queue> {
         let queue = queue.as_ref();
         let todo = queue.join("todo");
