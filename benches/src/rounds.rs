@@ -20,11 +20,11 @@ pub struct Spread {
     pub median: f64,
     /// The greatest of the rounds.
     pub max: f64,
-    /// The median of more and more rounds would be no less than this, and
+    /// What the median of ever more rounds would be, no less than: 99 of 100 runs are right about this
+    /// and `no_more`. With a handful of rounds they are the least and the greatest, and fewer are.
     #[serde(skip)]
     pub no_less: f64,
-    /// no more than this, in 99 of 100 runs. With a handful of rounds these are the least and the
-    /// greatest, and that is promised less often.
+    /// And no more than.
     #[serde(skip)]
     pub no_more: f64,
 }

@@ -1,30 +1,27 @@
 //! [libev](http://software.schmorp.de/pkg/libev.html), version 4.
 
-use std::collections::HashMap;
 use std::ffi::{c_int, c_uint, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
 use libloading::Library;
 
-use super::{CurrentWait, called_back, find, function, is_missing, wait};
-use crate::raw::Loop;
+use super::{Base, Told, called_back, find, function, is_missing};
 
 /// `struct ev_loop`.
 #[repr(C)]
-struct Base([u8; 0]);
+struct EvLoop([u8; 0]);
 
 /// `ev_io`, as `ev.h` lays it out where nobody has configured it otherwise. Its macros for filling
 /// it are not to be had here.
 #[repr(C)]
-struct Io {
+pub(crate) struct EvIo {
     active: c_int,
     pending: c_int,
     priority: c_int,
-    data: *mut c_void,
-    callback: unsafe extern "C" fn(*mut Base, *mut Io, c_int),
+    data: *const c_void,
+    callback: unsafe extern "C" fn(*mut EvLoop, *mut EvIo, c_int),
     next: *mut c_void,
     fd: c_int,
     events: c_int,
@@ -40,11 +37,11 @@ const EVRUN_ONCE: c_int = 2;
 struct Api {
     version_major: unsafe extern "C" fn() -> c_int,
     version_minor: unsafe extern "C" fn() -> c_int,
-    loop_new: unsafe extern "C" fn(c_uint) -> *mut Base,
-    loop_destroy: unsafe extern "C" fn(*mut Base),
-    io_start: unsafe extern "C" fn(*mut Base, *mut Io),
-    io_stop: unsafe extern "C" fn(*mut Base, *mut Io),
-    run: unsafe extern "C" fn(*mut Base, c_int) -> c_int,
+    loop_new: unsafe extern "C" fn(c_uint) -> *mut EvLoop,
+    loop_destroy: unsafe extern "C" fn(*mut EvLoop),
+    io_start: unsafe extern "C" fn(*mut EvLoop, *mut EvIo),
+    io_stop: unsafe extern "C" fn(*mut EvLoop, *mut EvIo),
+    run: unsafe extern "C" fn(*mut EvLoop, c_int) -> c_int,
     _library: Library,
 }
 
@@ -82,99 +79,59 @@ pub(super) fn version() -> Option<String> {
     Some(format!("libev {major}.{minor}"))
 }
 
-/// A loop on the backend that libev itself finds best, level-triggered, as it always is.
+/// On the backend that libev itself finds best, level-triggered, as it always is.
 pub(crate) struct Libev {
     api: &'static Api,
-    base: NonNull<Base>,
-    /// Those that were started, by descriptor.
-    sources: HashMap<c_int, *mut Source>,
-    current: Box<CurrentWait>,
+    base: NonNull<EvLoop>,
 }
 
-/// A watcher, with what its callback has to know behind it.
-#[repr(C)]
-struct Source {
-    io: Io,
-    key: usize,
-    current: *const CurrentWait,
+unsafe extern "C" fn ready(_: *mut EvLoop, io: *mut EvIo, _: c_int) {
+    // SAFETY: the watcher was started with what is in `data`, and lives while it is called back.
+    unsafe { called_back((*io).data) };
 }
 
-unsafe extern "C" fn ready(_: *mut Base, io: *mut Io, _: c_int) {
-    // SAFETY: every watcher is the beginning of a `Source` that lives until it is stopped; libev
-    // calls back within `ev_run`, which only `wait` calls.
-    unsafe {
-        let source = &*io.cast::<Source>();
-        called_back(&*source.current, source.key);
-    }
-}
+impl Base for Libev {
+    type Watcher = *mut EvIo;
 
-impl Libev {
-    fn start(&mut self, number: c_int, key: usize) {
-        let io = Io {
-            active: 0,
-            pending: 0,
-            priority: 0,
-            data: ptr::null_mut(),
-            callback: ready,
-            next: ptr::null_mut(),
-            fd: number,
-            events: EV_READ | EV_IOFDSET,
-        };
-        let source = Box::new(Source { io, key, current: &raw const *self.current });
-        let source = Box::into_raw(source);
-        // SAFETY: the base lives, and so does the watcher, until it is stopped.
-        unsafe { (self.api.io_start)(self.base.as_ptr(), source.cast()) };
-        self.sources.insert(number, source);
-    }
-
-    fn stop(&mut self, number: c_int) {
-        if let Some(source) = self.sources.remove(&number) {
-            // SAFETY: it was made and started above, and once it is stopped nobody knows it.
-            unsafe {
-                (self.api.io_stop)(self.base.as_ptr(), source.cast());
-                drop(Box::from_raw(source));
-            }
-        }
-    }
-}
-
-impl Loop for Libev {
     fn open() -> io::Result<Libev> {
         let api = Api::get().ok_or_else(|| is_missing("libev"))?;
         // SAFETY: an integer is all it takes.
         let base = NonNull::new(unsafe { (api.loop_new)(EVFLAG_NOENV) });
         let base = base.ok_or_else(|| io::Error::other("libev finds no backend"))?;
-        Ok(Libev { api, base, sources: HashMap::new(), current: Box::new(CurrentWait::default()) })
+        Ok(Libev { api, base })
     }
 
-    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
-        self.start(source.as_raw_fd(), key);
-        Ok(())
+    unsafe fn start(&self, source: c_int, told: *const Told) -> io::Result<*mut EvIo> {
+        let io = Box::into_raw(Box::new(EvIo {
+            active: 0,
+            pending: 0,
+            priority: 0,
+            data: told.cast(),
+            callback: ready,
+            next: ptr::null_mut(),
+            fd: source,
+            events: EV_READ | EV_IOFDSET,
+        }));
+        // SAFETY: the base lives, and so does the watcher, until it is stopped.
+        unsafe { (self.api.io_start)(self.base.as_ptr(), io) };
+        Ok(io)
     }
 
-    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
-        self.stop(source.as_raw_fd());
-        self.add(source, key)
+    unsafe fn stop(&self, io: *mut EvIo) {
+        // SAFETY: it was made and started above, and once it is stopped nobody knows it.
+        unsafe {
+            (self.api.io_stop)(self.base.as_ptr(), io);
+            drop(Box::from_raw(io));
+        }
     }
 
-    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
-        self.stop(source.as_raw_fd());
-        Ok(())
+    fn run(&self) {
+        // SAFETY: the base and all watchers started on it live.
+        unsafe { (self.api.run)(self.base.as_ptr(), EVRUN_ONCE) };
     }
 
-    fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
-        wait(&self.current, &mut ready, || {
-            // SAFETY: the base and all watchers started on it live.
-            unsafe { (self.api.run)(self.base.as_ptr(), EVRUN_ONCE) };
-        })
-    }
-}
-
-impl Drop for Libev {
-    fn drop(&mut self) {
-        let left: Vec<_> = self.sources.keys().copied().collect();
-        left.into_iter().for_each(|number| self.stop(number));
-        // SAFETY: no watcher is left, and it is not used again.
+    unsafe fn free(&self) {
+        // SAFETY: it has no watcher, and is not used again.
         unsafe { (self.api.loop_destroy)(self.base.as_ptr()) };
     }
 }

@@ -1,24 +1,21 @@
 //! [libevent](https://libevent.org), version 2.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_short, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
 use libloading::Library;
 
-use super::{CurrentWait, called_back, find, function, is_missing, wait};
-use crate::raw::Loop;
+use super::{Base, Told, called_back, find, function, is_missing};
 
 /// `struct event_base`.
 #[repr(C)]
-struct Base([u8; 0]);
+struct EventBase([u8; 0]);
 
 /// `struct event`.
 #[repr(C)]
-struct Event([u8; 0]);
+pub(crate) struct Event([u8; 0]);
 
 type Callback = unsafe extern "C" fn(c_int, c_short, *mut c_void);
 
@@ -28,12 +25,13 @@ const EVLOOP_ONCE: c_int = 0x01;
 
 struct Api {
     get_version: unsafe extern "C" fn() -> *const c_char,
-    base_new: unsafe extern "C" fn() -> *mut Base,
-    base_free: unsafe extern "C" fn(*mut Base),
-    event_new: unsafe extern "C" fn(*mut Base, c_int, c_short, Callback, *mut c_void) -> *mut Event,
+    base_new: unsafe extern "C" fn() -> *mut EventBase,
+    base_free: unsafe extern "C" fn(*mut EventBase),
+    event_new:
+        unsafe extern "C" fn(*mut EventBase, c_int, c_short, Callback, *mut c_void) -> *mut Event,
     event_add: unsafe extern "C" fn(*mut Event, *const libc::timeval) -> c_int,
     event_free: unsafe extern "C" fn(*mut Event),
-    base_loop: unsafe extern "C" fn(*mut Base, c_int) -> c_int,
+    base_loop: unsafe extern "C" fn(*mut EventBase, c_int) -> c_int,
     _library: Library,
 }
 
@@ -75,97 +73,56 @@ pub(super) fn version() -> Option<String> {
     Some(format!("libevent {}", version.to_string_lossy()))
 }
 
-/// A loop on the backend that libevent itself finds best, with events that are level-triggered and
-/// stay, which is what most programs ask for.
+/// On the backend that libevent itself finds best, with events that are level-triggered and stay,
+/// which is what most programs ask for.
 pub(crate) struct Libevent {
     api: &'static Api,
-    base: NonNull<Base>,
-    /// Those that were added, by descriptor, each with what its callback was told.
-    sources: HashMap<c_int, (NonNull<Event>, *mut Told)>,
-    current: Box<CurrentWait>,
-}
-
-/// What a callback has to know.
-struct Told {
-    key: usize,
-    current: *const CurrentWait,
+    base: NonNull<EventBase>,
 }
 
 unsafe extern "C" fn ready(_: c_int, _: c_short, told: *mut c_void) {
-    // SAFETY: it is what was handed over with the event, and lives until that is freed; libevent
-    // calls back within `event_base_loop`, which only `wait` calls.
-    unsafe {
-        let told = &*told.cast::<Told>();
-        called_back(&*told.current, told.key);
-    }
+    // SAFETY: it is what the event was made with.
+    unsafe { called_back(told) };
 }
 
-impl Libevent {
-    fn free(&mut self, number: c_int) {
-        if let Some((event, told)) = self.sources.remove(&number) {
-            // SAFETY: both were made in `add`, and once the event is freed nobody knows them.
-            unsafe {
-                (self.api.event_free)(event.as_ptr());
-                drop(Box::from_raw(told));
-            }
-        }
-    }
-}
+impl Base for Libevent {
+    type Watcher = NonNull<Event>;
 
-impl Loop for Libevent {
     fn open() -> io::Result<Libevent> {
         let api = Api::get().ok_or_else(|| is_missing("libevent"))?;
         // SAFETY: no arguments.
         let base = NonNull::new(unsafe { (api.base_new)() });
         let base = base.ok_or_else(|| io::Error::other("libevent finds no backend"))?;
-        Ok(Libevent {
-            api,
-            base,
-            sources: HashMap::new(),
-            current: Box::new(CurrentWait::default()),
-        })
+        Ok(Libevent { api, base })
     }
 
-    fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
-        let number = source.as_raw_fd();
-        let told = Box::into_raw(Box::new(Told { key, current: &raw const *self.current }));
+    unsafe fn start(&self, source: c_int, told: *const Told) -> io::Result<NonNull<Event>> {
+        let (base, told) = (self.base.as_ptr(), told.cast_mut().cast());
         // SAFETY: the base lives, and what the callback is told lives until the event is freed.
-        let event = unsafe {
-            let (base, flags) = (self.base.as_ptr(), EV_READ | EV_PERSIST);
-            (self.api.event_new)(base, number, flags, ready, told.cast())
-        };
-        let event = NonNull::new(event).expect("libevent is out of memory");
-        self.sources.insert(number, (event, told));
+        let event =
+            unsafe { (self.api.event_new)(base, source, EV_READ | EV_PERSIST, ready, told) };
+        let event = NonNull::new(event).ok_or(io::ErrorKind::OutOfMemory)?;
         // SAFETY: the event is new, and there is no time to be read.
-        match unsafe { (self.api.event_add)(event.as_ptr(), ptr::null()) } {
-            0 => Ok(()),
-            _ => Err(io::Error::other("libevent cannot wait for it")),
+        if unsafe { (self.api.event_add)(event.as_ptr(), ptr::null()) } == 0 {
+            return Ok(event);
         }
+        // SAFETY: nobody else knows it.
+        unsafe { (self.api.event_free)(event.as_ptr()) };
+        Err(io::Error::other("libevent cannot wait for it"))
     }
 
-    fn change(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
-        self.remove(source)?;
-        self.add(source, key)
+    unsafe fn stop(&self, event: NonNull<Event>) {
+        // SAFETY: it was made above, and is not used again.
+        unsafe { (self.api.event_free)(event.as_ptr()) };
     }
 
-    fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
-        self.free(source.as_raw_fd());
-        Ok(())
+    fn run(&self) {
+        // SAFETY: the base and all its events live.
+        unsafe { (self.api.base_loop)(self.base.as_ptr(), EVLOOP_ONCE) };
     }
 
-    fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
-        wait(&self.current, &mut ready, || {
-            // SAFETY: the base and all its events live.
-            unsafe { (self.api.base_loop)(self.base.as_ptr(), EVLOOP_ONCE) };
-        })
-    }
-}
-
-impl Drop for Libevent {
-    fn drop(&mut self) {
-        let left: Vec<_> = self.sources.keys().copied().collect();
-        left.into_iter().for_each(|number| self.free(number));
-        // SAFETY: no event is left, and it is not used again.
+    unsafe fn free(&self) {
+        // SAFETY: it has no event, and is not used again.
         unsafe { (self.api.base_free)(self.base.as_ptr()) };
     }
 }
