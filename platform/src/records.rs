@@ -2,7 +2,7 @@
 //! read(2) from inotify(7) leave there.
 //!
 //! The kernel is believed, and not trusted: whatever is in the buffer, nothing outside of it is
-//! looked at. What is cut short, or has a name without an end, is no record, and ends the reading.
+//! looked at. What is cut short, or has a name without an end, is no record, and nothing behind it is.
 //! The fuzz targets are about this module; that is why it is public.
 
 use std::ffi::OsStr;
@@ -140,10 +140,14 @@ impl<L: Layout> Records<L> {
         Ok(self.filled)
     }
 
-    /// The next record.
+    /// The next record. What is none ends the buffer.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<L::Header> {
-        let Record { header, name, length } = L::parse(&self.buffer[self.read..self.filled])?;
+        let record = L::parse(&self.buffer[self.read..self.filled]);
+        let Some(Record { header, name, length }) = record else {
+            self.read = self.filled;
+            return None;
+        };
         self.name = self.read + name.start..self.read + name.end;
         self.read += length;
         Some(header)
@@ -200,6 +204,22 @@ mod tests {
         assert!(InotifyEvent::parse(&event).is_none(), "a name of 4 GiB");
         event[12..16].copy_from_slice(&0u32.to_ne_bytes());
         assert_eq!(InotifyEvent::parse(&event).unwrap().name, 16..16, "no name");
+    }
+
+    #[test]
+    fn what_is_no_record_ends_the_buffer() {
+        let mut records = Records::<DirectoryEntry>::new();
+        let filled = records.fill(|buffer| {
+            buffer[..24].fill(0);
+            buffer[16..18].copy_from_slice(&24u16.to_ne_bytes());
+            buffer[24..50].fill(0xff);
+            50
+        });
+        assert_eq!(filled.unwrap(), 50);
+        assert_eq!((records.next(), records.name()), (Some(Kind::Unknown), OsStr::new("")));
+        assert!(records.has_more());
+        assert_eq!(records.next(), None);
+        assert!(!records.has_more(), "or it would be asked for ever");
     }
 
     #[test]

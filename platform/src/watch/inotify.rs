@@ -125,7 +125,11 @@ impl DirWatch {
         const LOST: u32 =
             libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_UNMOUNT | libc::IN_IGNORED;
         let id = loop {
-            let event = self.events.next()?;
+            if !self.events.has_more() {
+                return None;
+            }
+            // What is no event may stand for any number of them.
+            let Some(event) = self.events.next() else { return Some(Change::Overflow) };
             if event.mask & libc::IN_Q_OVERFLOW != 0 {
                 return Some(Change::Overflow);
             }
@@ -184,4 +188,21 @@ pub fn advice(error: &io::Error) -> Option<String> {
     let now = fs::read_to_string(format!("/proc/sys/fs/inotify/{limit}")).unwrap_or_default();
     let now = if now.is_empty() { "not known" } else { now.trim() };
     Some(format!("raise fs.inotify.{limit} (now {now}) with sysctl(8)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_as_events_is_taken_as_an_overflow() {
+        let mut watch = DirWatch::open().unwrap();
+        let filled = watch.events.fill(|buffer| {
+            buffer[..20].fill(0xff);
+            20
+        });
+        assert_eq!(filled.unwrap(), 20);
+        assert_eq!(watch.next_change(), Some(Change::Overflow));
+        assert_eq!(watch.next_change(), None);
+    }
 }
