@@ -61,12 +61,19 @@ impl Traced {
     }
 }
 
+/// Most of the time they rest: side by side.
+fn on_each_backend(test: fn(Backend)) {
+    thread::scope(|scope| {
+        Backend::available().for_each(|backend| drop(scope.spawn(move || test(backend))));
+    });
+}
+
 #[test]
 #[ignore = "needs strace"]
 fn a_drained_trigger_costs_two_calls_a_wake() {
-    let command = Path::new(env!("CARGO_BIN_EXE_pullcord")).with_file_name("examples/drain");
-    assert!(command.exists(), "cargo build --example drain, first");
-    for backend in Backend::available() {
+    on_each_backend(|backend| {
+        let command = Path::new(env!("CARGO_BIN_EXE_pullcord")).with_file_name("examples/drain");
+        assert!(command.exists(), "cargo build --example drain, first");
         let queue = Queue::flat();
         let trigger = queue.trigger();
         let arguments = [trigger.to_str().unwrap(), &PULLS.to_string()];
@@ -80,41 +87,36 @@ fn a_drained_trigger_costs_two_calls_a_wake() {
         }
         let expected = Calls { waits: PULLS, reads: PULLS, scans: 0 };
         assert_eq!(drain.calls(&queue), expected, "{backend}");
-    }
+    });
 }
 
 #[test]
 #[ignore = "needs strace"]
 fn watch_costs_two_calls_and_one_scan_a_wake() {
-    // Most of the time they rest: side by side.
-    thread::scope(|scope| {
-        for backend in Backend::available() {
-            scope.spawn(move || watch_costs_two_calls_and_one_scan_a_wake_on(backend));
+    on_each_backend(|backend| {
+        let queue = Queue::flat();
+        let mut before = queue.link("todo/first");
+        let count = (PULLS + 1).to_string();
+        let arguments =
+            ["watch", "--watch", "off", "--count", &count, queue.root().to_str().unwrap()];
+        let mut begun = Instant::now();
+        let watch =
+            Traced::start(&queue, backend, env!("CARGO_BIN_EXE_pullcord").as_ref(), &arguments);
+        assert!(watch.running.line().ends_with("first"));
+        for pull in 0..PULLS {
+            // A scan is followed by a pause, as long as its reading took and 2 ms at least: so once
+            // as much time has passed since it was over as it can have taken at the most, the pause
+            // is over too, and a pull that comes then is spaced.
+            watch.sleeps();
+            thread::sleep(begun.elapsed().max(Duration::from_millis(2)));
+            fs::remove_file(before).unwrap();
+            before = queue.link(format!("todo/{pull}"));
+            begun = Instant::now();
+            queue.pull();
+            assert!(watch.running.line().ends_with(&format!("/{pull}")));
         }
+        // The first scan is the one that finds what was there before any pull.
+        let expected = Calls { waits: 1 + PULLS, reads: PULLS, scans: 1 + PULLS };
+        assert_eq!(watch.calls(&queue), expected, "{backend}");
     });
-}
-
-fn watch_costs_two_calls_and_one_scan_a_wake_on(backend: Backend) {
-    let queue = Queue::flat();
-    let mut before = queue.link("todo/first");
-    let count = (PULLS + 1).to_string();
-    let arguments = ["watch", "--watch", "off", "--count", &count, queue.root().to_str().unwrap()];
-    let mut begun = Instant::now();
-    let watch = Traced::start(&queue, backend, env!("CARGO_BIN_EXE_pullcord").as_ref(), &arguments);
-    assert!(watch.running.line().ends_with("first"));
-    for pull in 0..PULLS {
-        // A scan is followed by a pause, as long as its reading took and 2 ms at least: so once
-        // as much time has passed since it was over as it can have taken at the most, the pause
-        // is over too, and a pull that comes then is spaced.
-        watch.sleeps();
-        thread::sleep(begun.elapsed().max(Duration::from_millis(2)));
-        fs::remove_file(before).unwrap();
-        before = queue.link(format!("todo/{pull}"));
-        begun = Instant::now();
-        queue.pull();
-        assert!(watch.running.line().ends_with(&format!("/{pull}")));
-    }
-    // The first scan is the one that finds what was there before any pull.
-    let expected = Calls { waits: 1 + PULLS, reads: PULLS, scans: 1 + PULLS };
-    assert_eq!(watch.calls(&queue), expected, "{backend}");
 }
