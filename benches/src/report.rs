@@ -200,3 +200,21 @@ fn table<const N: usize>(
     }
     writeln!(f)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_given_only_where_another_run_would_give_it_too() {
+        let verdict = |most| {
+            let ratio = Spread::of((0..101).map(|round| 1.0 + f64::from(round) / 1000.0));
+            Target { claim: String::new(), ratio, most }.verdict()
+        };
+        // The median is 1.05, and known to 0.013.
+        assert_eq!(verdict(1.07), Verdict::Met);
+        assert_eq!(verdict(1.06), Verdict::Open);
+        assert_eq!(verdict(1.04), Verdict::Open);
+        assert_eq!(verdict(1.03), Verdict::Missed);
+    }
+}
