@@ -41,24 +41,26 @@ fn of<W: Work, L: Loop, F: Pulled>(name: &'static str, raw: &'static str) -> Imp
 
 /// Those that are asked for, side by side where they are told apart by a few per cent.
 pub(crate) fn all<W: Work>(options: &Options) -> Vec<Implementation<W>> {
-    let mut all = native();
-    all.extend(portable());
-    all.retain(|implementation| options.includes(implementation.name));
+    asked_for(options, native().into_iter().chain(portable()))
+}
+
+/// The same, and the C libraries that are installed here. These tell the kernel of a change when they
+/// wait next, so that what a change costs cannot be told apart.
+pub(crate) fn all_and_installed<W: Work>(options: &Options) -> Vec<Implementation<W>> {
+    let installed = [
+        Libev::open().is_ok().then(|| of::<W, Libev, Fifo>("libev", RAW_LEVEL)),
+        Libevent::open().is_ok().then(|| of::<W, Libevent, Fifo>("libevent", RAW_LEVEL)),
+    ];
+    let mut all = all(options);
+    all.extend(asked_for(options, installed.into_iter().flatten()));
     all
 }
 
-/// The same, and the C libraries that are installed here. These change what the kernel waits for
-/// when they wait next: what a change costs cannot be told apart.
-pub(crate) fn all_and_installed<W: Work>(options: &Options) -> Vec<Implementation<W>> {
-    let mut all = all(options);
-    if Libev::open().is_ok() {
-        all.push(of::<W, Libev, Fifo>("libev", RAW_LEVEL));
-    }
-    if Libevent::open().is_ok() {
-        all.push(of::<W, Libevent, Fifo>("libevent", RAW_LEVEL));
-    }
-    all.retain(|implementation| options.includes(implementation.name));
-    all
+fn asked_for<W: Work>(
+    options: &Options,
+    all: impl Iterator<Item = Implementation<W>>,
+) -> Vec<Implementation<W>> {
+    all.filter(|implementation| options.includes(implementation.name)).collect()
 }
 
 cfg_if::cfg_if! {

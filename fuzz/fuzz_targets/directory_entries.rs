@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pullcord_fuzz::{check, end_of_name, pad};
+use pullcord_fuzz::{check, end_of_name};
 use pullcord_platform::dir::Kind;
 use pullcord_platform::records::{DirectoryEntry, Record};
 
@@ -24,11 +24,11 @@ fn slow(bytes: &[u8]) -> Option<Record<Kind>> {
 }
 
 fn write(name: &[u8], buffer: &mut Vec<u8>) {
-    let begin = buffer.len();
-    let length = (NAME + name.len() + 1).next_multiple_of(8) as u16;
+    let length = (NAME + name.len() + 1).next_multiple_of(8);
+    let end = buffer.len() + length;
     buffer.extend([0xff; 16]);
-    buffer.extend(length.to_ne_bytes());
+    buffer.extend((length as u16).to_ne_bytes());
     buffer.push(8);
     buffer.extend(name);
-    pad(buffer, begin, 8);
+    buffer.resize(end, 0);
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pullcord_fuzz::{check, end_of_name, pad};
+use pullcord_fuzz::{check, end_of_name};
 use pullcord_platform::records::{InotifyEvent, InotifyHeader, Record};
 
 fuzz_target!(|input: &[u8]| check::<InotifyEvent>(input, slow, write));
@@ -20,12 +20,12 @@ fn slow(bytes: &[u8]) -> Option<Record<InotifyHeader>> {
 }
 
 fn write(name: &[u8], buffer: &mut Vec<u8>) {
-    let begin = buffer.len();
-    let padded = (name.len() + 1).next_multiple_of(16) as u32;
+    let padded = (name.len() + 1).next_multiple_of(16);
+    let end = buffer.len() + NAME + padded;
     buffer.extend(1_i32.to_ne_bytes());
     buffer.extend(0x100_u32.to_ne_bytes());
     buffer.extend([0xff; 4]);
-    buffer.extend(padded.to_ne_bytes());
+    buffer.extend((padded as u32).to_ne_bytes());
     buffer.extend(name);
-    pad(buffer, begin, 16);
+    buffer.resize(end, 0);
 }

@@ -53,9 +53,3 @@ pub fn end_of_name(record: &[u8], name: usize, padding: usize) -> Option<usize> 
     let from = record.len().checked_sub(padding)?.max(name);
     Some(from + record.get(from..)?.iter().position(|byte| *byte == 0)?)
 }
-
-/// Fills a record up to a multiple of `unit`, a NUL byte at the least.
-pub fn pad(buffer: &mut Vec<u8>, begin: usize, unit: usize) {
-    let length = buffer.len() - begin + 1;
-    buffer.resize(begin + length.next_multiple_of(unit), 0);
-}

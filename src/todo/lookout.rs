@@ -91,7 +91,8 @@ impl Lookout {
             lookout.add_directory(directory);
         }
         if let Some(home) = queue.trigger.as_deref().and_then(Path::parent) {
-            lookout.add(home).trigger = true;
+            let place = lookout.add(home);
+            lookout.places[place].about.trigger = true;
         }
         lookout.arm(now, troubles);
         match troubles.pop_front() {
@@ -106,23 +107,25 @@ impl Lookout {
 
     /// There is one more directory to watch; [`arm`](Lookout::arm) does it.
     pub(super) fn add_directory(&mut self, directory: &Path) {
-        let number = self.directories.len();
-        self.add(directory).directory = Some(number);
-        self.directories.push(self.place_of(directory).expect("it was added"));
+        let place = self.add(directory);
+        self.places[place].about.directory = Some(self.directories.len());
+        self.directories.push(place);
         if let Some(parent) = directory.parent() {
-            self.add(parent).parent = true;
+            let place = self.add(parent);
+            self.places[place].about.parent = true;
         }
     }
 
-    fn add(&mut self, path: &Path) -> &mut About {
+    /// The place that a path is, or is from now on.
+    fn add(&mut self, path: &Path) -> usize {
         // What has one component is in the current directory.
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let number = self.place_of(path).unwrap_or_else(|| {
+        let known = self.places.iter().position(|place| place.path == path);
+        known.unwrap_or_else(|| {
             let (path, about) = (path.to_owned(), About::default());
             self.places.push(Place { path, about, watched: None, said: false });
             self.places.len() - 1
-        });
-        &mut self.places[number].about
+        })
     }
 
     /// Watches every place that is not watched. Returns the places that now are.
@@ -259,10 +262,6 @@ impl Lookout {
     #[inline]
     pub(super) fn name(&self) -> &OsStr {
         self.watch.as_ref().map_or(OsStr::new(""), DirWatch::last_name)
-    }
-
-    fn place_of(&self, path: &Path) -> Option<usize> {
-        self.places.iter().position(|place| place.path == path)
     }
 
     #[inline]

@@ -74,12 +74,11 @@ impl Todo {
             return None;
         }
         if self.queue.arrival == Arrival::Unfinished {
-            let name = entry.name.to_owned();
-            let status = file::status_at(&scan.open, &name);
+            let status = file::status_at(&scan.open, entry.name);
             if !status.is_ok_and(|status| status.is_executable_file()) {
                 return None;
             }
-            self.held.remove(&(directory, name));
+            self.held.remove(&(directory, entry.name.to_owned()));
         }
         Some(directory)
     }

@@ -133,7 +133,6 @@ impl Todo {
 
     /// What a sighting is about: an entry of this directory, of the name that was sighted; or
     /// something else, which is seen to.
-    #[inline]
     fn judge(&mut self, sighting: Sighting, now: Instant) -> Option<usize> {
         let (place, named) = match sighting {
             Sighting::Overflow => {

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use libloading::Library;
 
@@ -45,12 +45,10 @@ struct Api {
     _library: Library,
 }
 
-impl Api {
-    fn get() -> Option<&'static Api> {
-        static API: OnceLock<Option<Api>> = OnceLock::new();
-        API.get_or_init(Api::load).as_ref()
-    }
+/// Looked for once.
+static API: LazyLock<Option<Api>> = LazyLock::new(Api::load);
 
+impl Api {
     fn load() -> Option<Api> {
         let library = find(&["libev.so.4", "libev.4.dylib", "libev.so"])?;
         // SAFETY: the types are those of `ev.h`, and the library is kept beside the functions.
@@ -73,7 +71,7 @@ impl Api {
 }
 
 pub(super) fn version() -> Option<String> {
-    let api = Api::get()?;
+    let api = API.as_ref()?;
     // SAFETY: no arguments.
     let (major, minor) = unsafe { ((api.version_major)(), (api.version_minor)()) };
     Some(format!("libev {major}.{minor}"))
@@ -94,7 +92,7 @@ impl Base for Libev {
     type Watcher = *mut EvIo;
 
     fn open() -> io::Result<Libev> {
-        let api = Api::get().ok_or_else(|| is_missing("libev"))?;
+        let api = API.as_ref().ok_or_else(|| is_missing("libev"))?;
         // SAFETY: an integer is all it takes.
         let base = NonNull::new(unsafe { (api.loop_new)(EVFLAG_NOENV) });
         let base = base.ok_or_else(|| io::Error::other("libev finds no backend"))?;

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int, c_short, c_void};
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use libloading::Library;
 
@@ -35,12 +35,10 @@ struct Api {
     _library: Library,
 }
 
-impl Api {
-    fn get() -> Option<&'static Api> {
-        static API: OnceLock<Option<Api>> = OnceLock::new();
-        API.get_or_init(Api::load).as_ref()
-    }
+/// Looked for once.
+static API: LazyLock<Option<Api>> = LazyLock::new(Api::load);
 
+impl Api {
     fn load() -> Option<Api> {
         let library = find(&[
             "libevent_core-2.1.so.7",
@@ -67,7 +65,7 @@ impl Api {
 }
 
 pub(super) fn version() -> Option<String> {
-    let api = Api::get()?;
+    let api = API.as_ref()?;
     // SAFETY: it returns a string that lives as long as the library.
     let version = unsafe { CStr::from_ptr((api.get_version)()) };
     Some(format!("libevent {}", version.to_string_lossy()))
@@ -89,7 +87,7 @@ impl Base for Libevent {
     type Watcher = NonNull<Event>;
 
     fn open() -> io::Result<Libevent> {
-        let api = Api::get().ok_or_else(|| is_missing("libevent"))?;
+        let api = API.as_ref().ok_or_else(|| is_missing("libevent"))?;
         // SAFETY: no arguments.
         let base = NonNull::new(unsafe { (api.base_new)() });
         let base = base.ok_or_else(|| io::Error::other("libevent finds no backend"))?;
