@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
-use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, pause};
+use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, libc, pause};
 
 /// The backend of Linux and Android, over epoll_wait(2).
 ///

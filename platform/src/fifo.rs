@@ -20,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use crate::{c_path, checked, file};
+use crate::{c_path, checked, file, libc};
 
 /// mkfifo(2): makes a FIFO with just these permission bits, whatever the umask is.
 ///

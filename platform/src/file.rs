@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use crate::checked;
+use crate::{checked, libc};
 
 /// What tells one file from every other: its device and its inode number. An inode number is used
 /// again once its file is gone, so this says "the same" only of files that both exist.

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
 use crate::{
-    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, bsd, checked, file, pause,
+    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, bsd, checked, file, libc, pause,
 };
 
 /// The backend of the BSDs and macOS, over kevent(2).

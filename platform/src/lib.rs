@@ -6,6 +6,7 @@
 //!
 //! | file | facility | where |
 //! |---|---|---|
+//! | `libc` | the C library: every system call is made through this module | everywhere |
 //! | `notifier` | the words every backend speaks: key, interest, mode, event | |
 //! | `epoll` | epoll(7) | Linux, Android |
 //! | `kqueue` | kqueue(2) | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS |
@@ -28,6 +29,7 @@ compile_error!(
 
 pub mod fifo;
 pub mod file;
+mod libc;
 mod notifier;
 mod pause;
 #[cfg(feature = "polling")]
@@ -83,7 +85,7 @@ cfg_if::cfg_if! {
     ))] {
         mod kqueue;
         pub use kqueue::Kqueue;
-        use libc as bsd;
+        use crate::libc as bsd;
         #[path = "dir/readdir.rs"]
         pub mod dir;
         #[path = "watch/vnode.rs"]

@@ -12,6 +12,8 @@ use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 
+use crate::libc;
+
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct kevent {

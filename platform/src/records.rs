@@ -169,6 +169,7 @@ impl<L: Layout> Records<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::libc;
 
     #[test]
     fn what_is_cut_short_or_endless_is_no_directory_entry() {

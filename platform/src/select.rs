@@ -20,7 +20,9 @@ use std::ptr;
 use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
-use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, pause};
+use crate::{
+    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, libc, pause,
+};
 
 /// What the kernel reads the sets in. The width matters only where the first byte is not the
 /// lowest.
@@ -44,18 +46,6 @@ const LIMIT: usize = if cfg!(any(
 } else {
     libc::FD_SETSIZE
 };
-
-unsafe extern "C" {
-    /// libc's own declaration names the variant that ends at FD_SETSIZE on macOS.
-    #[cfg_attr(target_vendor = "apple", link_name = "select$DARWIN_EXTSN")]
-    fn select(
-        nfds: libc::c_int,
-        read: *mut libc::fd_set,
-        write: *mut libc::fd_set,
-        except: *mut libc::fd_set,
-        timeout: *mut libc::timeval,
-    ) -> libc::c_int;
-}
 
 /// The backend of every system, over select(2).
 ///
@@ -130,7 +120,7 @@ impl Select {
         // SAFETY: both sets reach as far as the highest of `sources`, in whole words; the kernel
         // reads and writes no more than the words that hold the first `nfds` bits.
         let ready = checked(unsafe {
-            select(
+            libc::select(
                 self.sources.len() as libc::c_int,
                 self.found.read.as_mut_ptr().cast(),
                 // Without a set there is less for the kernel to do.
@@ -154,7 +144,7 @@ impl Select {
             }
             let Some(&Some(Source { key, .. })) = self.sources.get(number) else { continue };
             // SAFETY: no pointers; a number that is not open is an error, and that is the question.
-            if unsafe { libc::fcntl(number as RawFd, libc::F_GETFD) } == -1 {
+            if unsafe { libc::fcntl(number as RawFd, libc::F_GETFD, 0) } == -1 {
                 self.forget(number);
                 events.push(Event {
                     readable: true,

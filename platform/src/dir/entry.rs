@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 
+use crate::libc;
+
 /// What a directory says of one of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {

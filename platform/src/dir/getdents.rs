@@ -18,6 +18,7 @@ use std::path::Path;
 
 pub use entry::{Entry, Kind};
 
+use crate::libc;
 use crate::records::{DirectoryEntry, Records};
 
 /// An open directory, read batch by batch.

@@ -16,6 +16,8 @@ use std::ptr::NonNull;
 
 pub use entry::{Entry, Kind};
 
+use crate::libc;
+
 /// How many names are taken at a time.
 const BATCH: usize = 1024;
 
@@ -152,18 +154,6 @@ impl Batch {
 }
 
 cfg_if::cfg_if! {
-    if #[cfg(any(target_os = "freebsd", target_vendor = "apple"))] {
-        use libc::__error as errno;
-    } else if #[cfg(any(target_os = "netbsd", target_os = "openbsd"))] {
-        use libc::__errno as errno;
-    } else if #[cfg(any(target_os = "solaris", target_os = "illumos"))] {
-        use libc::___errno as errno;
-    } else {
-        use libc::__errno_location as errno;
-    }
-}
-
-cfg_if::cfg_if! {
     if #[cfg(any(target_os = "solaris", target_os = "illumos"))] {
         /// Entries have no type there.
         fn kind(_: &libc::dirent) -> Kind {
@@ -178,5 +168,5 @@ cfg_if::cfg_if! {
 
 fn clear_errno() {
     // SAFETY: the address of this thread's errno is valid for as long as the thread runs.
-    unsafe { *errno() = 0 }
+    unsafe { *libc::errno() = 0 }
 }

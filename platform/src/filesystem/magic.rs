@@ -11,7 +11,7 @@ use std::path::Path;
 
 pub use locality::Locality;
 
-use crate::{c_path, checked};
+use crate::{c_path, checked, libc};
 
 /// [statfs(2)](https://man7.org/linux/man-pages/man2/statfs.2.html): whether the changes of the
 /// file system that `path` is on can all be seen from here.

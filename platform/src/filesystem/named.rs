@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub use locality::Locality;
 
-use crate::{c_path, checked};
+use crate::{c_path, checked, libc};
 
 #[cfg(not(target_os = "netbsd"))]
 use libc::statfs;

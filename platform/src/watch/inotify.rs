@@ -27,7 +27,7 @@ pub use change::{Change, WatchId};
 
 use crate::file::{self, Identity};
 use crate::records::{InotifyEvent, Records};
-use crate::{c_path, checked};
+use crate::{c_path, checked, libc};
 
 /// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
 pub const NAMES_ENTRIES: bool = true;

@@ -31,7 +31,7 @@ pub use change::{Change, WatchId};
 
 use crate::file::{self, Identity};
 use crate::kqueue::{Queue, RawEvent, change};
-use crate::{Key, bsd};
+use crate::{Key, bsd, libc};
 
 /// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
 pub const NAMES_ENTRIES: bool = false;
