@@ -13,14 +13,22 @@
 #![allow(clippy::unnecessary_cast)]
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use crate::{checked, libc};
+use crate::{c_path, checked, libc};
+
+cfg_if::cfg_if! {
+    if #[cfg(any(target_os = "linux", target_os = "android"))] {
+        // The plain calls fail with EOVERFLOW in a 32-bit program if the inode number has more than
+        // 32 bits.
+        use libc::{fstat64 as fstat, fstatat64 as fstatat, stat64 as stat};
+    } else {
+        use libc::{fstat, fstatat, stat};
+    }
+}
 
 /// What tells one file from every other: its device and its inode number. An inode number is used
 /// again once its file is gone, so this says "the same" only of files that both exist.
@@ -45,9 +53,14 @@ impl Status {
         self.is(libc::S_IFMT, libc::S_IFIFO)
     }
 
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        self.is(libc::S_IFMT, libc::S_IFDIR)
+    }
+
     /// Whether every backend must refuse to wait for it: it is always ready.
     pub(crate) fn is_always_ready(&self) -> bool {
-        self.is(libc::S_IFMT, libc::S_IFREG) || self.is(libc::S_IFMT, libc::S_IFDIR)
+        self.is(libc::S_IFMT, libc::S_IFREG) || self.is_directory()
     }
 
     /// Whether it is a regular file that its owner may execute: what Postfix makes of a message
@@ -60,7 +73,7 @@ impl Status {
         self.mode & mask as u32 == wanted as u32
     }
 
-    fn of(raw: &libc::stat) -> Status {
+    fn of(raw: &stat) -> Status {
         let identity = Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
         Status { identity, mode: raw.st_mode as u32 }
     }
@@ -74,7 +87,7 @@ impl Status {
 pub fn status(file: impl AsFd) -> io::Result<Status> {
     let mut raw = MaybeUninit::uninit();
     // SAFETY: the descriptor is open for the length of the borrow, and `raw` has room for one stat.
-    checked(unsafe { libc::fstat(file.as_fd().as_raw_fd(), raw.as_mut_ptr()) })?;
+    checked(unsafe { fstat(file.as_fd().as_raw_fd(), raw.as_mut_ptr()) })?;
     // SAFETY: fstat succeeded and has filled it.
     Ok(Status::of(unsafe { raw.assume_init_ref() }))
 }
@@ -86,28 +99,17 @@ pub fn status(file: impl AsFd) -> io::Result<Status> {
 ///
 /// Those of fstatat(2): `NotFound` when the entry is gone.
 pub fn status_at(directory: impl AsFd, name: &OsStr) -> io::Result<Status> {
-    let name = crate::c_path(Path::new(name))?;
-    let mut raw = MaybeUninit::uninit();
     let directory = directory.as_fd().as_raw_fd();
-    // SAFETY: the directory is open for the length of the borrow, `name` ends with a NUL byte, and
-    // `raw` has room for one stat.
-    checked(unsafe {
-        libc::fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW)
-    })?;
-    // SAFETY: fstatat succeeded and has filled it.
-    Ok(Status::of(unsafe { raw.assume_init_ref() }))
+    status_of(directory, Path::new(name), libc::AT_SYMLINK_NOFOLLOW)
 }
 
-/// lstat(2): the identity of what `path` names now, a symbolic link not followed.
+/// lstat(2): the status of what `path` names now, a symbolic link not followed.
 ///
 /// # Errors
 ///
 /// Those of lstat(2): `NotFound` when nothing has that name.
 pub fn named(path: &Path) -> io::Result<Status> {
-    fs::symlink_metadata(path).map(|named| Status {
-        identity: Identity { device: named.dev(), inode: named.ino() },
-        mode: named.mode(),
-    })
+    status_of(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW)
 }
 
 /// stat(2): the identity of what `path` leads to now, symbolic links followed.
@@ -116,24 +118,34 @@ pub fn named(path: &Path) -> io::Result<Status> {
 ///
 /// Those of stat(2): `NotFound` when it leads nowhere.
 pub fn followed(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(|file| Identity { device: file.dev(), inode: file.ino() })
+    status_of(libc::AT_FDCWD, path, 0).map(|status| status.identity)
+}
+
+/// Whether `path` leads to a directory, symbolic links followed. False if stat(2) fails.
+pub fn is_directory(path: &Path) -> bool {
+    status_of(libc::AT_FDCWD, path, 0).is_ok_and(|status| status.is_directory())
+}
+
+/// fstatat(2).
+fn status_of(directory: libc::c_int, path: &Path, flags: libc::c_int) -> io::Result<Status> {
+    let name = c_path(path)?;
+    let mut raw = MaybeUninit::uninit();
+    // SAFETY: `name` ends with a NUL byte, and `raw` has room for one stat. A number that is not an
+    // open directory is an error, not undefined.
+    checked(unsafe { fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), flags) })?;
+    // SAFETY: fstatat succeeded and has filled it.
+    Ok(Status::of(unsafe { raw.assume_init_ref() }))
 }
 
 /// What `path` names, in words for an error message: "a symbolic link", "a directory".
 pub fn kind_in_words(path: &Path) -> &'static str {
-    let Ok(named) = fs::symlink_metadata(path) else { return "missing" };
-    let kind = named.file_type();
-    if kind.is_symlink() {
-        "a symbolic link"
-    } else if kind.is_dir() {
-        "a directory"
-    } else if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_block_device() || kind.is_char_device() {
-        "a device"
-    } else {
-        "a regular file"
+    let Ok(named) = named(path) else { return "missing" };
+    match named.mode as libc::mode_t & libc::S_IFMT {
+        libc::S_IFLNK => "a symbolic link",
+        libc::S_IFDIR => "a directory",
+        libc::S_IFIFO => "a FIFO",
+        libc::S_IFSOCK => "a socket",
+        libc::S_IFBLK | libc::S_IFCHR => "a device",
+        _ => "a regular file",
     }
 }
