@@ -27,10 +27,10 @@
 //! somebody reads already.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use pullcord_platform::{fifo, file};
+use pullcord_platform::{OwnedFd, fifo, file};
 
 pub use pullcord_platform::fifo::{DRAIN_LIMIT, Drained};
 

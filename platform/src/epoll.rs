@@ -15,11 +15,14 @@
 //! - An epoll instance is inherited by fork(2), and is then one instance for both processes.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
-use crate::{Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, libc, pause};
+use crate::{
+    Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, checked, fd, libc,
+    pause,
+};
 
 /// The backend of Linux and Android, over epoll_wait(2).
 ///
@@ -46,8 +49,7 @@ impl Epoll {
     /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
     pub fn open() -> io::Result<Epoll> {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
-        let epoll =
-            unsafe { OwnedFd::from_raw_fd(checked(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
+        let epoll = unsafe { fd::own(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
         Ok(Epoll { epoll, seen: Vec::new(), found: Vec::new(), waker: None })
     }
 

@@ -17,10 +17,10 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use crate::{c_path, checked, file, libc};
+use crate::{OwnedFd, c_path, checked, file, libc};
 
 /// mkfifo(2): makes a FIFO with just these permission bits, whatever the umask is.
 ///
@@ -90,15 +90,7 @@ pub fn open_to_write(path: &Path) -> io::Result<Option<OwnedFd>> {
 }
 
 fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
-    let name = c_path(path)?;
-    let flags = direction | libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    let opened = loop {
-        // SAFETY: `name` ends with a NUL byte and lives through the call.
-        match checked(unsafe { libc::open(name.as_ptr(), flags) }) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            opened => break opened,
-        }
-    };
+    let opened = file::open_with(path, direction | libc::O_NONBLOCK | libc::O_NOFOLLOW);
     // A socket says ENXIO as well, a symbolic link ELOOP, EMLINK or EFTYPE: say what is there.
     let no_fifo = || {
         io::Error::new(
@@ -108,8 +100,7 @@ fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
     };
     let opened = match opened {
         Err(_) if file::named(path).is_ok_and(|named| !named.is_fifo()) => return Err(no_fifo()),
-        // SAFETY: a descriptor just opened, that nobody else owns.
-        opened => unsafe { OwnedFd::from_raw_fd(opened?) },
+        opened => opened?,
     };
     if file::status(&opened)?.is_fifo() { Ok(opened) } else { Err(no_fifo()) }
 }

@@ -1,4 +1,4 @@
-//! Which file is this? fstat(2) on what is open, lstat(2) on what is named.
+//! Opens a file: open(2). Which file is this? fstat(2) on what is open, lstat(2) on what is named.
 //!
 //! fstat(2):
 //! [Linux](https://man7.org/linux/man-pages/man2/fstat.2.html),
@@ -18,7 +18,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use crate::{c_path, checked, libc};
+use crate::{OwnedFd, c_path, checked, fd, libc};
 
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "linux", target_os = "android"))] {
@@ -76,6 +76,32 @@ impl Status {
     fn of(raw: &stat) -> Status {
         let identity = Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
         Status { identity, mode: raw.st_mode as u32 }
+    }
+}
+
+/// open(2) for reading. Follows a symbolic link. Blocks on a FIFO until a process opens it for
+/// writing.
+///
+/// # Errors
+///
+/// Fails with the error of open(2), except `EINTR`: an interrupted call is repeated.
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
+    open_with(path, libc::O_RDONLY)
+}
+
+/// open(2) with these flags and `O_CLOEXEC`. Repeats an interrupted call.
+pub(crate) fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> {
+    // A 32-bit program opens a file of 2 GiB and more only with this flag.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let flags = flags | libc::O_LARGEFILE;
+    let name = c_path(path)?;
+    loop {
+        // SAFETY: `name` ends with a NUL byte and lives through the call, which returns a
+        // descriptor without an owner.
+        match unsafe { fd::own(libc::open(name.as_ptr(), flags | libc::O_CLOEXEC)) } {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            opened => return opened,
+        }
     }
 }
 

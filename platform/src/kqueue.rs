@@ -22,14 +22,15 @@
 
 use std::io;
 use std::mem::{self, ManuallyDrop};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::process;
 use std::ptr;
 use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
 use crate::{
-    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, bsd, checked, file, libc, pause,
+    Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, bsd, checked, fd, file,
+    libc, pause,
 };
 
 /// The backend of the BSDs and macOS, over kevent(2).
@@ -92,8 +93,16 @@ const PAIRED: u32 = bsd::EV_CLEAR as u32;
 impl Queue {
     /// kqueue(2), closed by exec(2).
     pub(crate) fn open() -> io::Result<Queue> {
+        // FreeBSD duplicates a kqueue as it does any descriptor, so that one with a low number can be
+        // moved. That was not tried on the other systems.
+        #[cfg(not(pullcord_libkqueue))]
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
-        let queue = unsafe { OwnedFd::from_raw_fd(checked(bsd::kqueue())?) };
+        let queue = unsafe { fd::own(bsd::kqueue())? };
+        // The library knows a kqueue by its number: it stays where it is.
+        #[cfg(pullcord_libkqueue)]
+        // SAFETY: as above.
+        let queue =
+            unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(checked(bsd::kqueue())?) };
         // A child of another thread's fork does not inherit it, so that there is no moment at which
         // it could leak.
         // SAFETY: the descriptor is open.

@@ -7,6 +7,7 @@
 //! | file | facility | where |
 //! |---|---|---|
 //! | `libc` | the C library: every system call is made through this module | everywhere |
+//! | `fd` | descriptors: their owner, and their numbers | everywhere |
 //! | `notifier` | the words every backend speaks: key, interest, mode, event | |
 //! | `epoll` | epoll(7) | Linux, Android |
 //! | `kqueue` | kqueue(2) | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS |
@@ -15,7 +16,7 @@
 //! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
 //! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
 //! | `records` | what getdents64(2) and inotify(7) fill a buffer with | Linux and Android |
-//! | `file` | fstat(2): which file is this? | everywhere |
+//! | `file` | open(2); fstat(2): which file is this? | everywhere |
 //! | `watch` | inotify(7), or `EVFILT_VNODE` | Linux and Android, or where kqueue is |
 //! | `filesystem` | statfs(2): whose changes can be seen from here? | everywhere but illumos |
 //! | `polling`, `tokio` | other people's loops | with the features of these names |
@@ -27,6 +28,7 @@ compile_error!(
     "pullcord runs on Unix only: it is made of FIFOs, select(2), epoll(7) and kqueue(2)"
 );
 
+mod fd;
 pub mod fifo;
 pub mod file;
 mod libc;
@@ -39,6 +41,7 @@ mod select;
 pub mod tokio;
 mod waker;
 
+pub use fd::OwnedFd;
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, check_source};
 pub use pause::sleep;
 pub use select::Select;

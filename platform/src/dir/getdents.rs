@@ -13,13 +13,13 @@ mod entry;
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 pub use entry::{Entry, Kind};
 
-use crate::libc;
 use crate::records::{DirectoryEntry, Records};
+use crate::{OwnedFd, file, libc};
 
 /// An open directory, read batch by batch.
 #[derive(Debug)]
@@ -32,10 +32,7 @@ impl Dir {
     ///
     /// Those of open(2), `ENOTDIR` and `EMFILE` among them.
     pub fn open(path: &Path) -> io::Result<Dir> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let directory =
-            std::fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
-        Ok(Dir(directory.into()))
+        file::open_with(path, libc::O_RDONLY | libc::O_DIRECTORY).map(Dir)
     }
 
     /// [getdents64(2)](https://man7.org/linux/man-pages/man2/getdents.2.html), once: the next

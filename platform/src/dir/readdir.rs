@@ -9,14 +9,14 @@ mod entry;
 
 use std::ffi::{CStr, OsStr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
 pub use entry::{Entry, Kind};
 
-use crate::libc;
+use crate::{OwnedFd, file, libc};
 
 /// How many names are taken at a time.
 const BATCH: usize = 1024;
@@ -39,18 +39,13 @@ impl Dir {
     ///
     /// Those of open(2) and fdopendir(3), `ENOTDIR` and `EMFILE` among them.
     pub fn open(path: &Path) -> io::Result<Dir> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let directory: OwnedFd = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_DIRECTORY)
-            .open(path)?
-            .into();
+        let directory = file::open_with(path, libc::O_RDONLY | libc::O_DIRECTORY)?;
         let number = directory.into_raw_fd();
         // SAFETY: the descriptor is open and ours to give away.
         let Some(stream) = NonNull::new(unsafe { libc::fdopendir(number) }) else {
             let error = io::Error::last_os_error();
             // SAFETY: fdopendir has not taken it, and nobody else owns it.
-            drop(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) });
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
             return Err(error);
         };
         Ok(Dir { stream, failed: None })

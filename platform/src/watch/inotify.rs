@@ -18,16 +18,15 @@
 mod change;
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 pub use change::{Change, WatchId};
 
 use crate::file::{self, Identity};
 use crate::records::{InotifyEvent, Records};
-use crate::{c_path, checked, libc};
+use crate::{OwnedFd, c_path, checked, fd, libc};
 
 /// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
 pub const NAMES_ENTRIES: bool = true;
@@ -49,11 +48,8 @@ impl DirWatch {
     /// `ENFILE`, `ENOMEM`.
     pub fn open() -> io::Result<DirWatch> {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
-        let inotify = unsafe {
-            OwnedFd::from_raw_fd(checked(libc::inotify_init1(
-                libc::IN_NONBLOCK | libc::IN_CLOEXEC,
-            ))?)
-        };
+        let inotify =
+            unsafe { fd::own(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC))? };
         Ok(DirWatch { inotify, events: Records::new() })
     }
 
@@ -185,9 +181,27 @@ pub fn advice(error: &io::Error) -> Option<String> {
         Some(libc::EMFILE) => "max_user_instances",
         _ => return None,
     };
-    let now = fs::read_to_string(format!("/proc/sys/fs/inotify/{limit}")).unwrap_or_default();
+    let now = small_file(&format!("/proc/sys/fs/inotify/{limit}")).unwrap_or_default();
     let now = if now.is_empty() { "not known" } else { now.trim() };
     Some(format!("raise fs.inotify.{limit} (now {now}) with sysctl(8)"))
+}
+
+/// Reads a file of one line: open(2), read(2), close(2).
+fn small_file(path: &str) -> io::Result<String> {
+    let file = file::open(Path::new(path))?;
+    let mut line = [0u8; 64];
+    let (to, room) = (line.as_mut_ptr().cast(), line.len());
+    let read = loop {
+        // SAFETY: the descriptor is open, and there is room for as many bytes as it says.
+        match unsafe { libc::read(file.as_raw_fd(), to, room) } {
+            -1 => match io::Error::last_os_error() {
+                e if e.kind() == io::ErrorKind::Interrupted => continue,
+                e => return Err(e),
+            },
+            read => break read as usize,
+        }
+    };
+    String::from_utf8(line[..read].to_vec()).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -20,10 +20,8 @@ mod change;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,7 +29,7 @@ pub use change::{Change, WatchId};
 
 use crate::file::{self, Identity};
 use crate::kqueue::{Queue, RawEvent, change};
-use crate::{Key, bsd, libc};
+use crate::{Key, OwnedFd, bsd, libc};
 
 /// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
 pub const NAMES_ENTRIES: bool = false;
@@ -55,7 +53,7 @@ const WATCH_ONLY: libc::c_int = {
 #[derive(Debug)]
 pub struct DirWatch {
     queue: Queue,
-    directories: HashMap<WatchId, File>,
+    directories: HashMap<WatchId, OwnedFd>,
     next_id: i32,
     fetched: Vec<RawEvent>,
     read: usize,
@@ -85,7 +83,7 @@ impl DirWatch {
     /// `EMFILE` and those of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
     pub fn add(&mut self, directory: &Path, _attributes: bool) -> io::Result<(WatchId, Identity)> {
         let flags = libc::O_DIRECTORY | libc::O_NONBLOCK | WATCH_ONLY;
-        let file = File::options().read(true).custom_flags(flags).open(directory)?;
+        let file = file::open_with(directory, flags)?;
         let identity = file::status(&file)?.identity;
         let id = WatchId(self.next_id);
         let add = (bsd::EV_ADD as u32) | (bsd::EV_CLEAR as u32);

@@ -1,0 +1,42 @@
+//! Descriptors: their owner, and their numbers.
+//!
+//! A program may have closed descriptors 0, 1 and 2. The next open(2) then returns one of these
+//! numbers, and a message that another part of the program prints on "standard error" is written
+//! into a trigger. So every descriptor that this crate keeps is at least 3.
+
+use std::io;
+use std::os::fd::FromRawFd;
+
+use crate::{checked, libc};
+
+#[cfg(pullcord_sim)]
+pub use crate::sim::OwnedFd;
+#[cfg(not(pullcord_sim))]
+pub use std::os::fd::OwnedFd;
+
+/// The lowest number that is kept.
+const LOWEST: libc::c_int = 3;
+
+/// Takes the result of a system call that opens a descriptor. Moves a descriptor below 3 to the
+/// lowest free number from 3 on; the moved one is closed by exec(2).
+///
+/// # Errors
+///
+/// If `raw` is -1, fails with the error in `errno`. Otherwise fails with the error of fcntl(2):
+/// `EMFILE` if no number from 3 on is free; `raw` is closed then.
+///
+/// # Safety
+///
+/// `raw` must be -1, or an open descriptor that has no other owner.
+pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: the caller has just opened it, and it has no other owner.
+    let owned = unsafe { OwnedFd::from_raw_fd(checked(raw)?) };
+    if raw >= LOWEST {
+        return Ok(owned);
+    }
+    // SAFETY: the descriptor is open; what the call returns has no other owner.
+    unsafe {
+        let moved = checked(libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST))?;
+        Ok(OwnedFd::from_raw_fd(moved))
+    }
+}
