@@ -80,15 +80,15 @@ impl Dir {
                 }
                 break;
             };
-            // SAFETY: what readdir returned is valid until its next call on this stream, and its
-            // name ends with a NUL byte.
-            let (entry, name) = unsafe {
-                let entry = entry.as_ptr();
-                (&*entry, CStr::from_ptr((&raw const (*entry).d_name).cast()))
-            };
+            let entry = entry.as_ptr();
+            // SAFETY: the entry is valid until the next call on this stream, and its name ends with
+            // a NUL byte. It is often shorter than a `dirent`, so that there is no reference to it,
+            // only pointers to its fields.
+            let (name, kind) =
+                unsafe { (CStr::from_ptr((&raw const (*entry).d_name).cast()), kind(entry)) };
             if name != c"." && name != c".." {
                 batch.names.extend_from_slice(name.to_bytes());
-                batch.entries.push((batch.names.len(), kind(entry)));
+                batch.entries.push((batch.names.len(), kind));
             }
         }
         Ok(!batch.entries.is_empty())
@@ -151,12 +151,18 @@ impl Batch {
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "solaris", target_os = "illumos"))] {
         /// Entries have no type there.
-        fn kind(_: &libc::dirent) -> Kind {
+        unsafe fn kind(_: *const libc::dirent) -> Kind {
             Kind::of(libc::DT_UNKNOWN)
         }
     } else {
-        fn kind(entry: &libc::dirent) -> Kind {
-            Kind::of(entry.d_type)
+        /// What an entry is.
+        ///
+        /// # Safety
+        ///
+        /// `entry` must be an entry that readdir(3) returned and that is still valid.
+        unsafe fn kind(entry: *const libc::dirent) -> Kind {
+            // SAFETY: only the type is read, which every entry has.
+            Kind::of(unsafe { (&raw const (*entry).d_type).read() })
         }
     }
 }
