@@ -12,6 +12,7 @@
 //! | `epoll` | epoll(7) | Linux, Android |
 //! | `kqueue` | kqueue(2) | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS |
 //! | `select` | select(2) | everywhere |
+//! | `clock` | the time | everywhere |
 //! | `waker` | ends another thread's wait | everywhere |
 //! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
 //! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
@@ -28,6 +29,7 @@ compile_error!(
     "pullcord runs on Unix only: it is made of FIFOs, select(2), epoll(7) and kqueue(2)"
 );
 
+pub mod clock;
 mod fd;
 pub mod fifo;
 pub mod file;

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::clock;
+
 /// The longest single sleep asked of a kernel. epoll_wait(2) counts milliseconds in an `int`, and
 /// select(2) may refuse more than some 100 million seconds; a day is far below both.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -19,7 +21,7 @@ pub fn sleep(
     mut sleep: impl FnMut(Option<Duration>) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let found = match timeout {
-        Some(long) if long > LONGEST => in_slices(Instant::now().checked_add(long), &mut sleep),
+        Some(long) if long > LONGEST => in_slices(clock::now().checked_add(long), &mut sleep),
         _ => sleep(timeout),
     };
     match found {
@@ -35,7 +37,7 @@ fn in_slices(
 ) -> io::Result<usize> {
     let Some(deadline) = deadline else { return sleep(None) };
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(clock::now());
         let found = sleep(Some(left.min(LONGEST)))?;
         if found > 0 || left <= LONGEST {
             return Ok(found);

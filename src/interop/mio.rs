@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Poll, Registry, Token};
-use pullcord_platform::{check_source, sleep};
+use pullcord_platform::{check_source, clock, sleep};
 
 use crate::{
     DirWatch, Event, Events, Interest, Key, Mode, Notifier, Sources, Todo, Trigger, Waker,
@@ -99,7 +99,7 @@ impl Source for Todo {
         token: Token,
         _: mio::Interest,
     ) -> io::Result<()> {
-        let now = Instant::now();
+        let now = clock::now();
         // Takes out what rests or was replaced; the rest is asked for anew.
         self.prepare(&mut Registrar(registry), now).map_err(io::Error::other)?;
         let Sources { trigger, watch, .. } = self.sources(now);

@@ -9,9 +9,10 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_core::Stream;
+use pullcord_platform::clock;
 use pullcord_platform::tokio::Readable;
 use tokio::time::Sleep;
 
@@ -110,10 +111,10 @@ impl Entries {
 
     fn poll_entry(&mut self, context: &mut Context<'_>) -> Poll<Result<OwnedEntry>> {
         loop {
-            if let Some(entry) = self.todo.next(Instant::now()) {
+            if let Some(entry) = self.todo.next(clock::now()) {
                 return Poll::Ready(entry.map(OwnedEntry::from));
             }
-            let now = Instant::now();
+            let now = clock::now();
             let timeout = self.todo.prepare(&mut *self.notifier, now)?;
             let timeout = timeout.unwrap_or(Duration::MAX);
             if timeout.is_zero() {

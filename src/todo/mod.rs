@@ -43,6 +43,7 @@ pub use counters::Counters;
 pub use entry::{Entry, Via};
 pub use queue::Queue;
 
+use pullcord_platform::clock;
 use pullcord_platform::dir::Batch;
 
 use crate::error::{Error, Result};
@@ -159,7 +160,7 @@ impl Todo {
     /// Those of [`Trigger::open`]; a directory that is missing, is none, or cannot be read. Nothing
     /// stays open after an error.
     pub fn open(queue: Queue) -> Result<Todo> {
-        let now = Instant::now();
+        let now = clock::now();
         let trigger = queue.trigger.as_ref().map(|path| Trigger::open(path, queue.sharing));
         let trigger = trigger.transpose()?;
         queue.check()?;

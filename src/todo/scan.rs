@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use pullcord_platform::dir::Dir;
-use pullcord_platform::file;
+use pullcord_platform::{clock, file};
 
 use super::Todo;
 use super::queue::Arrival;
@@ -28,9 +28,9 @@ impl Todo {
             return false;
         };
         self.counters.scans += u64::from(first);
-        let begun = Instant::now();
+        let begun = clock::now();
         let opened = Dir::open(&self.queue.directories[directory]);
-        self.spent(begun.elapsed());
+        self.spent(clock::now() - begun);
         match opened {
             Ok(open) => {
                 self.counters.directories += 1;
@@ -88,9 +88,9 @@ impl Todo {
     fn read_on(&mut self, now: Instant) {
         let Some(scan) = &mut self.scan else { return };
         let directory = scan.directory;
-        let begun = Instant::now();
+        let begun = clock::now();
         let more = scan.open.read(&mut self.batch);
-        self.spent(begun.elapsed());
+        self.spent(clock::now() - begun);
         match more {
             Ok(true) => return self.absorb(now),
             Ok(false) => {
