@@ -13,6 +13,7 @@
 //! | `kqueue` | kqueue(2) | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS |
 //! | `select` | select(2) | everywhere |
 //! | `clock` | the time | everywhere |
+//! | `pipe` | pipe2(2) | everywhere |
 //! | `waker` | ends another thread's wait | everywhere |
 //! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
 //! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
@@ -36,6 +37,7 @@ pub mod file;
 mod libc;
 mod notifier;
 mod pause;
+mod pipe;
 #[cfg(feature = "polling")]
 pub mod polling;
 mod select;

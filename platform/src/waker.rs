@@ -4,9 +4,12 @@
 //! would save the BSDs both, but NetBSD before 10 has no `EVFILT_USER`, select(2) can use neither,
 //! and so the pipe would be needed all the same: one mechanism, tested on every backend.
 
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{OwnedFd, libc, pipe};
 
 /// Ends a [`Notifier`](crate::Notifier)'s wait from any thread: the one it sleeps in, or else the
 /// next. Many wakes before that wait are one.
@@ -23,8 +26,8 @@ struct Bell {
     /// Whether a byte is in the pipe, or about to be: there is never more than one, so that neither
     /// the write nor the read can block.
     rung: AtomicBool,
-    ear: PipeReader,
-    rope: PipeWriter,
+    ear: OwnedFd,
+    rope: OwnedFd,
 }
 
 impl Waker {
@@ -35,7 +38,7 @@ impl Waker {
     ///
     /// Those of pipe(2): `EMFILE`, `ENFILE`.
     pub fn new() -> io::Result<Waker> {
-        let (ear, rope) = io::pipe()?;
+        let (ear, rope) = pipe::pipe()?;
         Ok(Waker(Arc::new(Bell { rung: AtomicBool::new(false), ear, rope })))
     }
 
@@ -48,7 +51,10 @@ impl Waker {
         if self.0.rung.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        (&self.0.rope).write_all(&[1]).inspect_err(|_| self.0.rung.store(false, Ordering::Release))
+        let rope = self.0.rope.as_raw_fd();
+        // SAFETY: the descriptor is open; one byte is read from a constant.
+        let written = one_byte(|| unsafe { libc::write(rope, [1u8].as_ptr().cast(), 1) });
+        written.inspect_err(|_| self.0.rung.store(false, Ordering::Release))
     }
 
     /// Takes the byte out, once the pipe was seen readable. Whatever was written before a wake that
@@ -58,13 +64,29 @@ impl Waker {
     ///
     /// Those of read(2) on a pipe with a byte in it: none is expected.
     pub fn answer(&self) -> io::Result<()> {
-        (&self.0.ear).read_exact(&mut [0])?;
+        let (ear, mut byte) = (self.0.ear.as_raw_fd(), 0u8);
+        // SAFETY: the descriptor is open, and there is room for one byte.
+        one_byte(|| unsafe { libc::read(ear, (&raw mut byte).cast(), 1) })?;
         self.0.rung.swap(false, Ordering::AcqRel);
         Ok(())
     }
 
     /// The end that is readable while a wake is unanswered.
-    pub fn ear(&self) -> &PipeReader {
-        &self.0.ear
+    pub fn ear(&self) -> BorrowedFd<'_> {
+        self.0.ear.as_fd()
+    }
+}
+
+/// Moves one byte by `call`, which returns as read(2) and write(2) do. Repeats an interrupted call.
+fn one_byte(mut call: impl FnMut() -> isize) -> io::Result<()> {
+    loop {
+        match call() {
+            1 => return Ok(()),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => match io::Error::last_os_error() {
+                e if e.kind() == io::ErrorKind::Interrupted => continue,
+                e => return Err(e),
+            },
+        }
     }
 }

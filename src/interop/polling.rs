@@ -138,7 +138,7 @@ impl Notifier for PollingNotifier {
         if self.waker.is_none() {
             let waker = Waker::new()?;
             let wanted = polling::Event::readable(WAKER);
-            self.sources.put(waker.ear().as_fd(), wanted, PollMode::Level)?;
+            self.sources.put(waker.ear(), wanted, PollMode::Level)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
