@@ -1,12 +1,12 @@
 //! What a queue looks like on disk.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pullcord_platform::dir::{Batch, Dir, Kind};
+use pullcord_platform::file;
 
 use crate::error::{Error, Result};
 use crate::trigger::Sharing;
@@ -66,7 +66,7 @@ impl Queue {
         // They are counted from 0: where one has a higher number, another is missing.
         let parts: Vec<_> = (0..count).map(|part| todo.join(part.to_string())).collect();
         if let Some((missing, e)) =
-            parts.iter().find_map(|part| Some((part, part.read_dir().err()?)))
+            parts.iter().find_map(|part| Some((part, Dir::open(part).err()?)))
         {
             let missing = Error::new(missing, "use the split queue", e);
             return Err(missing.advise("make it: a split queue has all its numbered directories"));
@@ -144,11 +144,11 @@ impl Queue {
     pub(super) fn check(&self) -> Result<()> {
         for directory in &self.directories {
             let open = || {
-                let opened = File::open(directory)?;
-                if !opened.metadata()?.is_dir() {
+                let opened = file::open(directory)?;
+                if !file::status(&opened)?.is_directory() {
                     return Err(io::ErrorKind::NotADirectory.into());
                 }
-                fs::read_dir(directory).map(drop)
+                Dir::open(directory).map(drop)
             };
             open().map_err(|e| Error::new(directory, "read the directory", e))?;
         }
@@ -170,7 +170,7 @@ fn parts_of(todo: &Path) -> io::Result<usize> {
             let is_directory = match entry.kind {
                 Kind::Directory => true,
                 Kind::Other => false,
-                Kind::Unknown => todo.join(entry.name).is_dir(),
+                Kind::Unknown => file::is_directory(&todo.join(entry.name)),
             };
             parts += usize::from(is_directory && is_number(entry.name));
         }
@@ -190,6 +190,8 @@ fn is_number(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn todo(parts: &[&str]) -> tempfile::TempDir {

@@ -59,7 +59,7 @@ impl Todo {
         let mut grown = false;
         loop {
             let next = split.join(self.queue.directories.len().to_string());
-            if !next.is_dir() {
+            if !file::is_directory(&next) {
                 break;
             }
             self.lookout.add_directory(&next);
