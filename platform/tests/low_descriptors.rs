@@ -1,0 +1,100 @@
+//! In a program that has closed descriptors 0, 1 and 2, nothing that this crate keeps takes their
+//! numbers. That program is this one, started again: its harness prints nothing.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::process::{Command, ExitCode};
+
+use pullcord_platform::{FACILITIES, OwnedFd, dir, fifo, file, watch};
+
+/// Told to the process that closes them.
+const CLOSED: &str = "with-closed-descriptors";
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(CLOSED) {
+        return with_closed_descriptors();
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program).arg(CLOSED).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    println!("test nothing_that_is_kept_is_descriptor_0_1_or_2 ... ok\n\n1 passed, 0 failed");
+    ExitCode::SUCCESS
+}
+
+fn with_closed_descriptors() -> ExitCode {
+    let directory = tempfile::tempdir().unwrap();
+    let (trigger, queue) = (directory.path().join("trigger"), directory.path().join("queue"));
+    fs::create_dir(&queue).unwrap();
+
+    // SAFETY: the descriptor is open; a higher number is taken for what this test has to say.
+    let report = unsafe { real_libc::fcntl(2, real_libc::F_DUPFD_CLOEXEC, 20) };
+    for number in 0..3 {
+        // SAFETY: nothing here has an owner of a standard descriptor, or uses one from now on.
+        unsafe { real_libc::close(number) };
+    }
+    let found = kept(&trigger, &queue);
+    // For what std does at the end of a program, and in a panic.
+    // SAFETY: `report` is open, and the standard descriptors are not.
+    (0..3).for_each(|number| assert!(unsafe { real_libc::dup2(report, number) } == number));
+
+    match found {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens one of each, and keeps all of them. Looks after each step, so that a descriptor of which no
+/// number is told is found too.
+fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String> {
+    let failed = |step: &'static str| move |error| format!("{step}: {error}");
+
+    fifo::make(trigger, 0o600).map_err(failed("make a FIFO"))?;
+    none_is_low("make a FIFO", None)?;
+    let reader = fifo::open_to_read(trigger).map_err(failed("open the FIFO to read"))?;
+    none_is_low("the reading end", Some(&reader))?;
+    let writer: Option<OwnedFd> =
+        fifo::open_to_write(trigger).map_err(failed("open the FIFO to write"))?;
+    none_is_low("the writing end", writer.as_ref().map(|writer| writer as &dyn AsFd))?;
+
+    let opened = file::open(queue).map_err(failed("open a file"))?;
+    none_is_low("a file", Some(&opened))?;
+    let mut batch = dir::Batch::new();
+    let mut directory = dir::Dir::open(queue).map_err(failed("open the directory"))?;
+    directory.read(&mut batch).map_err(failed("read the directory"))?;
+    none_is_low("a directory", Some(&directory))?;
+
+    let watch = match watch::DirWatch::open() {
+        Err(e) if e.kind() == std::io::ErrorKind::Unsupported => None,
+        opened => {
+            let mut watch = opened.map_err(failed("open the watch"))?;
+            watch.add(queue, false).map_err(failed("watch the directory"))?;
+            Some(watch)
+        }
+    };
+    none_is_low("the watch", watch.as_ref().map(|watch| watch as &dyn AsFd))?;
+
+    let mut notifiers = Vec::new();
+    for facility in FACILITIES.iter().filter(|facility| !facility.emulated) {
+        let mut notifier = (facility.open)().map_err(failed(facility.name))?;
+        let waker = notifier.waker().map_err(failed("the waker"))?;
+        none_is_low("the waker", Some(&waker.ear()))?;
+        none_is_low(facility.name, None)?;
+        notifiers.push(notifier);
+    }
+    Ok(())
+}
+
+/// Whether `step` has opened a descriptor below 3.
+fn none_is_low(step: &str, opened: Option<&dyn AsFd>) -> Result<(), String> {
+    let is_open = |number: RawFd| {
+        // SAFETY: no pointers; that a number is not open is the answer that is hoped for.
+        unsafe { real_libc::fcntl(number, real_libc::F_GETFD) != -1 }
+    };
+    let low = (0..3).find(|number| is_open(*number));
+    let low = low.or(opened.map(|opened| opened.as_fd().as_raw_fd()).filter(|number| *number < 3));
+    low.map_or(Ok(()), |number| Err(format!("{step}: descriptor {number} was taken")))
+}
