@@ -16,11 +16,13 @@ impl Timer {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: a descriptor just opened, that nobody else owns.
-        let timer = Timer(unsafe { OwnedFd::from_raw_fd(fd) });
+        let timer = unsafe { OwnedFd::from_raw_fd(fd) };
         // SAFETY: the descriptor is open.
         match unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } {
             -1 => Err(io::Error::last_os_error()),
-            _ => Ok(timer),
+            // Where the program has closed descriptors 0 to 2, their numbers stay free: std
+            // duplicates to 3 and above.
+            _ => Ok(Timer(if fd < 3 { timer.try_clone()? } else { timer })),
         }
     }
 

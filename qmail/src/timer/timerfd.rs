@@ -17,7 +17,10 @@ impl Timer {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: a descriptor just opened, that nobody else owns.
-        Ok(Timer(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let timer = unsafe { OwnedFd::from_raw_fd(fd) };
+        // Where the program has closed descriptors 0 to 2, their numbers stay free: std duplicates to
+        // 3 and above.
+        Ok(Timer(if fd < 3 { timer.try_clone()? } else { timer }))
     }
 
     /// Readable in a while, once; until then it is not, even if an earlier time had passed.
