@@ -36,6 +36,7 @@ pub mod fifo;
 pub mod file;
 mod libc;
 mod notifier;
+mod path;
 mod pause;
 mod pipe;
 #[cfg(feature = "polling")]
@@ -50,6 +51,8 @@ pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, check_source};
 pub use pause::sleep;
 pub use select::Select;
 pub use waker::Waker;
+
+use path::c_path;
 
 // Which file is compiled on which system is said here and nowhere else.
 cfg_if::cfg_if! {
@@ -129,12 +132,4 @@ pub struct Facility {
 /// The result of a system call that says -1 for an error and leaves the reason in `errno`.
 fn checked(returned: libc::c_int) -> std::io::Result<libc::c_int> {
     if returned == -1 { Err(std::io::Error::last_os_error()) } else { Ok(returned) }
-}
-
-/// `path` as the C string that system calls take.
-fn c_path(path: &std::path::Path) -> std::io::Result<std::ffi::CString> {
-    use std::os::unix::ffi::OsStrExt;
-    std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| {
-        std::io::Error::new(std::io::ErrorKind::InvalidInput, "a path cannot hold a NUL byte")
-    })
 }
