@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
 use crate::{
-    Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, bsd, checked, fd, file,
+    Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, bsd, checked, file,
     libc, pause,
 };
 
@@ -97,7 +97,7 @@ impl Queue {
         // moved. That was not tried on the other systems.
         #[cfg(not(pullcord_libkqueue))]
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
-        let queue = unsafe { fd::own(bsd::kqueue())? };
+        let queue = unsafe { crate::fd::own(bsd::kqueue())? };
         // The library knows a kqueue by its number: it stays where it is.
         #[cfg(pullcord_libkqueue)]
         // SAFETY: as above.
