@@ -6,6 +6,7 @@ use std::time::Instant;
 #[inline]
 pub fn now() -> Instant {
     #[cfg(not(pullcord_sim))]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place")]
     let now = Instant::now();
     #[cfg(pullcord_sim)]
     let now = crate::sim::now();

@@ -11,8 +11,10 @@ use crate::{checked, libc};
 
 #[cfg(pullcord_sim)]
 pub use crate::sim::OwnedFd;
+/// The owner of a descriptor, which closes it.
 #[cfg(not(pullcord_sim))]
-pub use std::os::fd::OwnedFd;
+#[allow(clippy::disallowed_types, reason = "this is the one name for it")]
+pub type OwnedFd = std::os::fd::OwnedFd;
 
 /// The lowest number that is kept.
 const LOWEST: libc::c_int = 3;

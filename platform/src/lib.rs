@@ -24,6 +24,9 @@
 //! | `polling`, `tokio` | other people's loops | with the features of these names |
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+// Every question to the system goes through `libc`, every look at the time through `clock`: clippy.toml
+// lists what would not. Tests may ask for themselves.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
 #[cfg(not(unix))]
 compile_error!(

@@ -5,6 +5,12 @@
 //! is owned here and closed only after it was deleted. It takes a descriptor for each source, and
 //! two system calls for each registration more than the source itself would.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the loop is a real one, and takes real descriptors only"
+)]
+
 use std::collections::HashMap;
 use std::io;
 use std::mem;

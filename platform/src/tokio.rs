@@ -1,6 +1,12 @@
 //! `tokio::io::unix::AsyncFd`, whose `register_with_interest` is unsafe by its own contract: the
 //! descriptor stays the same, and open, for as long as tokio waits for it.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the loop is a real one, and takes real descriptors only"
+)]
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};

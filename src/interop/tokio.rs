@@ -82,7 +82,9 @@ impl Entries {
             let cause = format!("{backend} cannot ride in another loop");
             return Err(io::Error::new(io::ErrorKind::Unsupported, cause));
         };
-        let readable = Readable::new(nested.try_clone_to_owned()?)?;
+        #[allow(clippy::disallowed_methods, reason = "tokio waits for a real descriptor")]
+        let nested = nested.try_clone_to_owned()?;
+        let readable = Readable::new(nested)?;
         todo.register(&mut *notifier, KEYS).map_err(io::Error::other)?;
         Ok(Entries {
             todo,
