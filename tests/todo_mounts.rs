@@ -4,13 +4,14 @@
 mod office;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
 use office::{Office, PATIENCE};
-use pullcord::{Backend, DirWatch, Watch};
+use pullcord::{Backend, DirWatch, Pulled, Sharing, Trigger, Watch};
 
 /// Something mounted, until it is dropped.
 struct Mount(PathBuf);
@@ -180,6 +181,41 @@ fn without_an_instance_to_be_had_it_says_which_limit_and_scans_until_there_is() 
 }
 
 /// The tests that need no root, on a file system of each kind that can be made here.
+/// A 32-bit program sees EOVERFLOW here from the calls that know no large files.
+#[test]
+#[ignore = "needs root, to mount"]
+fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for name in ["lower", "upper", "merged", "large"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    // With xino, the upper bits of an inode number say which file system it is of: there are two.
+    let _lower = Mount::new("tmpfs", "size=1m", &path("lower"));
+    let _upper = Mount::new("tmpfs", "size=1m", &path("upper"));
+    for name in ["lower/todo", "upper/upper", "upper/work"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    Trigger::make(path("lower/trigger"), 0o600).unwrap();
+    let layers = [("lower", "lower"), ("upper", "upper/upper"), ("work", "upper/work")];
+    let layers = layers.map(|(layer, at)| format!("{layer}dir={}", path(at).display()));
+    let merged = Mount::new("overlay", &format!("{},xino=on", layers.join(",")), &path("merged"));
+    let trigger = merged.0.join("trigger");
+    let inode = fs::metadata(&trigger).unwrap().ino();
+    assert!(inode > u64::from(u32::MAX), "overlayfs gives no large number here: {inode}");
+
+    let opened = Trigger::open(&trigger, Sharing::Refuse).unwrap();
+    assert_eq!(pullcord::pull(&trigger).unwrap(), Pulled::Delivered);
+    assert!(!opened.is_replaced());
+    drop(opened);
+    let mut watch = DirWatch::open().unwrap();
+    watch.add(merged.0.join("todo")).unwrap();
+
+    // Of 2^34 blocks.
+    let large = Mount::new("tmpfs", "size=64T", &path("large"));
+    watch.add(&large.0).unwrap();
+}
+
 #[test]
 #[ignore = "needs root and mkfs, to mount file systems of its own"]
 fn on_every_file_system_that_can_be_made() {
