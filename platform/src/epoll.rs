@@ -192,6 +192,20 @@ fn milliseconds(slice: Option<Duration>) -> i32 {
 mod tests {
     use super::*;
 
+    /// What Miri can run of it: edges, on a pipe.
+    #[test]
+    fn an_edge_is_reported_with_its_key() {
+        let (mut epoll, mut events) = (Epoll::open().unwrap(), Events::with_capacity(4));
+        let (reader, writer) = crate::pipe::pipe().unwrap();
+        epoll.register(&reader, Key(7), Interest::Read, Mode::Edge).unwrap();
+        // SAFETY: the descriptor is open; one byte is read from a constant.
+        assert_eq!(unsafe { libc::write(writer.as_raw_fd(), [1u8].as_ptr().cast(), 1) }, 1);
+        epoll.wait(&mut events, None).unwrap();
+        let expected = [Event { readable: true, ..Event::of(Key(7)) }];
+        assert!(events.iter().eq(&expected), "{events:?}");
+        epoll.remove(&reader).unwrap();
+    }
+
     #[test]
     fn milliseconds_are_rounded_up() {
         for (nanos, expected) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2)] {

@@ -262,6 +262,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
     fn one_drain_takes_what_is_there_and_proves_it() {
         let (_directory, reader, writer) = fifo();
         assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), Drained::Nothing);
@@ -273,6 +274,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
     fn a_full_fifo_is_said_and_drained_in_bounded_steps() {
         let (_directory, reader, writer) = fifo();
         while write_byte(&writer).unwrap() == Written::Delivered {}
@@ -286,6 +288,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
     fn without_a_reader_a_writer_is_told_so() {
         let (directory, reader, writer) = fifo();
         drop(reader);
@@ -295,6 +298,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
     fn nothing_but_a_fifo_is_opened() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name| directory.path().join(name);

@@ -90,3 +90,38 @@ fn one_byte(mut call: impl FnMut() -> isize) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_wakes_are_one_byte_and_after_an_answer_the_next_is_another() {
+        let waker = Waker::new().unwrap();
+        let other = waker.clone();
+        for _ in 0..2 {
+            waker.wake().unwrap();
+            other.wake().unwrap();
+            assert!(waker.0.rung.load(Ordering::Acquire));
+            waker.answer().unwrap();
+            assert!(!waker.0.rung.load(Ordering::Acquire), "a second answer would block");
+        }
+    }
+
+    #[test]
+    fn an_end_of_file_is_an_error_and_an_interruption_is_not() {
+        assert_eq!(one_byte(|| 0).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let mut calls = 0;
+        let interrupted_once = || {
+            calls += 1;
+            if calls > 1 {
+                return 1;
+            }
+            // SAFETY: the address of this thread's errno is valid for as long as the thread runs.
+            unsafe { *libc::errno() = libc::EINTR };
+            -1
+        };
+        one_byte(interrupted_once).unwrap();
+        assert_eq!(calls, 2);
+    }
+}

@@ -18,8 +18,8 @@ pub use entry::{Entry, Kind};
 
 use crate::{OwnedFd, file, libc};
 
-/// How many names are taken at a time.
-const BATCH: usize = 1024;
+/// How many names are taken at a time. Few in the simulation, whose directories are small.
+const BATCH: usize = if cfg!(pullcord_sim) { 8 } else { 1024 };
 
 /// An open directory, read batch by batch.
 #[derive(Debug)]
@@ -80,12 +80,8 @@ impl Dir {
                 }
                 break;
             };
-            let entry = entry.as_ptr();
-            // SAFETY: the entry is valid until the next call on this stream, and its name ends with
-            // a NUL byte. It is often shorter than a `dirent`, so that there is no reference to it,
-            // only pointers to its fields.
-            let (name, kind) =
-                unsafe { (CStr::from_ptr((&raw const (*entry).d_name).cast()), kind(entry)) };
+            // SAFETY: readdir returned the entry, which is valid until the next call on this stream.
+            let (name, kind) = unsafe { (name(entry.as_ptr()), kind(entry.as_ptr())) };
             if name != c"." && name != c".." {
                 batch.names.extend_from_slice(name.to_bytes());
                 batch.entries.push((batch.names.len(), kind));
@@ -155,7 +151,7 @@ cfg_if::cfg_if! {
             Kind::of(libc::DT_UNKNOWN)
         }
     } else {
-        /// What an entry is.
+        /// Returns what an entry is.
         ///
         /// # Safety
         ///
@@ -167,7 +163,40 @@ cfg_if::cfg_if! {
     }
 }
 
+/// Returns the name of an entry.
+///
+/// # Safety
+///
+/// `entry` must be an entry that readdir(3) returned and that is valid for `'a`.
+unsafe fn name<'a>(entry: *const libc::dirent) -> &'a CStr {
+    // SAFETY: the name ends with a NUL byte. The entry is often shorter than a `dirent`, so that there
+    // is no reference to it, only a pointer to its field.
+    unsafe { CStr::from_ptr((&raw const (*entry).d_name).cast()) }
+}
+
 fn clear_errno() {
     // SAFETY: the address of this thread's errno is valid for as long as the thread runs.
     unsafe { *libc::errno() = 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    /// Under Miri: nothing beyond the name is looked at.
+    #[test]
+    fn an_entry_that_is_shorter_than_a_dirent_is_read() {
+        const NAME: &CStr = c"entry";
+        let at = offset_of!(libc::dirent, d_name);
+        let length = at + NAME.to_bytes_with_nul().len();
+        let mut entry = vec![0u64; length.div_ceil(8)];
+        let start = entry.as_mut_ptr().cast::<u8>();
+        // SAFETY: there is room for the name behind the other fields.
+        unsafe { start.add(at).copy_from(NAME.as_ptr().cast(), NAME.to_bytes_with_nul().len()) };
+        // SAFETY: it is what readdir returns: the fields, and a name that ends with a NUL byte.
+        let (name, kind) = unsafe { (name(start.cast()), kind(start.cast())) };
+        assert_eq!((name, kind), (NAME, Kind::Unknown));
+    }
 }

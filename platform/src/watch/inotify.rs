@@ -209,6 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no inotify(7)")]
     fn what_cannot_be_read_as_events_is_taken_as_an_overflow() {
         let mut watch = DirWatch::open().unwrap();
         let filled = watch.events.fill(|buffer| {

@@ -184,6 +184,7 @@ mod tests {
 
     /// A descriptor's number is used again at once, and nothing must be left of what it was.
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no kqueue(2)")]
     fn a_directory_that_takes_a_removed_ones_number_is_watched() {
         let parent = tempfile::tempdir().unwrap();
         let mut watch = DirWatch::open().unwrap();
