@@ -87,8 +87,9 @@ impl DirWatch {
     /// [inotify_rm_watch(2)](https://man7.org/linux/man-pages/man2/inotify_rm_watch.2.html): stops
     /// watching. What was reported before may still come; it is no error if it was lost already.
     pub fn remove(&mut self, id: WatchId) {
+        // Android's takes an unsigned number.
         // SAFETY: no pointers. That there is no such watch any more is what was wanted.
-        unsafe { libc::inotify_rm_watch(self.inotify.as_raw_fd(), id.0) };
+        unsafe { libc::inotify_rm_watch(self.inotify.as_raw_fd(), id.0 as _) };
     }
 
     /// read(2), once: takes in what has happened, in place of what was taken in before. Returns
