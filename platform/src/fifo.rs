@@ -150,23 +150,28 @@ impl Default for Drain {
 ///
 /// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
 pub fn drain(fifo: impl AsFd, into: &mut Drain) -> io::Result<Drained> {
-    let fifo = fifo.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open for the length of the borrow, and the buffer has room for
-    // DRAIN_LIMIT bytes.
-    let count = unsafe { libc::read(fifo, into.0.as_mut_ptr().cast(), DRAIN_LIMIT) };
-    match count {
-        -1 => {
-            let error = io::Error::last_os_error();
-            match error.kind() {
-                io::ErrorKind::WouldBlock => Ok(Drained::Nothing),
-                io::ErrorKind::Interrupted => Ok(Drained::Some),
-                _ => Err(error),
-            }
-        }
-        0 => Ok(Drained::Nothing),
-        count if count as usize == DRAIN_LIMIT => Ok(Drained::Some),
-        _ => Ok(Drained::Everything),
+    match read(fifo, &mut into.0[..]) {
+        Ok(0) => Ok(Drained::Nothing),
+        Ok(DRAIN_LIMIT) => Ok(Drained::Some),
+        Ok(_) => Ok(Drained::Everything),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Drained::Nothing),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Drained::Some),
+        Err(e) => Err(e),
     }
+}
+
+/// read(2), once: reads up to `buffer.len()` bytes from a non-blocking FIFO. Returns 0 or fails with
+/// `EAGAIN` if the FIFO is empty, depending on the system. Never blocks.
+///
+/// # Errors
+///
+/// Fails with the error of read(2).
+pub fn read(fifo: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the descriptor is open for the length of the borrow, and the buffer has room for as
+    // many bytes.
+    let count = unsafe { libc::read(fifo.as_fd().as_raw_fd(), to, room) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
 /// What became of a byte.

@@ -37,6 +37,7 @@ pub mod clock;
 mod fd;
 pub mod fifo;
 pub mod file;
+#[cfg(not(pullcord_sim))]
 mod libc;
 mod notifier;
 mod path;
@@ -45,9 +46,16 @@ mod pipe;
 #[cfg(feature = "polling")]
 pub mod polling;
 mod select;
+#[cfg(pullcord_sim)]
+pub mod sim;
+#[cfg(any(pullcord_libkqueue, pullcord_sim = "bsd"))]
+mod sys_event;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod waker;
+
+#[cfg(pullcord_sim)]
+use sim::libc;
 
 pub use fd::OwnedFd;
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, check_source};
@@ -76,7 +84,10 @@ cfg_if::cfg_if! {
         /// The backends that exist here, best first.
         pub const FACILITIES: &[Facility] =
             &[Epoll::FACILITY, Kqueue::FACILITY, Select::FACILITY];
-    } else if #[cfg(any(target_os = "linux", target_os = "android"))] {
+    } else if #[cfg(all(
+        any(target_os = "linux", target_os = "android"),
+        not(any(pullcord_sim = "bsd", pullcord_sim = "none")),
+    ))] {
         mod epoll;
         pub use epoll::Epoll;
         #[path = "dir/getdents.rs"]
@@ -95,6 +106,7 @@ cfg_if::cfg_if! {
         target_os = "openbsd",
         target_os = "dragonfly",
         target_vendor = "apple",
+        pullcord_sim = "bsd",
     ))] {
         mod kqueue;
         pub use kqueue::Kqueue;

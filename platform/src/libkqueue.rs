@@ -1,48 +1,19 @@
 //! libkqueue on Linux: kqueue(2) from a library, so that the code of the BSDs can be executed where
 //! most people develop (`--cfg pullcord_libkqueue`, for tests only; see PORTABILITY.md).
 //!
-//! What the libc crate declares for systems that have a kqueue, in FreeBSD's types. And a way round
-//! libkqueue's one great sin: its kqueue is the writing end of a pipe, which is never readable.
+//! The library's functions, and a way round its one great sin: its kqueue is the writing end of a
+//! pipe, which is never readable.
 
-// Named as in <sys/event.h>.
-#![allow(non_camel_case_types)]
 #![allow(clippy::disallowed_methods, reason = "it looks for the library's own descriptor")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 
 use crate::libc;
 
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct kevent {
-    pub(crate) ident: usize,
-    pub(crate) filter: i16,
-    pub(crate) flags: u16,
-    pub(crate) fflags: u32,
-    pub(crate) data: isize,
-    pub(crate) udata: *mut c_void,
-}
-
-pub(crate) const EVFILT_READ: i16 = -1;
-pub(crate) const EVFILT_WRITE: i16 = -2;
-pub(crate) const EVFILT_VNODE: i16 = -4;
-
-pub(crate) const EV_ADD: u16 = 0x1;
-pub(crate) const EV_DELETE: u16 = 0x2;
-pub(crate) const EV_ONESHOT: u16 = 0x10;
-pub(crate) const EV_CLEAR: u16 = 0x20;
-pub(crate) const EV_RECEIPT: u16 = 0x40;
-pub(crate) const EV_ERROR: u16 = 0x4000;
-pub(crate) const EV_EOF: u16 = 0x8000;
-
-pub(crate) const NOTE_DELETE: u32 = 0x1;
-pub(crate) const NOTE_WRITE: u32 = 0x2;
-pub(crate) const NOTE_RENAME: u32 = 0x20;
-/// It has none.
-pub(crate) const NOTE_REVOKE: u32 = 0;
+pub(crate) use crate::sys_event::*;
 
 #[link(name = "kqueue")]
 unsafe extern "C" {

@@ -1,0 +1,64 @@
+//! The system calls that the library makes, and the errors that their man pages name.
+
+use super::libc::{
+    EACCES, EAGAIN, EINTR, EINVAL, EIO, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOMEM,
+    ENOSPC, ENOSYS, ENOTDIR, ENXIO, EOVERFLOW, EPERM, EPIPE, EROFS, ESTALE,
+};
+use super::tree::Errno;
+
+macro_rules! calls {
+    ($($call:ident $name:literal [$($errno:ident)*],)*) => {
+        /// A system call.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs)]
+        pub enum Call { $($call,)* }
+
+        impl Call {
+            /// All of them.
+            pub const ALL: &[Call] = &[$(Call::$call,)*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Call::$call => $name,)* }
+            }
+
+            /// The errors that can be injected: those of its man page, but for those that only a
+            /// defect of the caller can cause (`EBADF`, `EFAULT`).
+            pub const fn errors(self) -> &'static [Errno] {
+                match self { $(Call::$call => &[$($errno,)*],)* }
+            }
+        }
+    };
+}
+
+calls! {
+    Open "open" [EMFILE ENFILE ENOMEM EACCES EIO ENOENT ENOTDIR EINTR ESTALE EOVERFLOW ELOOP ENAMETOOLONG ENXIO EPERM EROFS ENOSPC],
+    Close "close" [],
+    Read "read" [EIO EINTR EAGAIN ENOMEM EINVAL],
+    Write "write" [EAGAIN EINTR EIO EPIPE ENOSPC],
+    Getdents "getdents64" [EIO ENOENT ENOMEM ENOTDIR EINVAL ESTALE EINTR],
+    Fstat "fstat" [EIO ENOMEM EOVERFLOW ESTALE EACCES],
+    Fstatat "fstatat" [EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EOVERFLOW ESTALE],
+    Statfs "statfs" [EACCES EINTR EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOSYS ENOTDIR EOVERFLOW ESTALE],
+    Fcntl "fcntl" [EMFILE EINTR],
+    Ioctl "ioctl" [EINVAL EIO ENOMEM],
+    Pipe "pipe2" [EMFILE ENFILE],
+    InotifyInit "inotify_init1" [EMFILE ENFILE ENOMEM],
+    InotifyAdd "inotify_add_watch" [ENOSPC ENOMEM EACCES ENOENT ENOTDIR EIO ELOOP ENAMETOOLONG ESTALE],
+    InotifyRemove "inotify_rm_watch" [EINVAL],
+    EpollCreate "epoll_create1" [EMFILE ENFILE ENOMEM],
+    EpollCtl "epoll_ctl" [ENOMEM ENOSPC],
+    EpollWait "epoll_wait" [EINTR ENOMEM],
+    Select "select" [EINTR ENOMEM],
+    Kqueue "kqueue" [EMFILE ENFILE ENOMEM],
+    Kevent "kevent" [EINTR ENOMEM],
+    Fdopendir "fdopendir" [ENOMEM EMFILE],
+    Readdir "readdir" [EIO ENOENT ENOMEM EOVERFLOW ESTALE],
+}
+
+impl Call {
+    /// Whether a call of it waits: then it counts as a wake-up once it returns.
+    pub const fn waits(self) -> bool {
+        matches!(self, Call::EpollWait | Call::Select)
+    }
+}

@@ -1,0 +1,83 @@
+//! What only the C libraries of the BSDs have: kqueue(2), and a statfs(2) that names the file system.
+
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_int};
+use std::slice;
+
+use super::call::Call;
+use super::kernel::{Kernel, Outcome};
+use super::libc::{bytes, call, timespec};
+pub use crate::sys_event::*;
+
+pub unsafe fn kqueue() -> c_int {
+    call(Call::Kqueue, Kernel::kqueue)
+}
+
+/// As FreeBSD does it: each change with `EV_RECEIPT` is answered by an event, and a failed change
+/// without it ends the call.
+pub unsafe fn kevent(
+    queue: c_int,
+    changes: *const kevent,
+    change_count: c_int,
+    events: *mut kevent,
+    event_count: c_int,
+    timeout: *const timespec,
+) -> c_int {
+    let list = |count: c_int| usize::try_from(count).unwrap_or(0);
+    let changes = match list(change_count) {
+        0 => &[][..],
+        // SAFETY: the caller has as many.
+        count => unsafe { slice::from_raw_parts(changes, count) },
+    };
+    let room = match list(event_count) {
+        0 => &mut [][..],
+        // SAFETY: the caller has room for as many.
+        count => unsafe { slice::from_raw_parts_mut(events, count) },
+    };
+    // SAFETY: null, or a timespec of the caller's.
+    let timeout = unsafe { timeout.as_ref() };
+    let timeout = timeout.map(|it| it.tv_sec as u64 * 1_000_000_000 + it.tv_nsec as u64);
+    call(Call::Kevent, |kernel| {
+        let mut filled = 0;
+        for change in changes {
+            let done = kernel.kevent_change(queue, *change);
+            let errno = done.err().unwrap_or(0);
+            if errno == 0 && change.flags & EV_RECEIPT == 0 {
+                continue;
+            }
+            let Some(to) = room.get_mut(filled) else { return Err(errno) };
+            *to = kevent { flags: change.flags | EV_ERROR, data: errno as isize, ..*change };
+            filled += 1;
+        }
+        if filled > 0 || room.is_empty() {
+            return Ok(filled as c_int);
+        }
+        let found = kernel.kevent_fetch(queue, room.len(), timeout, |event| {
+            room[filled] = event;
+            filled += 1;
+        })?;
+        Ok(found as c_int)
+    })
+}
+
+/// The result of statfs(2), as far as it is used.
+#[derive(Clone, Copy)]
+pub struct statfs {
+    pub f_fstypename: [c_char; 16],
+}
+
+pub unsafe fn statfs(path: *const c_char, to: *mut statfs) -> c_int {
+    // SAFETY: the caller passes a C string.
+    let path = unsafe { bytes(path) };
+    call(Call::Statfs, |kernel| -> Outcome<c_int> {
+        let name = kernel.statfs(path)?.bsd_name();
+        let mut raw = statfs { f_fstypename: [0; 16] };
+        for (to, from) in raw.f_fstypename.iter_mut().zip(name.bytes()) {
+            *to = from as c_char;
+        }
+        // SAFETY: the caller has room for one.
+        unsafe { to.write(raw) };
+        Ok(0)
+    })
+}
