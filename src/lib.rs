@@ -43,6 +43,9 @@
 // lists what would not. Tests may ask for themselves.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
+#[macro_use]
+mod mutants;
+
 pub mod backend;
 pub mod embedding;
 mod error;

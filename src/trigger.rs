@@ -166,6 +166,7 @@ fn open_both(path: &Path, sharing: Sharing) -> io::Result<(OwnedFd, OwnedFd, fil
         if let Some(writer) = fifo::open_to_write(path)?
             && file::status(&writer)?.identity == identity
         {
+            let writer = if mutant!(WithoutWriteEnd) { fifo::open_to_read(path)? } else { writer };
             return Ok((reader, writer, identity));
         }
     }

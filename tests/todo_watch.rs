@@ -226,8 +226,8 @@ fn a_directory_that_is_replaced_by_a_rename_is_read_and_watched() {
     });
 }
 
-/// Found by the model checker (tests/protocol): identities are compared before the watch has told of
-/// the replacement, while names of the old directory are kept for the round to leave out.
+/// Identities are compared before the watch has reported the replacement, while the scan is to skip
+/// names of the old directory. The simulation's mutant `LossForgiven` lacks this rule.
 #[test]
 fn a_directory_that_is_replaced_in_the_middle_of_a_round_hides_nothing() {
     on_each_backend(Some(2), |mut office| {
@@ -258,8 +258,8 @@ fn a_directory_that_is_replaced_in_the_middle_of_a_round_hides_nothing() {
     });
 }
 
-/// Found by the model checker too: a pull uncovers that another directory is there, which cannot be
-/// watched. The pull is for that one as well.
+/// A pull uncovers that another directory is there, which cannot be watched. The pull is for that one
+/// as well. The simulation's mutant `LossUnread` lacks this rule.
 #[test]
 fn what_takes_a_directorys_place_and_cannot_be_watched_is_read() {
     on_each_backend(Some(2), |mut office| {

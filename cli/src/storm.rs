@@ -9,15 +9,17 @@ mod tally;
 pub(crate) mod writer;
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pullcord::{Events, Interest, Key, Mode};
+use pullcord::{Events, Interest, Key, Mode, Notifier};
+use pullcord_strategies::Strategy;
 
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::writers::Writers;
-use crate::{backends, print, print_json, watching};
+use crate::{backends, print, print_json, say, watching};
 use load::{Load, Place};
 use meter::Meter;
 use report::Report;
@@ -84,8 +86,7 @@ Exit codes:
   1  pullcord lost an entry, a writer died, or it was interrupted
   2  it could not be set up";
 
-const TRIGGER: Key = Key(0);
-const WATCH: Key = Key(1);
+/// Keys beside those of the strategies.
 const SIGNALS: Key = Key(2);
 const REPORTS: Key = Key(3);
 
@@ -139,7 +140,7 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
     loop {
         let begun = Instant::now();
         let patience = if writers.are_done() { PATIENCE } else { meter.next_sample(begun) };
-        let own = strategy.prepare(&mut *notifier, begun)?;
+        let own = strategy.prepare(&mut *notifier, begun).map_err(Failure::failed)?;
         notifier
             .wait(&mut events, Some(own.map_or(patience, |own| own.min(patience))))
             .map_err(Failure::waiting)?;
@@ -158,7 +159,7 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
                     }
                 }
                 _ => {
-                    strategy.woken(event, &mut *notifier)?;
+                    strategy.woken(event, &mut *notifier).map_err(Failure::failed)?;
                     wakes = true;
                 }
             }
@@ -167,7 +168,7 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
             // A turn that only goes on with the one before did not sleep.
             tally.wakes += u64::from(own != Some(Duration::ZERO));
             let seen = tally.seen();
-            strategy.look(&mut *notifier, &mut tally)?;
+            scan(&mut *strategy, &mut *notifier, &mut tally)?;
             if tally.seen() > seen {
                 last = Instant::now();
             }
@@ -177,6 +178,35 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
             return Ok((tally.report(name.as_str(), &arguments.load, &meter), meter));
         }
     }
+}
+
+/// Lets the strategy scan, and counts the entries that it finds. Its first error ends the storm.
+fn scan(
+    strategy: &mut dyn Strategy,
+    notifier: &mut dyn Notifier,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let mut failure = None;
+    let scanned = strategy.scan(notifier, &mut |item| {
+        let found = match item {
+            Ok(found) => found,
+            Err(error) => {
+                say(error); // it is tried again
+                return ControlFlow::Continue(());
+            }
+        };
+        if let Err(error) = tally.see(found.path) {
+            failure = Some(error);
+            return ControlFlow::Break(());
+        }
+        if let Some(number) = found.scan {
+            tally.found_by_scan(number);
+        }
+        ControlFlow::Continue(())
+    });
+    tally.scans = strategy.scan_count();
+    failure.map_or(Ok(()), Err)?;
+    scanned.map_err(Failure::failed)
 }
 
 impl Choice {

@@ -137,9 +137,11 @@ impl Agenda {
         while let Some(directory) = self.directories.get_mut(round.next) {
             round.next += 1;
             if directory.is_due(now) {
-                directory.dirty = false;
                 directory.not_before = None;
-                self.dirty -= 1;
+                if !mutant!(CleanedLate) {
+                    directory.dirty = false;
+                    self.dirty -= 1;
+                }
                 return Some(round.next - 1);
             }
         }
@@ -160,6 +162,9 @@ impl Agenda {
         let directory = &mut self.directories[directory];
         directory.backoff = Backoff::new();
         directory.reads += 1;
+        if mutant!(CleanedLate) && std::mem::take(&mut directory.dirty) {
+            self.dirty -= 1;
+        }
     }
 
     /// How often a directory was read to its end.

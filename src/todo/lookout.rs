@@ -94,7 +94,9 @@ impl Lookout {
             let place = lookout.add(home);
             lookout.places[place].about.trigger = true;
         }
-        lookout.arm(now, troubles);
+        if !mutant!(WatchedLate) {
+            lookout.arm(now, troubles);
+        }
         match troubles.pop_front() {
             Some(trouble) if queue.watch == Watch::Required => Err(trouble),
             Some(trouble) => {

@@ -55,10 +55,10 @@ use lookout::Lookout;
 use scan::Scan;
 
 /// The most entries that [`Todo::next`] hands out a turn.
-const BATCH: usize = 64;
+const BATCH: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
 
 /// The most entries that are looked at in a turn, of those that are not handed out.
-const LOOKS: usize = 4096;
+const LOOKS: usize = if cfg!(pullcord_sim) { 64 } else { 4096 };
 
 /// How long a change is left alone when a pull should follow it: a writer that was killed between
 /// the two delays its own mail by as much. Identities are compared at most once in this time.

@@ -14,7 +14,7 @@ impl Todo {
         let due = if self.agenda.rests() { self.agenda.round_is_due(now) } else { self.pulled };
         let Some(trigger) = self.trigger.as_mut().filter(|_| due) else { return };
         self.counters.drains += 1;
-        let drained = trigger.drain();
+        let drained = if mutant!(DrainedLate) { Ok(Drained::Everything) } else { trigger.drain() };
         self.pulled = matches!(drained, Ok(Drained::Some));
         match drained {
             Ok(Drained::Nothing) => {}

@@ -33,6 +33,9 @@ impl Todo {
         self.spent(clock::now() - begun);
         match opened {
             Ok(open) => {
+                if mutant!(WatchedLate) {
+                    self.lookout.arm(now, &mut self.troubles);
+                }
                 self.counters.directories += 1;
                 self.check_watched(directory, &open, now);
                 self.scan = Some(Scan { directory, open });
@@ -69,6 +72,11 @@ impl Todo {
             return None;
         };
         self.turn.looked_at += 1;
+        if mutant!(ScanFirst) {
+            let names = self.reported.entry(directory).or_default();
+            names.insert(entry.name.to_owned());
+            return (!is_hidden(entry.name)).then_some(directory);
+        }
         let reported = self.reported.get(&directory);
         if is_hidden(entry.name) || reported.is_some_and(|names| names.contains(entry.name)) {
             return None;
@@ -92,9 +100,13 @@ impl Todo {
         let more = scan.open.read(&mut self.batch);
         self.spent(clock::now() - begun);
         match more {
+            Ok(true) if mutant!(NotAbsorbed) => return,
             Ok(true) => return self.absorb(now),
             Ok(false) => {
                 self.agenda.read(directory);
+                if mutant!(DrainedLate) {
+                    let _ = self.trigger.as_mut().map(|trigger| trigger.drain());
+                }
                 self.said[directory] = None;
             }
             Err(e) => self.directory_failed(directory, e, now),
@@ -104,7 +116,9 @@ impl Todo {
 
     /// Remembers that a directory has to be read again, and says why unless it was said.
     fn directory_failed(&mut self, directory: usize, error: io::Error, now: Instant) {
-        self.agenda.failed(directory, now);
+        if !mutant!(Forgetful) {
+            self.agenda.failed(directory, now);
+        }
         let number = error.raw_os_error();
         if self.said[directory] != number {
             self.said[directory] = number;

@@ -32,8 +32,12 @@ impl Todo {
     fn lose(&mut self, place: usize) {
         self.lookout.abandon(place);
         if let Some(directory) = self.lookout.about(place).directory {
-            self.reported.remove(&directory);
-            self.agenda.is_dirty_now(directory);
+            if !mutant!(LossForgiven) {
+                self.reported.remove(&directory);
+            }
+            if !mutant!(LossUnread) {
+                self.agenda.is_dirty_now(directory);
+            }
         }
     }
 
@@ -110,6 +114,13 @@ impl Todo {
     /// scan of its directory that is still to come, or under way, leaves it out. Not so where the
     /// watch cannot be relied on to name the next entry of that name.
     fn put_aside(&mut self, directory: usize, name: OsString) {
+        if mutant!(ScanFirst) {
+            let reported = self.reported.get(&directory);
+            if !reported.is_some_and(|names| names.contains(&name)) {
+                self.found.push_back((directory, name));
+            }
+            return;
+        }
         let is_read_later = self.agenda.is_dirty(directory)
             || self.scan.as_ref().is_some_and(|scan| scan.directory == directory);
         if is_read_later && self.lookout.relies_on(directory) {
@@ -137,7 +148,9 @@ impl Todo {
         let (place, named) = match sighting {
             Sighting::Overflow => {
                 self.counters.overflows += 1;
-                self.reported.clear();
+                if !mutant!(OverflowForgiven) {
+                    self.reported.clear();
+                }
                 self.agenda.everything_is_dirty();
                 self.compare_identities(now);
                 return None;

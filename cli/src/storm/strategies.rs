@@ -1,34 +1,13 @@
-//! The ways to treat a trigger. They differ in what is done when, and in nothing else; as the
-//! model checker's readers do, in `tests/protocol/reader.rs`.
+//! The strategies by name.
 
-mod drain;
-mod early_close;
-mod pullcord;
-mod reader;
-mod reopen;
+use std::ops::ControlFlow;
 
-use std::time::{Duration, Instant};
-
-use ::pullcord::{Backend, Event, Notifier, Watch};
+use pullcord::{Backend, Notifier, Queue, Watch};
+use pullcord_strategies::{Drain, EarlyClose, Pullcord, Reopen, Strategy};
 
 use super::load::Place;
-use super::tally::Tally;
 use crate::failure::Failure;
-
-pub(super) trait Strategy {
-    /// A wait is to begin: what it waits for is registered, and it lasts no longer than this.
-    fn prepare(&mut self, _: &mut dyn Notifier, _: Instant) -> Result<Option<Duration>, Failure> {
-        Ok(None)
-    }
-
-    /// The wait is over, by an event of the strategy's own. The others' are dealt with next.
-    fn woken(&mut self, _: &Event, _: &mut dyn Notifier) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    /// Then this: it looks for mail.
-    fn look(&mut self, notifier: &mut dyn Notifier, tally: &mut Tally) -> Result<(), Failure>;
-}
+use crate::say;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -55,18 +34,33 @@ impl Name {
         if self == Name::Pullcord { chosen } else { Backend::Select }
     }
 
-    /// Opens the trigger; there is no mail yet.
+    /// Opens the trigger. The queue is empty.
     pub(super) fn open(
         self,
         place: &Place,
         notifier: &mut dyn Notifier,
         watch: Watch,
     ) -> Result<Box<dyn Strategy>, Failure> {
+        let (trigger, todo) = (place.trigger(), place.todo());
         Ok(match self {
-            Name::Reopen => Box::new(reopen::Reopen::start(place, notifier)?),
-            Name::EarlyClose => Box::new(early_close::EarlyClose::start(place, notifier)?),
-            Name::Drain => Box::new(drain::Drain::start(place, notifier)?),
-            Name::Pullcord => Box::new(pullcord::Pullcord::start(place, notifier, watch)?),
+            Name::Reopen => {
+                Box::new(Reopen::start(trigger, todo, notifier).map_err(Failure::failed)?)
+            }
+            Name::EarlyClose => {
+                Box::new(EarlyClose::start(trigger, todo, notifier).map_err(Failure::failed)?)
+            }
+            Name::Drain => {
+                Box::new(Drain::start(trigger, todo, notifier).map_err(Failure::failed)?)
+            }
+            Name::Pullcord => {
+                let queue = Queue::qmail(place.root()).map_err(Failure::bad_input)?.watch(watch);
+                let mut pullcord = Pullcord::start(queue, notifier).map_err(Failure::bad_input)?;
+                pullcord.scan_first(&mut |item| {
+                    item.err().into_iter().for_each(say);
+                    ControlFlow::Continue(())
+                });
+                Box::new(pullcord)
+            }
         })
     }
 }

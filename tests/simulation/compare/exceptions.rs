@@ -1,0 +1,18 @@
+//! The calls that are not compared, or not all that they return.
+
+/// `O_DIRECT` on a regular file: whether it is accepted depends on the file system.
+pub(crate) const DIRECT_FILE: &str = "O_DIRECT on something else than a FIFO";
+/// The simulation keeps no contents of regular files, and no sizes.
+pub(crate) const CONTENTS: &str = "read(2) and FIONREAD of a regular file";
+/// At the end of a directory of ext4, the position and the size of the buffer overflow together.
+pub(crate) const READ_DIRECTORY: &str = "read(2) of a directory with room for more than 0 bytes";
+/// linkat(2) with `AT_EMPTY_PATH` is simulated for regular files.
+pub(crate) const LINK_OPEN: &str = "linkat(2) of an open descriptor that is not a regular file";
+/// Anonymous inodes are shared, or not, as the kernel likes.
+pub(crate) const ANONYMOUS: &str = "fchmod(2) and the identity of an anonymous inode";
+/// The number of links of a directory is 1 on btrfs.
+pub(crate) const DIRECTORY_LINKS: &str = "the link count of a directory";
+
+/// All of them. Each must occur.
+pub(crate) const EXCEPTIONS: [&str; 6] =
+    [DIRECT_FILE, CONTENTS, READ_DIRECTORY, LINK_OPEN, ANONYMOUS, DIRECTORY_LINKS];

@@ -1,0 +1,78 @@
+//! A directory on a file system of each kind that can be had here.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::real;
+
+/// Where scripts can be run.
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// Whether something is mounted there.
+    is_mounted: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_mounted {
+            let _ = Command::new("umount").arg(&self.path).status();
+        }
+    }
+}
+
+/// `directory`, /dev/shm, and images of file systems that are made in `directory`; then in words
+/// what cannot be had. What is mounted is seen by this thread alone, and by those that it starts.
+pub(crate) fn all(directory: &Path) -> (Vec<Place>, Vec<String>) {
+    let place = |name: &str, path: &Path| {
+        let (name, path) = (format!("{name} {}", path.display()), path.to_owned());
+        Place { name, path, is_mounted: false }
+    };
+    let mut places = vec![place("directory", directory)];
+    let mut left_out = Vec::new();
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        places.insert(0, place("directory", memory));
+    } else {
+        left_out.push("tmpfs: there is no /dev/shm".into());
+    }
+    if let Err(error) = real::have_private_mounts() {
+        left_out.push(format!("ext4, xfs, btrfs: cannot mount: {error}"));
+        return (places, left_out);
+    }
+    for kind in ["ext4", "xfs", "btrfs"] {
+        match made(kind, directory) {
+            Ok(path) => {
+                let name = format!("{kind} image");
+                places.push(Place { name, path, is_mounted: true });
+            }
+            Err(why) => left_out.push(format!("{kind}: {why}")),
+        }
+    }
+    (places, left_out)
+}
+
+/// Makes a file system in a file, and mounts it.
+fn made(kind: &str, directory: &Path) -> Result<PathBuf, String> {
+    let (image, at) = (directory.join(format!("{kind}.image")), directory.join(kind));
+    let prepared = fs::create_dir(&at)
+        .and_then(|()| File::create(&image))
+        .and_then(|file| file.set_len(512 << 20));
+    prepared.map_err(|error| format!("cannot create an image: {error}"))?;
+    let mkfs = format!("mkfs.{kind}");
+    succeed(Command::new(&mkfs).arg("-q").arg(&image))?;
+    succeed(Command::new("mount").args(["-o", "loop"]).args([&image, &at]))?;
+    Ok(at)
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().display().to_string();
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().last().unwrap_or_default();
+    Err(format!("{program}: {}: {last}", output.status))
+}

@@ -1,0 +1,121 @@
+//! Directory reads: the order of entries differs between kernels, and so does the fate of an entry
+//! that comes or goes meanwhile. An entry that is there all the time must be returned once, and an
+//! entry that never was there must not be returned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pullcord_platform::sim::{self, Ino};
+
+use super::script::{Detail, Listing, Op, Outcome, SLOTS, Slot};
+
+/// What happens in the directories that are being read.
+#[derive(Default)]
+pub(crate) struct Readings {
+    all: Vec<Reading>,
+    of_slot: [Option<usize>; SLOTS],
+    /// How many were read to their end, on both kernels.
+    pub(crate) ended: u64,
+}
+
+struct Reading {
+    ino: Ino,
+    /// The entries that were there all the time: name and number.
+    stayed: BTreeMap<String, u64>,
+    /// Every name that was there at some time, and its `d_type`.
+    were: BTreeSet<(String, u8)>,
+    returned: [Vec<String>; 2],
+    ended: [bool; 2],
+}
+
+impl Readings {
+    /// Looks at the result of a call on both kernels. Returns what is wrong.
+    pub(crate) fn look(
+        &mut self,
+        op: &Op,
+        root: &str,
+        results: [&Outcome; 2],
+    ) -> Result<(), String> {
+        if results.iter().all(|result| result.returned.is_ok()) {
+            match op {
+                Op::Open { slot, path, .. } => self.of_slot[*slot] = self.open(root, path),
+                Op::Duplicate { from, to, .. } => self.of_slot[*to] = self.of_slot[*from],
+                Op::Close(slot) | Op::Watcher { slot, .. } | Op::Poller(slot) => {
+                    self.of_slot[*slot] = None;
+                }
+                Op::Pipe { reader, writer, .. } => {
+                    self.of_slot[*reader] = None;
+                    self.of_slot[*writer] = None;
+                }
+                _ => {}
+            }
+        }
+        self.all.iter_mut().for_each(Reading::update);
+        let Op::List { slot, .. } = op else { return Ok(()) };
+        for (side, result) in results.into_iter().enumerate() {
+            if let Detail::Listed(listing) = &result.detail {
+                self.take(*slot, side, listing)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, root: &str, path: &str) -> Option<usize> {
+        let ino = sim::with(|kernel| {
+            let ino = kernel.find(format!("{root}/{path}").as_bytes()).ok()?;
+            kernel.tree().is_directory(ino).then_some(ino)
+        })?;
+        let stayed = entries(ino).into_iter().map(|(name, id, _)| (name, id)).collect();
+        let were = [(".".into(), 4), ("..".into(), 4)].into();
+        let mut reading =
+            Reading { ino, stayed, were, returned: Default::default(), ended: [false; 2] };
+        reading.update();
+        self.all.push(reading);
+        Some(self.all.len() - 1)
+    }
+
+    fn take(&mut self, slot: Slot, side: usize, listing: &Listing) -> Result<(), String> {
+        let reading = self.of_slot[slot].ok_or("a directory was read that is not known")?;
+        let reading = &mut self.all[reading];
+        for entry in &listing.entries {
+            if !reading.were.contains(entry) {
+                return Err(format!("{entry:?} was returned, and was never there"));
+            }
+            reading.returned[side].push(entry.0.clone());
+        }
+        if !listing.ended || reading.ended[side] {
+            return Ok(());
+        }
+        reading.ended[side] = true;
+        let names = reading.stayed.keys().map(String::as_str).chain([".", ".."]);
+        for name in names {
+            let times = reading.returned[side].iter().filter(|it| *it == name).count();
+            if times != 1 {
+                return Err(format!("{name:?} was there all the time, and returned {times} times"));
+            }
+        }
+        if reading.ended == [true; 2] {
+            self.ended += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Reading {
+    fn update(&mut self) {
+        let now = entries(self.ino);
+        self.stayed.retain(|name, id| now.iter().any(|it| it.0 == *name && it.1 == *id));
+        self.were.extend(now.into_iter().map(|(name, _, kind)| (name, kind)));
+    }
+}
+
+/// The entries of a directory of the simulated kernel: name, number, `d_type`.
+fn entries(ino: Ino) -> Vec<(String, u64, u8)> {
+    sim::with(|kernel| {
+        let tree = kernel.tree();
+        let entries = tree.entries(ino).iter();
+        let entry = |it: &sim::Entry| {
+            (String::from_utf8_lossy(&it.name).into_owned(), it.id, tree.entry_type(it.ino))
+        };
+        entries.map(entry).collect()
+    })
+}

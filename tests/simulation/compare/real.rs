@@ -1,0 +1,306 @@
+//! The kernel of this system, and a place on it that a script cannot leave: a directory of its own,
+//! descriptors of its own, and mounts of its own where that is permitted.
+
+#[path = "player.rs"]
+pub(crate) mod player;
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::script::{Limit, Script};
+
+/// The C library of this system, with what the simulated one has besides.
+mod c {
+    pub(super) use libc::__errno_location as errno;
+    pub(super) use libc::*;
+
+    pub(super) unsafe fn open_with_mode(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+        // SAFETY: as the caller promises.
+        unsafe { libc::open(path, flags, mode) }
+    }
+}
+
+/// How many descriptors a script can have, and three.
+pub(crate) const DESCRIPTORS: usize = 256;
+
+/// What this process is permitted to do here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Means {
+    /// To open every file, whatever its mode; and to do without that.
+    pub(crate) privileged: bool,
+    pub(crate) mounts: bool,
+    /// To lower the limits of inotify(7).
+    pub(crate) limits: bool,
+}
+
+/// The kernel of this system, as the player sees it.
+pub(crate) struct Host {
+    /// How often each function was called.
+    pub(crate) calls: BTreeMap<&'static str, u64>,
+    limits: [Option<Knob>; 3],
+    lowered: Option<usize>,
+    /// Held while a call is made that a limit applies to.
+    turn: Option<MutexGuard<'static, ()>>,
+}
+
+/// The limits are those of the system: only one thread at a time makes a call that they apply to.
+static TURN: Mutex<()> = Mutex::new(());
+
+const LIMITS: [&str; 3] = ["max_queued_events", "max_user_watches", "max_user_instances"];
+
+impl Host {
+    pub(crate) fn count(&mut self, call: &'static str) {
+        *self.calls.entry(call).or_default() += 1;
+    }
+
+    /// Sets a limit for the next call. Another process on this system is affected only if it makes
+    /// the same call in the same few microseconds.
+    pub(crate) fn limit(&mut self, limit: Limit) {
+        self.turn = Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
+        let (which, value) = match limit {
+            Limit::Usual => return,
+            Limit::Events(count) => (0, count),
+            Limit::NoWatches => (1, 0),
+            Limit::NoInstances => (2, 0),
+        };
+        if let Some(knob) = &self.limits[which] {
+            self.lowered = Some(which);
+            set(knob.fd, &value.to_string());
+        }
+    }
+
+    /// Sets the limit back.
+    pub(crate) fn no_limit(&mut self) {
+        if let Some(lowered) = self.lowered.take() {
+            let knob = self.limits[lowered].as_ref().expect("it was lowered");
+            set(knob.fd, &knob.usual);
+        }
+        self.turn = None;
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.no_limit();
+    }
+}
+
+/// Writes the value of a limit.
+fn set(fd: c::c_int, value: &str) {
+    // SAFETY: the bytes live as long as the call.
+    let written = unsafe { c::pwrite(fd, value.as_ptr().cast(), value.len(), 0) };
+    assert_eq!(written, value.len() as isize, "{}", io::Error::last_os_error());
+}
+
+/// The place, until it is dropped.
+pub(crate) struct Ground {
+    pub(crate) host: Host,
+    pub(crate) means: Means,
+    /// What is left out, in words.
+    pub(crate) left_out: Vec<String>,
+    base: tempfile::TempDir,
+    bound: bool,
+}
+
+/// The result of a call that returns -1 for an error.
+fn checked(returned: c::c_int) -> io::Result<c::c_int> {
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+}
+
+impl Ground {
+    /// Prepares the calling thread, and no other one of this process.
+    pub(crate) fn new(directory: &Path, limits: &Limits) -> io::Result<Ground> {
+        let base = tempfile::Builder::new().prefix("pullcord-compare-").tempdir_in(directory)?;
+        // SAFETY: no pointers.
+        unsafe {
+            checked(c::unshare(c::CLONE_FILES | c::CLONE_FS))?;
+            checked(c::close_range(3, DESCRIPTORS as c::c_uint - 1, 0))?;
+            c::umask(0);
+            c::signal(c::SIGPIPE, c::SIG_IGN);
+        }
+        let mut left_out = Vec::new();
+        let mounts = private_mounts(base.path());
+        if let Err(error) = &mounts {
+            left_out.push(format!("mounts: {error}"));
+        }
+        let drops = owner_only(true).and_then(|()| owner_only(false));
+        // SAFETY: it has no arguments.
+        let privileged = unsafe { c::geteuid() } == 0 && drops.is_ok();
+        if !privileged {
+            left_out.push("files that a process opens against their mode: it is not root".into());
+        }
+        left_out.extend(limits.missing.clone());
+        let all = limits.missing.is_none();
+        let limits = limits.knobs.clone();
+        let host = Host { calls: BTreeMap::new(), limits, lowered: None, turn: None };
+        let means = Means { privileged, mounts: mounts.is_ok(), limits: all };
+        Ok(Ground { host, means, left_out, base, bound: false })
+    }
+
+    /// Makes the directory of a script, and takes from the thread what the script must not have.
+    pub(crate) fn enter(&mut self, script: &Script) -> String {
+        if script.mounts() {
+            bind(self.base.path(), self.base.path()).expect("it succeeded before");
+            self.bound = true;
+        }
+        let root = self.root();
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o755);
+        builder.create(&root).expect("a directory for the script");
+        if script.as_owner && self.means.privileged {
+            owner_only(true).expect("it succeeded before");
+        }
+        root.to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    /// Below the temporary directory, so that `..` does not lead out of that.
+    fn root(&self) -> PathBuf {
+        self.base.path().join("p/q/r")
+    }
+
+    /// Removes all that a script has left. Its descriptors are closed.
+    pub(crate) fn leave(&mut self) {
+        if self.means.privileged {
+            owner_only(false).expect("it succeeded before");
+        }
+        if std::mem::take(&mut self.bound) {
+            let path = c_path(self.base.path());
+            // SAFETY: a C string.
+            checked(unsafe { c::umount2(path.as_ptr(), c::MNT_DETACH) }).expect("it was mounted");
+        }
+        let top = self.base.path().join("p");
+        if fs::remove_dir_all(&top).is_err() {
+            permit(&top);
+            fs::remove_dir_all(&top).expect("the script's files can be removed");
+        }
+    }
+
+    /// The type of the file system.
+    pub(crate) fn magic(&self) -> i64 {
+        let path = c_path(self.base.path());
+        // SAFETY: integers only; the pointers live as long as the call.
+        unsafe {
+            let mut stat: c::statfs64 = std::mem::zeroed();
+            checked(c::statfs64(path.as_ptr(), &raw mut stat)).expect("it exists");
+            #[allow(clippy::unnecessary_cast)]
+            return stat.f_type as i64;
+        }
+    }
+}
+
+/// The limits of the system and of this process: descriptors are fewer until it is dropped.
+pub(crate) struct Limits {
+    knobs: [Option<Knob>; 3],
+    /// Why one cannot be changed.
+    missing: Option<String>,
+    descriptors: c::rlimit,
+}
+
+impl Limits {
+    pub(crate) fn new() -> io::Result<Limits> {
+        let opened = LIMITS.map(open_limit);
+        let missing = opened.iter().find_map(|it| it.as_ref().err().map(io::Error::to_string));
+        let knobs = opened.map(Result::ok);
+        // SAFETY: integers only, for which zero is a value.
+        let mut usual: c::rlimit = unsafe { std::mem::zeroed() };
+        // SAFETY: both point to a value that lives as long as the call.
+        unsafe {
+            checked(c::getrlimit(c::RLIMIT_NOFILE, &raw mut usual))?;
+            let lower = c::rlimit { rlim_cur: DESCRIPTORS as _, ..usual };
+            checked(c::setrlimit(c::RLIMIT_NOFILE, &raw const lower))?;
+        }
+        Ok(Limits { knobs, missing, descriptors: usual })
+    }
+}
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        // SAFETY: it points to a value that lives as long as the call.
+        unsafe { c::setrlimit(c::RLIMIT_NOFILE, &raw const self.descriptors) };
+        for knob in self.knobs.iter().flatten() {
+            // SAFETY: it is open, and owned here.
+            unsafe { c::close(knob.fd) };
+        }
+    }
+}
+
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).expect("no zero byte")
+}
+
+fn bind(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (c_path(from), c_path(to));
+    let none = std::ptr::null();
+    // SAFETY: C strings, and null where nothing is wanted.
+    checked(unsafe { c::mount(from.as_ptr(), to.as_ptr(), none, c::MS_BIND, none.cast()) })?;
+    Ok(())
+}
+
+/// Gives this thread mounts of its own, and tries one.
+fn private_mounts(base: &Path) -> io::Result<()> {
+    let none = std::ptr::null();
+    // SAFETY: C strings, and null where nothing is wanted.
+    unsafe {
+        checked(c::unshare(c::CLONE_NEWNS))?;
+        let flags = c::MS_REC | c::MS_PRIVATE;
+        checked(c::mount(none, c"/".as_ptr(), none, flags, none.cast()))?;
+    }
+    bind(base, base)?;
+    // SAFETY: a C string.
+    checked(unsafe { c::umount2(c_path(base).as_ptr(), c::MNT_DETACH) })?;
+    Ok(())
+}
+
+/// A limit of inotify(7), open to be changed.
+#[derive(Clone)]
+struct Knob {
+    fd: c::c_int,
+    usual: String,
+}
+
+fn open_limit(name: &str) -> io::Result<Knob> {
+    let path = format!("/proc/sys/fs/inotify/{name}");
+    let error = |error: io::Error| io::Error::other(format!("{path}: {error}"));
+    let usual = fs::read_to_string(&path).map_err(error)?.trim().to_owned();
+    let name = CString::new(path.as_str()).expect("no zero byte");
+    // SAFETY: a C string; then a descriptor that was just opened.
+    unsafe {
+        let low = checked(c::open(name.as_ptr(), c::O_WRONLY | c::O_CLOEXEC)).map_err(error)?;
+        // Beyond those that a script can have.
+        let high = checked(c::fcntl(low, c::F_DUPFD_CLOEXEC, DESCRIPTORS as c::c_int));
+        c::close(low);
+        Ok(Knob { fd: high.map_err(error)?, usual })
+    }
+}
+
+/// Takes from this thread the right to open files against their mode, or gives it back.
+fn owner_only(only: bool) -> io::Result<()> {
+    /// `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`.
+    const RIGHTS: u32 = 1 << 1 | 1 << 2;
+    let mut header: [u32; 2] = [0x2008_0522, 0];
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: both point to values of the sizes that capget(2) and capset(2) name.
+    unsafe {
+        checked(c::syscall(c::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) as c::c_int)?;
+        let [effective, permitted, _] = &mut sets[0];
+        *effective = if only { *effective & !RIGHTS } else { *effective | *permitted & RIGHTS };
+        checked(c::syscall(c::SYS_capset, header.as_mut_ptr(), sets.as_mut_ptr()) as c::c_int)?;
+    }
+    Ok(())
+}
+
+/// Permits the owner to remove everything below a directory.
+fn permit(directory: &Path) {
+    let _ = fs::set_permissions(directory, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|it| it.is_dir()) {
+            permit(&entry.path());
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a comparison found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use pullcord_platform::sim::FsKind;
+
+use super::exceptions::EXCEPTIONS;
+use super::script::{Op, Outcome, Script};
+
+/// The result of a comparison without a difference.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) place: String,
+    /// The kind of the file system there.
+    pub(crate) kind: Option<FsKind>,
+    pub(crate) scripts: usize,
+    /// Calls of each kernel.
+    pub(crate) calls: u64,
+    pub(crate) time: Duration,
+    /// How often each function was called.
+    pub(crate) functions: BTreeMap<&'static str, u64>,
+    /// The errors that each kind of call ended with, on both kernels.
+    pub(crate) errors: BTreeMap<&'static str, BTreeSet<i32>>,
+    /// How often each exception was made: a call that was not compared.
+    pub(crate) exceptions: BTreeMap<&'static str, u64>,
+    /// Directories that were read to their end.
+    pub(crate) readings: u64,
+    /// What could not be compared here, in words.
+    pub(crate) left_out: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, part: Report) {
+        self.scripts += part.scripts;
+        self.calls += part.calls;
+        self.time = self.time.max(part.time);
+        self.readings += part.readings;
+        (self.place, self.kind, self.left_out) = (part.place, part.kind, part.left_out);
+        for (name, count) in part.functions {
+            *self.functions.entry(name).or_default() += count;
+        }
+        for (name, errors) in part.errors {
+            self.errors.entry(name).or_default().extend(errors);
+        }
+        for (name, count) in part.exceptions {
+            *self.exceptions.entry(name).or_default() += count;
+        }
+    }
+
+    /// The functions of the simulated C library that no script has called.
+    pub(crate) fn uncalled(&self) -> Vec<String> {
+        let all = functions_of_the_simulation().into_iter();
+        all.filter(|name| !self.functions.contains_key(name.as_str())).collect()
+    }
+
+    /// The exceptions that were not made: a list that has them is wrong.
+    pub(crate) fn unmade_exceptions(&self) -> Vec<&'static str> {
+        EXCEPTIONS.iter().copied().filter(|name| !self.exceptions.contains_key(name)).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { place, kind, scripts, calls, readings, .. } = self;
+        let seconds = self.time.as_secs_f64().max(1e-9);
+        let (speed, rate) = (*scripts as f64 / seconds, *calls as f64 / seconds);
+        let kind = kind.map_or("a file system that is not simulated".into(), |it| format!("{it:?}"));
+        let errors: usize = self.errors.values().map(BTreeSet::len).sum();
+        write!(
+            f,
+            "{place} ({kind}): {scripts} scripts, {calls} calls, {readings} directories read, \
+             {errors} different errors, no difference; {speed:.0} scripts/s, {rate:.0} calls/s"
+        )?;
+        self.left_out.iter().try_for_each(|what| write!(f, "\n  left out: {what}"))
+    }
+}
+
+/// A script whose results differ.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    pub(crate) place: String,
+    pub(crate) seed: u64,
+    /// The number of the script.
+    pub(crate) number: usize,
+    /// How many calls it had when it was made.
+    pub(crate) length: usize,
+    /// As it was shrunk.
+    pub(crate) script: Script,
+    /// The results of that.
+    pub(super) steps: Vec<Step>,
+}
+
+/// A call, and its results.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) op: Op,
+    /// The message, if it panicked.
+    pub(super) simulated: Result<Outcome, String>,
+    pub(super) real: Outcome,
+    /// What is wrong, if the results differ.
+    pub(super) wrong: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { place, seed, number, length, script, steps } = self;
+        let shrunk = script.ops.len();
+        writeln!(f, "{place}, seed {seed}, script {number}: {length} calls, shrunk to {shrunk}")?;
+        writeln!(f, "as_owner: {}", script.as_owner)?;
+        for Step { op, simulated, real, wrong } in steps {
+            // The longest paths are not for reading.
+            writeln!(f, "  {:.400}", format!("{op:x?}"))?;
+            match simulated {
+                Ok(simulated) if simulated == real => writeln!(f, "    = {real}")?,
+                Ok(simulated) => {
+                    writeln!(f, "    simulated: {simulated}\n    real:      {real}")?;
+                }
+                Err(panic) => {
+                    writeln!(f, "    simulated: panic: {panic}\n    real:      {real}")?;
+                }
+            }
+            if let Some(wrong) = wrong {
+                writeln!(f, "    {wrong}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The names of all functions of the simulated C library.
+fn functions_of_the_simulation() -> Vec<String> {
+    let source = include_str!("../../../platform/src/sim/libc.rs");
+    let mut names = Vec::new();
+    let mut in_changes = false;
+    for line in source.lines() {
+        let line = line.trim();
+        in_changes = line == "changes! {" || in_changes && line != "}";
+        let declared = line.strip_prefix("pub unsafe fn ");
+        let listed = declared.or(in_changes.then_some(line)).unwrap_or_default();
+        let name = listed.split('(').next().unwrap_or_default();
+        if listed.contains('(') && !name.contains('$') {
+            names.push(name.to_owned());
+        }
+    }
+    assert!(names.len() > 25, "the source is not read as it is meant: {names:?}");
+    names
+}

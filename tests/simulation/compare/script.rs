@@ -1,0 +1,227 @@
+//! A script: the calls that both kernels make, and their results.
+
+use std::fmt;
+
+/// How many descriptors a script can name.
+pub(crate) const SLOTS: usize = 8;
+
+/// A place for a descriptor. A call that returns one puts it into a slot; others name the slot.
+pub(crate) type Slot = usize;
+
+/// One call. Paths are relative to the directory of the script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// `mode` is `None` for open(2) with two arguments.
+    Open { slot: Slot, path: String, flags: i32, mode: Option<u32> },
+    Close(Slot),
+    /// `F_DUPFD_CLOEXEC`.
+    Duplicate { from: Slot, to: Slot, lowest: i32 },
+    /// `F_SETFL`, always with `O_NONBLOCK`.
+    SetFlags { slot: Slot, flags: i32 },
+    /// `F_GETFL`.
+    GetFlags(Slot),
+    /// `F_GETFD`.
+    GetDescriptorFlags(Slot),
+    /// Duplicates a descriptor until none is free.
+    Exhaust(Slot),
+    /// Closes the descriptors that `Exhaust` made.
+    Recover,
+    Pipe { reader: Slot, writer: Slot, flags: i32 },
+    Read { slot: Slot, room: usize },
+    Write { slot: Slot, count: usize },
+    /// `FIONREAD`.
+    Available(Slot),
+
+    Fstat(Slot),
+    Stat { directory: Option<Slot>, path: String, follow: bool },
+    Statfs(String),
+    Link { old: String, new: String },
+    /// linkat(2) of an open file.
+    LinkOpen { slot: Slot, path: String },
+    Rename { old: String, new: String },
+    Unlink(String),
+    Rmdir(String),
+    Symlink { target: String, path: String },
+    Mkdir { path: String, mode: u32 },
+    Mkfifo { path: String, mode: u32 },
+    Fchmod { slot: Slot, mode: u32 },
+    Chmod { path: String, mode: u32 },
+    /// Reads a directory: so many batches, or to the end.
+    List { slot: Slot, room: usize, batches: Option<usize> },
+
+    /// inotify_init1(2), under a limit.
+    Watcher { slot: Slot, limit: Limit },
+    /// inotify_add_watch(2).
+    Watch { slot: Slot, path: String, mask: u32, limit: Limit },
+    Unwatch { slot: Slot, watch: i32 },
+
+    /// epoll_create1(2).
+    Poller(Slot),
+    /// epoll_ctl(2).
+    Control { poller: Slot, operation: i32, source: Slot, events: u32 },
+    /// epoll_wait(2) with a zero timeout.
+    Wait { poller: Slot, room: i32 },
+    /// select(2) with a zero timeout.
+    Select { read: Vec<Slot>, write: Vec<Slot> },
+
+    /// mount(2) of a tmpfs.
+    Mount(String),
+    /// mount(2) with `MS_BIND`.
+    Bind { old: String, new: String },
+    Unmount { path: String, lazy: bool },
+}
+
+/// A limit of inotify(7) during one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// As it is.
+    Usual,
+    /// `max_queued_events`.
+    Events(usize),
+    /// `max_user_watches` is 0.
+    NoWatches,
+    /// `max_user_instances` is 0.
+    NoInstances,
+}
+
+/// A script, and how it is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Script {
+    /// Whether the process may do to its files only what their modes permit.
+    pub(crate) as_owner: bool,
+    pub(crate) ops: Vec<Op>,
+}
+
+/// The result of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// What it returned, or `errno`. A descriptor counts from the first free one of the script.
+    pub(crate) returned: Result<i64, i32>,
+    pub(crate) detail: Detail,
+}
+
+/// What a call returned besides its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    Nothing,
+    /// The call was not made, on either kernel, or is not compared: one of `exceptions`.
+    Exception(&'static str),
+    /// More numbers.
+    Numbers(Vec<i64>),
+    Stat {
+        /// Type and permission bits.
+        mode: u32,
+        /// Hard links; 0 for a directory, whose count differs between file systems.
+        links: u64,
+        /// The slots that have the same file open.
+        same: Vec<Slot>,
+    },
+    Watched(Vec<Noticed>),
+    /// The data and the events of each source, in order.
+    Waited(Vec<(u64, u32)>),
+    Selected { read: Vec<Slot>, write: Vec<Slot> },
+    /// Compared apart: see `readings`.
+    Listed(Listing),
+}
+
+/// An event of inotify(7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Noticed {
+    pub(crate) watch: i32,
+    pub(crate) mask: u32,
+    pub(crate) cookie: u32,
+    pub(crate) name: String,
+}
+
+/// The entries that one or more reads of a directory returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// Names and `d_type`.
+    pub(crate) entries: Vec<(String, u8)>,
+    /// Whether the last read returned 0.
+    pub(crate) ended: bool,
+}
+
+impl Script {
+    /// Whether it mounts anything.
+    pub(crate) fn mounts(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Mount(_) | Op::Bind { .. }))
+    }
+}
+
+impl Op {
+    /// The system call that it makes.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Op::Open { .. } => "open",
+            Op::Close(_) => "close",
+            Op::Duplicate { .. } => "F_DUPFD_CLOEXEC",
+            Op::SetFlags { .. } => "F_SETFL",
+            Op::GetFlags(_) => "F_GETFL",
+            Op::GetDescriptorFlags(_) => "F_GETFD",
+            Op::Exhaust(_) | Op::Recover => "descriptors",
+            Op::Pipe { .. } => "pipe2",
+            Op::Read { .. } => "read",
+            Op::Write { .. } => "write",
+            Op::Available(_) => "FIONREAD",
+            Op::Fstat(_) => "fstat",
+            Op::Stat { .. } => "fstatat",
+            Op::Statfs(_) => "statfs",
+            Op::Link { .. } => "link",
+            Op::LinkOpen { .. } => "linkat",
+            Op::Rename { .. } => "rename",
+            Op::Unlink(_) => "unlink",
+            Op::Rmdir(_) => "rmdir",
+            Op::Symlink { .. } => "symlink",
+            Op::Mkdir { .. } => "mkdir",
+            Op::Mkfifo { .. } => "mkfifo",
+            Op::Fchmod { .. } => "fchmod",
+            Op::Chmod { .. } => "fchmodat",
+            Op::List { .. } => "getdents64",
+            Op::Watcher { .. } => "inotify_init1",
+            Op::Watch { .. } => "inotify_add_watch",
+            Op::Unwatch { .. } => "inotify_rm_watch",
+            Op::Poller(_) => "epoll_create1",
+            Op::Control { .. } => "epoll_ctl",
+            Op::Wait { .. } => "epoll_wait",
+            Op::Select { .. } => "select",
+            Op::Mount(_) | Op::Bind { .. } => "mount",
+            Op::Unmount { .. } => "umount2",
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn new(returned: Result<i64, i32>) -> Outcome {
+        Outcome { returned, detail: Detail::Nothing }
+    }
+
+    pub(crate) fn exception(name: &'static str) -> Outcome {
+        Outcome { returned: Ok(0), detail: Detail::Exception(name) }
+    }
+
+    pub(crate) fn with(self, detail: impl FnOnce() -> Detail) -> Outcome {
+        let detail = if self.returned.is_ok() { detail() } else { Detail::Nothing };
+        Outcome { detail, ..self }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.returned {
+            Ok(value) => write!(f, "{value}")?,
+            Err(errno) => write!(f, "{}", std::io::Error::from_raw_os_error(errno))?,
+        }
+        match &self.detail {
+            Detail::Nothing => Ok(()),
+            Detail::Stat { mode, links, same } => {
+                write!(f, " mode {mode:o}, {links} links, same as {same:?}")
+            }
+            Detail::Watched(events) => events.iter().try_for_each(|event| {
+                let Noticed { watch, mask, cookie, name } = event;
+                write!(f, " [{watch}: {mask:#x} {name:?} {cookie}]")
+            }),
+            other => write!(f, " {other:x?}"),
+        }
+    }
+}

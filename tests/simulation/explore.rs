@@ -1,0 +1,380 @@
+//! Explores: the enumeration and random histories, on all processors, for a time. The result is one
+//! line of JSON.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord_platform::sim::{Call, Census};
+
+use crate::history::History;
+use crate::known::{self, KNOWN};
+use crate::oracle::Failure;
+use crate::random;
+use crate::run::run;
+use crate::shrink::shrink;
+use crate::world::{KINDS, Reached};
+
+/// Where a history comes from: its stream, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// One operation or fault before each of the first calls.
+    Single(usize),
+    /// Two operations.
+    Pair(usize),
+    Random(u64),
+}
+
+impl Source {
+    pub(crate) fn history(self) -> History {
+        match self {
+            Source::Single(number) => random::single(number),
+            Source::Pair(number) => random::pair(number),
+            Source::Random(seed) => random::history(seed),
+        }
+    }
+
+    /// The `turn`th history of a run with this seed: the three streams in turns. The enumeration is
+    /// visited in steps that reach each of its histories once.
+    pub(crate) fn nth(seed: u64, turn: u64) -> Source {
+        let (singles, pairs) = random::enumerated();
+        let step = |count: usize| {
+            let number = (turn / 3).wrapping_add(seed.wrapping_mul(7919));
+            (u128::from(number) * 2_654_435_761 % count as u128) as usize
+        };
+        match turn % 3 {
+            0 if turn / 3 < singles as u64 => Source::Single(step(singles)),
+            1 if turn / 3 < pairs as u64 => Source::Pair(step(pairs)),
+            _ => Source::Random((seed << 32).wrapping_add(turn)),
+        }
+    }
+}
+
+/// What a run has found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    histories: u64,
+    steps: u64,
+    calls: u64,
+    nanoseconds: u64,
+    arrivals: u64,
+    returned: u64,
+    repeats: u64,
+    overflows: u64,
+    census: Census,
+    reached: [u64; KINDS.len()],
+    warnings: BTreeMap<String, u64>,
+    traces: HashSet<u64>,
+    /// By the number of the known defect: how often, and the first turn.
+    known: BTreeMap<u32, (u64, u64)>,
+    unknown: Vec<(u64, Source, Failure)>,
+    unrepeatable: Vec<Source>,
+}
+
+impl Findings {
+    fn add(&mut self, other: Findings) {
+        self.histories += other.histories;
+        self.steps += other.steps;
+        self.calls += other.calls;
+        self.nanoseconds += other.nanoseconds;
+        self.arrivals += other.arrivals;
+        self.returned += other.returned;
+        self.repeats += other.repeats;
+        self.overflows += other.overflows;
+        self.census.add(&other.census);
+        self.reached.iter_mut().zip(other.reached).for_each(|(mine, theirs)| *mine += theirs);
+        for (warning, count) in other.warnings {
+            *self.warnings.entry(warning).or_default() += count;
+        }
+        self.traces.extend(other.traces);
+        for (number, (count, first)) in other.known {
+            let mine = self.known.entry(number).or_insert((0, u64::MAX));
+            *mine = (mine.0 + count, mine.1.min(first));
+        }
+        self.unknown.extend(other.unknown);
+        self.unrepeatable.extend(other.unrepeatable);
+    }
+
+    /// Runs one history, and adds what it shows.
+    fn explore(&mut self, turn: u64, source: Source) {
+        let history = source.history();
+        let outcome = run(&history, false);
+        self.histories += 1;
+        self.steps += outcome.steps as u64;
+        self.calls += outcome.calls;
+        self.nanoseconds += outcome.time;
+        self.arrivals += outcome.arrivals;
+        self.returned += outcome.returned;
+        self.repeats += outcome.repeats;
+        self.overflows += outcome.overflows;
+        self.census.add(&outcome.census);
+        let Reached { names } = outcome.reached;
+        self.reached.iter_mut().zip(names).for_each(|(mine, theirs)| *mine += theirs);
+        for warning in &outcome.warnings {
+            *self.warnings.entry(kind_of(warning)).or_default() += 1;
+        }
+        self.traces.insert(outcome.trace);
+        if turn.is_multiple_of(100) && run(&history, false).trace != outcome.trace {
+            self.unrepeatable.push(source);
+        }
+        let Some(failure) = outcome.failure else { return };
+        match known::explain(&history, &failure) {
+            Some(known) => {
+                let mine = self.known.entry(known.number).or_insert((0, turn));
+                mine.0 += 1;
+            }
+            None => self.unknown.push((turn, source, failure)),
+        }
+    }
+}
+
+/// The attempt that a warning is about, without its path and cause.
+fn kind_of(warning: &str) -> String {
+    let attempt = warning.split(": cannot ").nth(1).unwrap_or(warning);
+    attempt.split(": ").next().unwrap_or(attempt).into()
+}
+
+/// Explores for a time, or until so many histories were run.
+pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> Findings {
+    let begun = Instant::now();
+    let next = AtomicU64::new(0);
+    let mut findings = Findings::default();
+    let progress = std::io::stderr().is_terminal();
+    thread::scope(|scope| {
+        let work = || {
+            let mut mine = Findings::default();
+            while begun.elapsed() < time && mine.unknown.len() < 5 {
+                let from = next.fetch_add(64, Ordering::Relaxed);
+                if from >= most {
+                    break;
+                }
+                for turn in from..(from + 64).min(most) {
+                    mine.explore(turn, Source::nth(seed, turn));
+                }
+            }
+            mine
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        while progress && workers.iter().any(|worker| !worker.is_finished()) {
+            thread::sleep(Duration::from_millis(200));
+            let done = next.load(Ordering::Relaxed);
+            eprint!("\r{done} histories, {:.0} s", begun.elapsed().as_secs_f64());
+        }
+        for worker in workers {
+            findings.add(worker.join().expect("a failure is a result, and no panic"));
+        }
+    });
+    if progress {
+        eprintln!();
+    }
+    findings.unknown.sort_by_key(|(turn, ..)| *turn);
+    findings
+}
+
+/// Explores, prints the failures and the line of JSON. Returns whether all is well.
+pub(crate) fn report(seed: u64, time: Duration, most: u64, threads: usize) -> bool {
+    eprintln!("pullcord {} simulation, seed {seed}", env!("CARGO_PKG_VERSION"));
+    let begun = Instant::now();
+    let findings = explore(seed, time, most, threads);
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut failures = Vec::new();
+    // Printed first, and then made short: that may take a while.
+    for (_, source, failure) in &findings.unknown {
+        eprintln!("{source:?}: {failure}\n  {}", source.history());
+    }
+    for (_, source, failure) in findings.unknown.iter().take(3) {
+        let short = shrink(&source.history(), failure);
+        eprintln!("{source:?}, shortened:\n  {short}");
+        failures.push(format!("{failure} by {short}"));
+    }
+    for source in &findings.unrepeatable {
+        failures.push(format!("{source:?} has another trace at each run"));
+    }
+    failures.extend(findings.gaps());
+    println!("{}", findings.json(seed, seconds, &failures));
+    failures.is_empty()
+}
+
+/// Errors that no run can inject, with the reason.
+const NEVER_INJECTED: &[(Call, &str)] = &[
+    (Call::Write, "the library writes only to its own waker and in `pull`, which others do here"),
+    #[cfg(not(pullcord_sim = "bsd"))]
+    (
+        Call::Fcntl,
+        "only descriptors below 3 are moved, and closed descriptors are probed by select",
+    ),
+    (Call::Pipe, "no waker is made"),
+];
+
+impl Findings {
+    /// What a run that is long enough has to reach, and has not.
+    fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if self.histories < 100_000 {
+            return gaps;
+        }
+        for (state, count) in KINDS.iter().zip(self.reached) {
+            if count == 0 {
+                gaps.push(format!("never reached: {state}"));
+            }
+        }
+        for (call, errno) in self.never_injected() {
+            let error = std::io::Error::from_raw_os_error(errno);
+            gaps.push(format!("never injected: {} with {error}", call.name()));
+        }
+        for known in KNOWN {
+            if !self.known.contains_key(&known.number) {
+                gaps.push(format!("switch {} forgave nothing: {}", known.number, known.name));
+            }
+        }
+        if (self.traces.len() as u64) < self.histories / 4 {
+            gaps.push(format!("only {} distinct traces", self.traces.len()));
+        }
+        gaps
+    }
+
+    fn never_injected(&self) -> Vec<(Call, i32)> {
+        let mut pairs = Vec::new();
+        for call in Call::ALL {
+            let is_excepted = NEVER_INJECTED.iter().any(|(excepted, _)| excepted == call);
+            if self.census.made(*call) == 0 || is_excepted {
+                continue;
+            }
+            let never = self.census.failed(*call).filter(|(_, count)| *count == 0);
+            pairs.extend(never.map(|(errno, _)| (*call, errno)));
+        }
+        pairs
+    }
+
+    fn json(&self, seed: u64, seconds: f64, failures: &[String]) -> String {
+        let mut json = String::from("{");
+        let per_second = self.histories as f64 / seconds;
+        let _ = write!(json, "\"seed\":{seed},\"histories\":{},", self.histories);
+        let _ = write!(json, "\"histories_per_second\":{per_second:.0},\"steps\":{},", self.steps);
+        let _ = write!(
+            json,
+            "\"calls\":{},\"calls_per_second\":{:.0},",
+            self.calls,
+            self.calls as f64 / seconds
+        );
+        let hours = self.nanoseconds as f64 / 3.6e12;
+        let _ =
+            write!(json, "\"virtual_hours\":{hours:.1},\"distinct_traces\":{},", self.traces.len());
+        let _ = write!(
+            json,
+            "\"arrivals\":{},\"returned\":{},\"repeats\":{},",
+            self.arrivals, self.returned, self.repeats
+        );
+        let mut faults = Vec::new();
+        for call in Call::ALL {
+            let failed: Vec<_> = self
+                .census
+                .failed(*call)
+                .filter(|(_, count)| *count > 0)
+                .map(|(errno, count)| format!("\"{}\":{count}", errno_name(errno)))
+                .collect();
+            if !failed.is_empty() {
+                faults.push(format!("\"{}\":{{{}}}", call.name(), failed.join(",")));
+            }
+        }
+        let _ = write!(json, "\"faults\":{{{}}},", faults.join(","));
+        let mut states: Vec<_> =
+            KINDS.iter().zip(self.reached).map(|(state, count)| (*state, count)).collect();
+        states.push(("overflow", self.overflows));
+        states.extend(self.census.events());
+        let states: Vec<_> =
+            states.iter().map(|(state, count)| format!("\"{state}\":{count}")).collect();
+        let _ = write!(json, "\"states\":{{{}}},", states.join(","));
+        let warnings: Vec<_> = self
+            .warnings
+            .iter()
+            .map(|(warning, count)| format!("{}:{count}", quoted(warning)))
+            .collect();
+        let _ = write!(json, "\"warnings\":{{{}}},", warnings.join(","));
+        let known: Vec<_> =
+            self.known.iter().map(|(number, (count, _))| format!("\"{number}\":{count}")).collect();
+        let _ = write!(json, "\"known\":{{{}}},", known.join(","));
+        let failures: Vec<_> = failures.iter().map(|failure| quoted(failure)).collect();
+        let _ = write!(json, "\"failures\":[{}]}}", failures.join(","));
+        json
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push(' '),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+fn errno_name(errno: i32) -> String {
+    const NAMES: &[(i32, &str)] = &[
+        (libc::EMFILE, "EMFILE"),
+        (libc::ENFILE, "ENFILE"),
+        (libc::ENOMEM, "ENOMEM"),
+        (libc::EACCES, "EACCES"),
+        (libc::EIO, "EIO"),
+        (libc::ENOENT, "ENOENT"),
+        (libc::ENOTDIR, "ENOTDIR"),
+        (libc::EINTR, "EINTR"),
+        (libc::ESTALE, "ESTALE"),
+        (libc::EOVERFLOW, "EOVERFLOW"),
+        (libc::ELOOP, "ELOOP"),
+        (libc::ENAMETOOLONG, "ENAMETOOLONG"),
+        (libc::ENXIO, "ENXIO"),
+        (libc::EPERM, "EPERM"),
+        (libc::EROFS, "EROFS"),
+        (libc::ENOSPC, "ENOSPC"),
+        (libc::EAGAIN, "EAGAIN"),
+        (libc::EINVAL, "EINVAL"),
+        (libc::EPIPE, "EPIPE"),
+        (libc::ENOSYS, "ENOSYS"),
+    ];
+    let name = NAMES.iter().find(|(number, _)| *number == errno).map(|(_, name)| *name);
+    name.map_or_else(|| errno.to_string(), Into::into)
+}
+
+/// For each known defect, the first history in the order of a run that shows it, and a short one.
+/// Prints them as rows of a table.
+pub(crate) fn table(seed: u64, most: u64) {
+    let mut rows: BTreeMap<u32, ()> = BTreeMap::new();
+    for turn in 0..most {
+        if rows.len() == KNOWN.len() {
+            break;
+        }
+        let source = Source::nth(seed, turn);
+        let history = source.history();
+        let Some(failure) = run(&history, false).failure else { continue };
+        let candidates: Vec<_> =
+            KNOWN.iter().filter(|known| (known.matches)(&history, &failure)).collect();
+        if candidates.iter().all(|known| rows.contains_key(&known.number)) && !candidates.is_empty()
+        {
+            continue;
+        }
+        let short = shrink(&history, &failure);
+        let Some(failure) = run(&short, false).failure else { continue };
+        match known::explain(&short, &failure) {
+            Some(known) if rows.contains_key(&known.number) => {}
+            Some(known) => {
+                rows.insert(known.number, ());
+                println!(
+                    "| {} | {} | {turn} ({source:?}) | {failure} | `{short}` |",
+                    known.number, known.name
+                );
+            }
+            None => println!("| ? | unknown | {turn} ({source:?}) | {failure} | `{short}` |"),
+        }
+        let _ = std::io::stdout().flush();
+    }
+    for known in KNOWN.iter().filter(|known| !rows.contains_key(&known.number)) {
+        println!("| {} | {} | not found in {most} | | |", known.number, known.name);
+    }
+}

@@ -1,0 +1,294 @@
+//! A history: how the queue is set up, and what happens to it. It can be pasted as a test.
+
+use std::fmt;
+
+use pullcord_platform::sim::FsKind;
+
+/// Which directories there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// qmail's: `todo`.
+    Flat,
+    /// qmail's with big-todo: `todo/0` and so on.
+    Split(usize),
+    /// Postfix's: files that are written in place.
+    Maildrop,
+    /// Directories that are named one by one.
+    Directories(usize),
+}
+
+/// How the loop around the queue waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loop {
+    /// epoll or kqueue.
+    Native,
+    Select,
+    /// A loop that is no notifier: it asks for the descriptors each time.
+    Foreign,
+    /// epoll or kqueue inside another one, which waits for it level- or edge-triggered.
+    InsideLevel,
+    InsideEdge,
+}
+
+impl Loop {
+    /// Whether the best notifier can be waited for in another loop: not if it is select.
+    pub(crate) fn has_descriptor(self) -> bool {
+        !matches!(self, Loop::Select | Loop::Foreign) && !cfg!(pullcord_sim = "none")
+    }
+}
+
+/// What becomes of an entry that was returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consumer {
+    Removes,
+    Leaves,
+    /// Requeues it once, for so many seconds later, and then removes it.
+    Requeues(u64),
+}
+
+/// A queue, the kernel it is on, and the program around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) layout: Layout,
+    pub(crate) trigger: Trigger,
+    pub(crate) watch: WatchMode,
+    pub(crate) wait: Loop,
+    pub(crate) consumer: Consumer,
+    pub(crate) fs: FsKind,
+    /// The safety rescan, in milliseconds; `u64::MAX` for never.
+    pub(crate) rescan: u64,
+    pub(crate) batch: usize,
+    /// How many events a watch holds.
+    pub(crate) events: usize,
+    /// How many watches there may be.
+    pub(crate) watches: usize,
+    pub(crate) privileged: bool,
+    pub(crate) path: PathKind,
+    /// Linux 5.5 to 5.13: a write into a FIFO with bytes in it makes no edge. Of the BSDs: NetBSD,
+    /// and not FreeBSD.
+    pub(crate) old_edges: bool,
+    /// Both descriptors are registered with the same key.
+    pub(crate) equal_keys: bool,
+    /// One directory is given twice.
+    pub(crate) twice: bool,
+}
+
+impl Config {
+    /// Whether the queue has a watch: there is a kernel without one.
+    pub(crate) fn watches_directories(&self) -> bool {
+        self.watch != WatchMode::Off && !cfg!(pullcord_sim = "none")
+    }
+}
+
+/// Where the trigger is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    None,
+    /// In a directory of its own.
+    Apart,
+    /// Among the entries.
+    Inside,
+    /// By a path whose parent is a symbolic link to the first directory's parent.
+    Alias,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WatchMode {
+    Auto,
+    Off,
+    Required,
+}
+
+/// How the queue is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathKind {
+    Absolute,
+    /// Through a symbolic link, which an administrator may change.
+    Link,
+    /// Relative to a current directory, which the program may leave.
+    Relative,
+}
+
+pub(crate) const PLAIN: Config = Config {
+    layout: Layout::Flat,
+    trigger: Trigger::Apart,
+    watch: WatchMode::Auto,
+    wait: Loop::Native,
+    consumer: Consumer::Removes,
+    fs: FsKind::Ext4,
+    rescan: 1_500_000,
+    batch: 4,
+    events: 16_384,
+    watches: usize::MAX,
+    privileged: true,
+    path: PathKind::Absolute,
+    old_edges: false,
+    equal_keys: false,
+    twice: false,
+};
+
+/// When something happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// After so many system calls of the queue, or as soon as it sleeps.
+    Calls(u32),
+    /// So many milliseconds after what happened before.
+    Time(u64),
+}
+
+/// One thing that happens. Numbers of directories, names and writers are counted round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// A complete message is linked: directory, name.
+    Link(usize, usize),
+    /// A complete message is renamed into a directory.
+    RenameIn(usize, usize),
+    /// A message in `todo` itself of a split queue.
+    LinkAbove(usize),
+    /// A writer opens the trigger, writes a byte, closes it.
+    Open(usize),
+    Write(usize),
+    Close(usize),
+    /// All three.
+    Pull,
+    /// A writer makes packets of its writes.
+    Packets(usize),
+    /// A writer fills the trigger.
+    Fill(usize),
+    /// A hostile writer pulls before each call of the queue, for so many milliseconds.
+    Flood(u64),
+    /// A file is created that is not ready; is made ready; is created under another name and made
+    /// ready by a descriptor, which no watch reports.
+    Unready(usize, usize),
+    Ready(usize, usize),
+    ReadySilently(usize, usize),
+    /// Many files that never get ready.
+    ManyUnready(usize),
+    /// Another program removes an entry.
+    Unlink(usize, usize),
+    /// A directory is renamed away and made again.
+    Replace(usize),
+    /// A directory is emptied, removed and made again: it may get the same inode number.
+    Remake(usize),
+    /// A directory is renamed away; comes back.
+    Remove(usize),
+    Restore(usize),
+    /// A FIFO in the place of a directory.
+    PutFifo(usize),
+    /// Two directories change places.
+    Exchange(usize, usize),
+    /// The queue as a whole is renamed away and another one made.
+    ReplaceHome,
+    /// A file system is mounted over a directory; over the queue as a whole; and unmounted.
+    MountOver(usize),
+    MountOverHome,
+    Unmount(bool),
+    /// The symbolic link by which the queue is named gets another target.
+    SwapLink,
+    /// The permission bits of a directory.
+    Forbid(usize),
+    Allow(usize),
+    /// The directory above the queue cannot be read.
+    ForbidHome,
+    ReplaceTrigger,
+    RemoveTrigger,
+    MakeTrigger,
+    /// A split queue gets one more directory; a flat one gets its first.
+    AddPart,
+    /// A message in the first directory inside `todo` of a flat queue.
+    LinkInside(usize),
+    /// One directory is mounted over another as well.
+    Bind(usize, usize),
+    /// Another program tries to remove a directory that is not empty.
+    FailedRmdir(usize),
+    /// Another reader of the trigger comes, takes a byte, goes.
+    OtherReader,
+    OtherReads,
+    OtherLeaves,
+    /// So many files are made and removed beside the queue.
+    Noise(usize),
+    /// So many files with hidden names are made in a directory.
+    Hidden(usize, usize),
+    /// The next calls fail: which error, how many calls.
+    FailNext(usize, u32),
+    /// All calls of one kind fail for so many milliseconds: which call, which error.
+    FailFor(usize, usize, u64),
+    Signal,
+    /// The process stands still for so many milliseconds.
+    Freeze(u64),
+    /// The program passes a time that is so many milliseconds off, once.
+    WrongTime(i64),
+    /// The program reports the trigger as ready, without a reason.
+    Spurious,
+    /// The program registers the queue again, at the next turns.
+    RegisterAgain(u32),
+    /// The program changes its current directory.
+    Chdir,
+    /// The program ends, and starts again.
+    Restart,
+    /// The program requeues the next entry for so many milliseconds later, and again each time.
+    RequeueAgain(u64, u32),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) gap: Gap,
+    pub(crate) op: Op,
+}
+
+/// An event after so many calls.
+pub(crate) const fn calls(calls: u32, op: Op) -> Event {
+    Event { gap: Gap::Calls(calls), op }
+}
+
+/// An event after so many milliseconds.
+pub(crate) const fn time(milliseconds: u64, op: Op) -> Event {
+    Event { gap: Gap::Time(milliseconds), op }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.gap {
+            Gap::Calls(gap) => write!(f, "calls({gap}, Op::{:?})", self.op),
+            Gap::Time(gap) => write!(f, "time({gap}, Op::{:?})", self.op),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) config: Config,
+    pub(crate) events: Vec<Event>,
+}
+
+/// As Rust that can be pasted: only the settings that differ from the plain ones.
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "(Config {{ ")?;
+        macro_rules! differing {
+            ($($field:ident $prefix:literal,)*) => {
+                $(if self.config.$field != PLAIN.$field {
+                    write!(f, concat!(stringify!($field), ": ", $prefix, "{:?}, "), self.config.$field)?;
+                })*
+            };
+        }
+        differing! {
+            layout "Layout::",
+            trigger "Trigger::",
+            watch "WatchMode::",
+            wait "Loop::",
+            consumer "Consumer::",
+            fs "FsKind::",
+            rescan "",
+            batch "",
+            events "",
+            watches "",
+            privileged "",
+            path "PathKind::",
+            old_edges "",
+            equal_keys "",
+            twice "",
+        }
+        write!(f, "..PLAIN }}, &{:?})", self.events)
+    }
+}

@@ -1,0 +1,149 @@
+//! The real code on a simulated kernel: `ci/simulate` builds it.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `history` | a configuration, and the events that happen |
+//! | `world` | performs the events: writers, administrators, faults |
+//! | `run` | the program around the queue |
+//! | `oracle` | the promises, and the failures |
+//! | `memory` | how much memory the queue holds |
+//! | `known` | the defects of version 0.1 that are not mended yet |
+//! | `random` | the enumeration, and random histories |
+//! | `explore` | runs many, and reports |
+//! | `shrink` | makes a failing history short |
+//! | `named` | the histories that are tests |
+//! | `mutants` | rules of the queue that are switched off, and found to be missing |
+//! | `strategies` | the older strategies in the same world |
+
+#[cfg(pullcord_sim)]
+mod explore;
+#[cfg(pullcord_sim)]
+mod history;
+#[cfg(pullcord_sim)]
+mod known;
+#[cfg(pullcord_sim)]
+mod memory;
+#[cfg(pullcord_sim)]
+mod mutants;
+#[cfg(pullcord_sim)]
+mod named;
+#[cfg(pullcord_sim)]
+mod oracle;
+#[cfg(pullcord_sim)]
+mod random;
+#[cfg(pullcord_sim)]
+mod rng;
+#[cfg(pullcord_sim)]
+mod run;
+#[cfg(pullcord_sim)]
+mod shrink;
+#[cfg(pullcord_sim)]
+mod strategies;
+#[cfg(pullcord_sim)]
+mod world;
+
+#[cfg(not(pullcord_sim))]
+fn main() {
+    println!("the simulation is a build of its own: run ci/simulate");
+}
+
+#[cfg(pullcord_sim)]
+#[global_allocator]
+static COUNTING: memory::Counting = memory::Counting;
+
+#[cfg(pullcord_sim)]
+fn main() -> std::process::ExitCode {
+    simulation::main()
+}
+
+#[cfg(pullcord_sim)]
+mod simulation {
+    use std::process::ExitCode;
+    use std::thread;
+    use std::time::Duration;
+
+    use libtest_mimic::{Arguments, Trial};
+
+    use crate::explore::{self, Source};
+    use crate::{mutants, named, run, shrink, strategies};
+
+    pub(crate) fn main() -> ExitCode {
+        // A panic is a failure of the history, and is reported with it.
+        std::panic::set_hook(Box::new(|_| {}));
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let mode = arguments.first().map(String::as_str);
+        match mode {
+            Some("--explore") => explore(&arguments[1..]),
+            Some("--replay") => replay(arguments.get(1).map_or("", String::as_str)),
+            Some("--table") => {
+                explore::table(1, 3_000_000);
+                ExitCode::SUCCESS
+            }
+            _ => {
+                let _ = std::panic::take_hook();
+                libtest_mimic::run(&Arguments::from_args(), trials()).exit_code()
+            }
+        }
+    }
+
+    fn trials() -> Vec<Trial> {
+        let mut trials = named::trials();
+        trials.extend(strategies::trials());
+        trials.extend(mutants::trials());
+        trials.push(Trial::test("twenty_thousand_histories_fail_only_as_is_known", || {
+            std::panic::set_hook(Box::new(|_| {}));
+            let is_well = explore::report(1, Duration::MAX, 20_000, processors());
+            let _ = std::panic::take_hook();
+            if is_well { Ok(()) } else { Err("see above".into()) }
+        }));
+        trials
+    }
+
+    fn processors() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    fn explore(arguments: &[String]) -> ExitCode {
+        let (mut seconds, mut seed, mut threads) = (60, 1, processors());
+        let mut words = arguments.iter();
+        while let Some(option) = words.next() {
+            let number = words.next().and_then(|word| word.parse::<u64>().ok());
+            match (&option[..], number) {
+                ("--seconds", Some(number)) => seconds = number,
+                ("--seed", Some(number)) => seed = number,
+                ("--threads", Some(number)) => threads = number as usize,
+                _ => {
+                    eprintln!("usage: [--seconds N] [--seed S] [--threads T]");
+                    return ExitCode::from(2);
+                }
+            }
+        }
+        let is_well = explore::report(seed, Duration::from_secs(seconds), u64::MAX, threads);
+        if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// Runs one history again, `single:N`, `pair:N` or `random:N`, and prints each of its calls.
+    fn replay(which: &str) -> ExitCode {
+        let (stream, number) = which.split_once(':').unwrap_or(("", ""));
+        let source = match (stream, number.parse::<u64>()) {
+            ("single", Ok(number)) => Source::Single(number as usize),
+            ("pair", Ok(number)) => Source::Pair(number as usize),
+            ("random", Ok(number)) => Source::Random(number),
+            _ => {
+                eprintln!("usage: --replay single:N, pair:N or random:N");
+                return ExitCode::from(2);
+            }
+        };
+        let history = source.history();
+        let outcome = run::run(&history, true);
+        outcome.log.iter().for_each(|line| println!("{line}"));
+        println!("{history}");
+        let Some(failure) = outcome.failure else {
+            println!("no failure");
+            return ExitCode::SUCCESS;
+        };
+        println!("{failure}; shortened:");
+        println!("{}", shrink::shrink(&history, &failure));
+        ExitCode::FAILURE
+    }
+}

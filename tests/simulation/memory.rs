@@ -1,0 +1,76 @@
+//! How much memory the queue holds: of what is allocated in this thread, that for which the library
+//! was running, and neither the kernel nor the driver.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use pullcord_platform::sim;
+
+thread_local! {
+    static COUNTING: Cell<bool> = const { Cell::new(false) };
+    static HELD: Cell<isize> = const { Cell::new(0) };
+}
+
+/// Puts a word before each allocation that tells its owner.
+pub(crate) struct Counting;
+
+/// How much room that word takes: as much as keeps the rest aligned.
+fn header(layout: Layout) -> usize {
+    layout.align().max(size_of::<usize>())
+}
+
+fn with_header(layout: Layout) -> Layout {
+    let size = layout.size() + header(layout);
+    Layout::from_size_align(size, header(layout)).unwrap_or(layout)
+}
+
+// SAFETY: each pointer that is handed out lies `header` bytes behind one of the system's, which was
+// allocated for as many bytes more; the word before it belongs to this allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout has a size, that of the header at the least.
+        let start = unsafe { System.alloc(with_header(layout)) };
+        if start.is_null() {
+            return start;
+        }
+        let is_queues = COUNTING.get() && !sim::is_inside();
+        if is_queues {
+            HELD.set(HELD.get() + layout.size() as isize);
+        }
+        // SAFETY: there is room for the header, and it ends with an aligned word.
+        unsafe {
+            let given = start.add(header(layout));
+            given.cast::<usize>().sub(1).write(usize::from(is_queues));
+            given
+        }
+    }
+
+    unsafe fn dealloc(&self, given: *mut u8, layout: Layout) {
+        // SAFETY: it was handed out by `alloc` with the same layout.
+        unsafe {
+            if given.cast::<usize>().sub(1).read() == 1 {
+                HELD.set(HELD.get() - layout.size() as isize);
+            }
+            System.dealloc(given.sub(header(layout)), with_header(layout));
+        }
+    }
+}
+
+/// Runs the library, and counts what it allocates and frees.
+pub(crate) fn counted<R>(run: impl FnOnce() -> R) -> R {
+    let before = COUNTING.replace(true);
+    let result = run();
+    COUNTING.set(before);
+    result
+}
+
+/// Begins to count anew: what is held from before is not the queue's.
+pub(crate) fn restart() {
+    COUNTING.set(false);
+    HELD.set(0);
+}
+
+/// How many bytes the queue holds.
+pub(crate) fn held() -> usize {
+    usize::try_from(HELD.get()).unwrap_or(0)
+}

@@ -1,0 +1,211 @@
+//! Rules of the queue, most of them of the watch beside the scan: each is switched off once, and the
+//! simulation must find the defect that the rule prevents. With the rule, the same histories pass.
+//!
+//! Other rules of the trigger are in `strategies/enumeration.rs`.
+
+use libtest_mimic::Trial;
+use pullcord_platform::sim::{Call, FsKind, Mutant, set_mutant};
+use pullcord_platform::watch::NAMES_ENTRIES;
+
+use crate::history::{
+    Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
+};
+use crate::oracle::Failure;
+use crate::run::{Outcome, run};
+
+/// A rule that is switched off in this thread, until this is dropped.
+pub(crate) struct Without;
+
+impl Without {
+    pub(crate) fn rule(mutant: Option<Mutant>) -> Without {
+        set_mutant(mutant);
+        Without
+    }
+}
+
+impl Drop for Without {
+    fn drop(&mut self) {
+        set_mutant(None);
+    }
+}
+
+/// A defect that a rule prevents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Defect {
+    /// An entry is returned too late, or never.
+    Lost,
+    /// An entry is returned twice.
+    Twice,
+}
+
+/// A rule, and a few histories of which some show what it prevents.
+struct Row {
+    title: &'static str,
+    mutant: Mutant,
+    config: Config,
+    /// The history number so-and-so.
+    events: fn(u32) -> Vec<Event>,
+    count: u32,
+    defects: &'static [Defect],
+}
+
+/// One entry per read of a directory, so that a scan takes many calls.
+const SLOW: Config = Config { trigger: Trigger::None, batch: 1, ..PLAIN };
+const TWO: Config = Config { layout: Layout::Directories(2), ..SLOW };
+
+const ROWS: &[Row] = &[
+    // The scan goes on in the next turn, which drains the trigger first. No new entry is returned by
+    // a scan that is under way.
+    Row {
+        title: "directory marked clean after the scan",
+        mutant: Mutant::CleanedLate,
+        config: Config {
+            layout: Layout::Directories(3),
+            trigger: Trigger::Apart,
+            watch: WatchMode::Off,
+            fs: FsKind::Btrfs,
+            ..SLOW
+        },
+        events: |number| {
+            let links = (0..12).map(|name| time(0, Op::Link(name / 4, name)));
+            links.chain([calls(number, Op::Link(1, 0)), time(0, Op::Pull)]).collect()
+        },
+        count: 80,
+        defects: &[Defect::Lost],
+    },
+    Row {
+        title: "watch overruled by the scan",
+        mutant: Mutant::ScanFirst,
+        config: SLOW,
+        events: |number| full(vec![calls(number / 4, Op::Link(0, number as usize % 4))]),
+        count: 4 * 60,
+        defects: &[Defect::Lost],
+    },
+    Row {
+        title: "watch overruled by the scan, and entries left in the queue",
+        mutant: Mutant::ScanFirst,
+        config: Config { consumer: Consumer::Leaves, ..SLOW },
+        events: one_more,
+        count: 4 * 40,
+        defects: &[Defect::Twice],
+    },
+    // Of entries that come after the open, btrfs returns none.
+    Row {
+        title: "watch added after the open",
+        mutant: Mutant::WatchedLate,
+        config: Config { fs: FsKind::Btrfs, ..SLOW },
+        events: |number| vec![calls(number, Op::Link(0, 0))],
+        count: 30,
+        defects: &[Defect::Lost],
+    },
+    Row {
+        title: "watch not read after a batch",
+        mutant: Mutant::NotAbsorbed,
+        config: Config { consumer: Consumer::Leaves, ..SLOW },
+        events: one_more,
+        count: 4 * 40,
+        defects: &[Defect::Twice],
+    },
+    // While the first directory is read, an entry of the second one is reported, returned and
+    // removed; another one of this name comes while the watch overflows.
+    Row {
+        title: "watch trusted after an overflow",
+        mutant: Mutant::OverflowForgiven,
+        config: Config { events: 4, ..TWO },
+        events: |number| {
+            full(vec![
+                calls(number / 30, Op::Link(1, 0)),
+                calls(number % 30, Op::Hidden(1, 10)),
+                time(0, Op::Link(1, 0)),
+            ])
+        },
+        count: 30 * 40,
+        defects: &[Defect::Lost],
+    },
+    // The same, with another directory in the place of the second one.
+    Row {
+        title: "watch trusted after its directory was replaced",
+        mutant: Mutant::LossForgiven,
+        config: TWO,
+        events: |number| {
+            full(vec![
+                calls(number / 30, Op::Link(1, 0)),
+                calls(number % 30, Op::Replace(1)),
+                time(0, Op::Link(1, 0)),
+            ])
+        },
+        count: 30 * 40,
+        defects: &[Defect::Lost],
+    },
+    Row {
+        title: "watch lost, and its directory not read",
+        mutant: Mutant::LossUnread,
+        config: Config { trigger: Trigger::Apart, ..PLAIN },
+        events: |_| {
+            let add = Call::ALL.iter().position(|call| *call == Call::InotifyAdd);
+            vec![
+                time(2000, Op::MountOver(0)),
+                time(0, Op::Link(0, 0)),
+                time(0, Op::FailFor(add.expect("a call"), 0, 20_000)),
+                time(0, Op::Pull),
+                // Nothing, so that the history goes on.
+                time(40_000, Op::Close(0)),
+            ]
+        },
+        count: 1,
+        defects: &[Defect::Lost],
+    },
+];
+
+/// Four entries are there at the start, and then the rest happens.
+fn full(rest: Vec<Event>) -> Vec<Event> {
+    (0..4).map(|name| time(0, Op::Link(0, name))).chain(rest).collect()
+}
+
+/// Three entries are there at the start; a fourth one comes so many calls later.
+fn one_more(number: u32) -> Vec<Event> {
+    let last = number as usize % 4;
+    let links = (0..4).filter(|name| *name != last).map(|name| time(0, Op::Link(0, name)));
+    links.chain([calls(number / 4, Op::Link(0, last))]).collect()
+}
+
+/// A test for each row. The rules of the watch are those of a watch that reports names.
+pub(crate) fn trials() -> Vec<Trial> {
+    let names = |row: &&Row| NAMES_ENTRIES || row.config.watch == WatchMode::Off;
+    let rows = ROWS.iter().filter(names);
+    rows.map(|row| {
+        Trial::test(format!("mutants::{}", row.title), move || {
+            check(row);
+            Ok(())
+        })
+    })
+    .collect()
+}
+
+fn check(row: &Row) {
+    let history = |number| History { config: row.config, events: (row.events)(number) };
+    for number in 0..row.count {
+        let defect = defect(&run(&history(number), false));
+        assert_eq!(defect, None, "with the rule: {}", history(number));
+    }
+    let _off = Without::rule(Some(row.mutant));
+    let mut found = Vec::new();
+    for number in 0..row.count {
+        let Some(defect) = defect(&run(&history(number), false)) else { continue };
+        if !found.contains(&defect) {
+            println!("{}: {defect:?}: {}", row.title, history(number));
+            found.push(defect);
+        }
+    }
+    assert_eq!(found, row.defects, "{}", row.title);
+}
+
+fn defect(outcome: &Outcome) -> Option<Defect> {
+    match &outcome.failure {
+        Some(Failure::Late { .. }) => Some(Defect::Lost),
+        Some(Failure::Twice { .. }) => Some(Defect::Twice),
+        Some(other) => panic!("another failure: {other}"),
+        // Where entries are left in the queue, no directory is read again within these histories.
+        None => (outcome.repeats > 0).then_some(Defect::Twice),
+    }
+}

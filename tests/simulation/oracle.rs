@@ -1,0 +1,523 @@
+//! The oracle: which entries the queue owes, until when, and which returns are right.
+//!
+//! It knows the simulated file systems, and of the queue only what it returns and which directories
+//! it opens. Times are nanoseconds of the simulated clock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use pullcord_platform::sim::{Ino, Kernel, Name};
+use pullcord_platform::watch::NAMES_ENTRIES;
+
+use crate::history::{Config, Layout, Trigger};
+
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1000 * MS;
+
+/// What "at once" means: several rounds of reading and pausing.
+const AT_ONCE: u64 = 300 * MS;
+/// `verify_interval`: until then a path that leads elsewhere is found.
+const VERIFY: u64 = 10 * SECOND + AT_ONCE;
+/// After the last failure.
+const RETRY: u64 = SECOND + AT_ONCE;
+/// `poll_interval`.
+const POLL: u64 = 5 * SECOND + AT_ONCE;
+/// How long a change waits for its pull where the watch names no entry.
+const GRACE: u64 = SECOND + AT_ONCE;
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// P1, P3: an entry was not returned in its time.
+    Late {
+        directory: usize,
+        by: u64,
+        why: Situation,
+    },
+    /// P2: returned again without a scan in between.
+    Twice {
+        by_watch: bool,
+    },
+    /// P4: a directory was read without a reason.
+    NeedlessScan,
+    /// A requeued entry was returned before its time, or more than once.
+    RequeuedEarly,
+    RequeuedTwice,
+    /// Something that is no entry was returned.
+    NoEntry,
+    /// P6: too many calls or wake-ups in a second.
+    Spin {
+        calls: u64,
+        wakeups: u64,
+    },
+    /// P4, P6: too many calls in ten quiet seconds.
+    Restless {
+        calls: u64,
+    },
+    /// P7: too much work in one turn.
+    LongTurn {
+        calls: u64,
+        stats: u64,
+        opens: u64,
+    },
+    /// The queue says that it is watched, and the kernel has no watch.
+    DeadWatch,
+    /// The queue says for ever that a directory is not watched, and it could be.
+    NeverWatched,
+    /// The same problem was reported again and again.
+    RepeatedError,
+    /// `open` refused a queue that it should accept.
+    Refused,
+    Leak {
+        descriptors: usize,
+    },
+    Memory {
+        bytes: usize,
+    },
+    Panic(String),
+}
+
+/// Why an entry was due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Situation {
+    /// A reliable watch had reported it.
+    Watched,
+    /// Its writer had pulled.
+    Pulled,
+    /// A change is read after a second.
+    Changed,
+    /// There is neither a trigger nor a reliable watch.
+    Polled,
+    Rescanned,
+    Requeued,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+#[derive(Debug)]
+struct Tracked {
+    directory: usize,
+    ino: Ino,
+    name: Name,
+    /// Since when it can be returned: it was linked, made ready, or became reachable.
+    since: u64,
+    pulled: Option<u64>,
+    /// No watch could report that it became ready.
+    silent: bool,
+    returned: u32,
+    last_returned: u64,
+    /// Requeued until then.
+    due: Option<u64>,
+    reachable: bool,
+}
+
+/// What the directories of the queue are now.
+#[derive(Debug, Default)]
+struct Directory {
+    ino: Option<Ino>,
+    /// How many scans of it there are reasons for.
+    reasons: u32,
+    last_opened: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    config: Config,
+    tracked: BTreeMap<u64, Tracked>,
+    /// Entries that were gone before they were returned: a watch may still report their names.
+    missed: BTreeMap<(Ino, Name), u32>,
+    directories: Vec<Directory>,
+    /// Entries in `todo` itself of a split queue.
+    above: Option<Ino>,
+    /// Since when nothing has changed above the entries, and in the trigger.
+    paths_disturbed: u64,
+    trigger_disturbed: u64,
+    /// A failure, a frozen process or an overflow was possible until then.
+    faulty_until: u64,
+    pub(crate) opened_at: u64,
+    rescan_at: u64,
+    foreign_reader: bool,
+    trigger: Option<Ino>,
+    trigger_is_there: bool,
+    pub(crate) returned: u64,
+    pub(crate) repeats: u64,
+    pub(crate) arrivals: u64,
+    /// How many names there are in the directories, entries or not.
+    pub(crate) names: u64,
+    had_burst: bool,
+    changes: u64,
+}
+
+impl Oracle {
+    pub(crate) fn new(config: Config, now: u64) -> Oracle {
+        Oracle {
+            config,
+            tracked: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            directories: Vec::new(),
+            above: None,
+            paths_disturbed: 0,
+            trigger_disturbed: 0,
+            faulty_until: 0,
+            opened_at: now,
+            rescan_at: u64::MAX,
+            foreign_reader: false,
+            trigger: None,
+            trigger_is_there: true,
+            returned: 0,
+            repeats: 0,
+            arrivals: 0,
+            names: 0,
+            had_burst: false,
+            changes: 0,
+        }
+    }
+
+    // --- what happens -----------------------------------------------------------------------
+
+    /// The tree may have changed: finds the entries that can be reached by `paths` now.
+    pub(crate) fn look(
+        &mut self,
+        kernel: &Kernel,
+        paths: &[Vec<u8>],
+        above: Option<&[u8]>,
+        trigger: Option<&[u8]>,
+    ) {
+        let now = kernel.now();
+        let trigger = trigger.map(|path| kernel.find(path).ok());
+        // The first look is no change.
+        let is_first = self.directories.is_empty();
+        if trigger.is_some_and(|found| found != self.trigger) {
+            self.trigger = trigger.flatten();
+            self.trigger_disturbed = if is_first { 0 } else { now };
+            self.directories.iter_mut().for_each(|directory| directory.reasons += 1);
+        }
+        self.trigger_is_there = trigger.is_none_or(|found| found.is_some());
+        let tree = kernel.tree();
+        self.directories.resize_with(paths.len().max(self.directories.len()), Directory::default);
+        for tracked in self.tracked.values_mut() {
+            tracked.reachable = false;
+        }
+        self.names = 0;
+        let mut seen = Vec::new();
+        let above = above.map(|path| (usize::MAX, path));
+        let all = paths.iter().enumerate().map(|(number, path)| (number, &path[..]));
+        for (number, path) in all.chain(above) {
+            let found = kernel.find(path).ok().filter(|ino| {
+                let may = self.config.privileged || tree.mode(*ino) & 0o500 == 0o500;
+                tree.is_directory(*ino) && may
+            });
+            if let Some(directory) = self.directories.get_mut(number) {
+                if directory.ino != found {
+                    directory.ino = found;
+                    directory.reasons += 1;
+                    self.paths_disturbed = if is_first { 0 } else { now };
+                }
+            } else {
+                self.above = found;
+            }
+            let Some(ino) = found else { continue };
+            if seen.contains(&ino) {
+                continue;
+            }
+            seen.push(ino);
+            self.names += tree.entries(ino).len() as u64;
+            for entry in tree.entries(ino) {
+                let is_entry = !entry.name.starts_with(b".")
+                    && *entry.name != *b"trigger"
+                    && tree.is_file(entry.ino)
+                    && (self.config.layout != Layout::Maildrop
+                        || tree.mode(entry.ino) & 0o100 != 0);
+                if !is_entry {
+                    continue;
+                }
+                let arrivals = &mut self.arrivals;
+                let tracked = self.tracked.entry(entry.id).or_insert_with(|| {
+                    *arrivals += 1;
+                    Tracked {
+                        directory: number,
+                        ino,
+                        name: entry.name.clone(),
+                        since: now,
+                        pulled: None,
+                        silent: false,
+                        returned: 0,
+                        last_returned: 0,
+                        due: None,
+                        reachable: true,
+                    }
+                });
+                if !tracked.reachable && tracked.since != now {
+                    // It was out of reach at the last look only if its place changed.
+                    if tracked.ino != ino || tracked.directory != number {
+                        tracked.since = now;
+                        tracked.pulled = None;
+                        tracked.due = None;
+                        tracked.returned = 0;
+                    }
+                }
+                (tracked.directory, tracked.ino, tracked.reachable) = (number, ino, true);
+            }
+        }
+        let missed = &mut self.missed;
+        self.tracked.retain(|_, tracked| {
+            if !tracked.reachable {
+                if tracked.returned == 0 {
+                    *missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
+                }
+                // Should it come back, its time begins anew.
+                tracked.since = now;
+                tracked.pulled = None;
+            }
+            tracked.reachable || tree.is_directory(tracked.ino)
+        });
+    }
+
+    /// The entry was made ready in a way that no watch reports.
+    pub(crate) fn silently(&mut self, id: u64) {
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            tracked.silent = true;
+        }
+    }
+
+    /// A pull came after all entries that can be reached now.
+    pub(crate) fn pull(&mut self, now: u64) {
+        if self.config.trigger == Trigger::None {
+            return;
+        }
+        let lost = self.foreign_reader || !self.trigger_is_there;
+        for tracked in self.tracked.values_mut().filter(|it| it.reachable && !lost) {
+            tracked.pulled.get_or_insert(now);
+        }
+        // With a reliable watch a pull is no reason to read anything.
+        if !self.is_fully_reliable() || self.is_disturbed(now) {
+            self.directories.iter_mut().for_each(|directory| directory.reasons += 1);
+        }
+    }
+
+    /// A directory changed: a reason to read it, where the watch does not say more.
+    pub(crate) fn change(&mut self, number: usize) {
+        self.changes += 1;
+        if !NAMES_ENTRIES {
+            let count = self.directories.len().max(1);
+            if let Some(directory) = self.directories.get_mut(number % count) {
+                directory.reasons += 1;
+            }
+        }
+    }
+
+    pub(crate) fn disturb_paths(&mut self, now: u64) {
+        self.paths_disturbed = now;
+        self.trigger_disturbed = now;
+    }
+
+    pub(crate) fn disturb_trigger(&mut self, now: u64) {
+        self.trigger_disturbed = now;
+    }
+
+    pub(crate) fn foreign_reader(&mut self, now: u64, reads: bool) {
+        self.trigger_disturbed = now;
+        self.foreign_reader = reads;
+    }
+
+    pub(crate) fn fault(&mut self, now: u64) {
+        self.faulty_until = self.faulty_until.max(now);
+    }
+
+    /// The process stood still until now: all its intervals may be over.
+    pub(crate) fn frozen(&mut self, now: u64) {
+        self.fault(now);
+        self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
+    }
+
+    /// The queue was opened.
+    pub(crate) fn opened(&mut self, now: u64) {
+        self.opened_at = now;
+        for tracked in self.tracked.values_mut() {
+            (tracked.since, tracked.returned, tracked.due) = (now, 0, None);
+        }
+        for directory in &mut self.directories {
+            directory.reasons = directory.reasons.max(1);
+        }
+        self.rescan_at = (self.rescan() / 10 * 9).saturating_add(now);
+    }
+
+    fn rescan(&self) -> u64 {
+        self.config.rescan.saturating_mul(MS)
+    }
+
+    /// The queue opened a directory to read it.
+    pub(crate) fn scanned(&mut self, ino: Ino, now: u64) -> Result<(), Failure> {
+        let disturbed = self.is_disturbed(now);
+        let limited = self.may_have_overflown();
+        if now >= self.rescan_at {
+            self.rescan_at = (self.rescan() / 10 * 9).saturating_add(now);
+            self.directories.iter_mut().for_each(|it| it.reasons += 1);
+        }
+        for directory in self.directories.iter_mut().filter(|it| it.ino == Some(ino)) {
+            directory.last_opened = now;
+            if directory.reasons > 0 {
+                directory.reasons -= 1;
+            } else if !disturbed && !limited && !self.foreign_reader {
+                return Err(Failure::NeedlessScan);
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry was returned. `id` is the entry that its path names now, if any.
+    pub(crate) fn returned(&mut self, id: Option<u64>, how: How, now: u64) -> Result<(), Failure> {
+        self.returned += 1;
+        let disturbed = self.is_disturbed(now);
+        let lax = disturbed || self.may_have_overflown() || !self.config.fs.is_local();
+        let directories = &self.directories;
+        let Some(tracked) = id.and_then(|id| self.tracked.get_mut(&id)) else { return Ok(()) };
+        let due = tracked.due.take();
+        if let Some(due) = due {
+            match how {
+                How::Requeue if now >= due => {}
+                _ if disturbed => {}
+                _ => return Err(Failure::RequeuedEarly),
+            }
+        } else if how == How::Requeue && !disturbed {
+            return Err(Failure::RequeuedTwice);
+        }
+        let again = tracked.returned > 0 && due.is_none();
+        if again {
+            self.repeats += 1;
+            let last = tracked.last_returned;
+            let scanned = directories.get(tracked.directory).is_none_or(|it| it.last_opened > last);
+            let missed = self.missed.get_mut(&(tracked.ino, tracked.name.clone()));
+            let missed = missed.filter(|missed| **missed > 0 && how == How::Watch);
+            if let Some(missed) = missed {
+                *missed -= 1;
+            } else if !(lax || how == How::Scan && scanned) {
+                return Err(Failure::Twice { by_watch: how == How::Watch });
+            }
+        }
+        tracked.returned += 1;
+        tracked.last_returned = now;
+        Ok(())
+    }
+
+    /// Many events came at once in the queue's own directories.
+    pub(crate) fn burst(&mut self) {
+        self.had_burst = true;
+    }
+
+    fn may_have_overflown(&self) -> bool {
+        let few = self.config.events < 1000;
+        few && (self.had_burst || self.changes >= self.config.events as u64 / 2)
+    }
+
+    /// The program requeued an entry.
+    pub(crate) fn requeued(&mut self, id: u64, due: u64) {
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            tracked.due = Some(due);
+        }
+    }
+
+    // --- what is owed -----------------------------------------------------------------------
+
+    /// Whether something happened lately after which the queue may read more than otherwise.
+    fn is_disturbed(&self, now: u64) -> bool {
+        let last = self.paths_disturbed.max(self.trigger_disturbed);
+        now < last + VERIFY + SECOND || now < self.faulty_until + RETRY + 2 * SECOND
+    }
+
+    pub(crate) fn is_quiet(&self, now: u64) -> bool {
+        !self.is_disturbed(now) && now > self.opened_at + RETRY
+    }
+
+    /// Whether a watch reports each entry of the queue's directories by name.
+    pub(crate) fn is_fully_reliable(&self) -> bool {
+        NAMES_ENTRIES
+            && self.config.watches_directories()
+            && self.config.fs.is_local()
+            && self.config.watches > self.directories.len() + 4
+            && self.config.events >= 1000
+            && !self.config.twice
+    }
+
+    fn deadline(&self, tracked: &Tracked) -> (u64, Situation) {
+        let watched = self.config.watches_directories()
+            && self.config.fs.is_local()
+            && self.config.watches > self.directories.len() + 4;
+        let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);
+        let rescan = self.rescan().saturating_add(AT_ONCE);
+        let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);
+        let mut at_most = |time: u64, why: Situation| {
+            if time < deadline {
+                (deadline, situation) = (time, why);
+            }
+        };
+        if let Some(due) = tracked.due {
+            let deadline = after(due, AT_ONCE).max(self.paths_disturbed + VERIFY);
+            return (deadline.max(self.faulty_until + RETRY), Situation::Requeued);
+        }
+        if let Some(pulled) = tracked.pulled {
+            let disturbed = self.trigger_disturbed + VERIFY;
+            at_most(after(pulled, AT_ONCE).max(disturbed), Situation::Pulled);
+        }
+        if watched && !tracked.silent {
+            if NAMES_ENTRIES && self.config.layout != Layout::Maildrop {
+                at_most(after(tracked.since, AT_ONCE), Situation::Watched);
+            } else if NAMES_ENTRIES || self.config.layout != Layout::Maildrop {
+                at_most(after(tracked.since, GRACE), Situation::Changed);
+            }
+        }
+        if !watched && self.config.trigger == Trigger::None {
+            at_most(after(tracked.since, POLL), Situation::Polled);
+        }
+        let deadline = deadline.max(self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
+        (deadline, situation)
+    }
+
+    /// The entries that should have been returned by now.
+    pub(crate) fn check(&self, now: u64) -> Result<(), Failure> {
+        for tracked in self.tracked.values() {
+            if !tracked.reachable || tracked.returned > 0 && tracked.due.is_none() {
+                continue;
+            }
+            let (deadline, why) = self.deadline(tracked);
+            if deadline < now {
+                let (directory, by) = (tracked.directory, now - deadline);
+                return Err(Failure::Late { directory, by, why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel has a watch on each directory that it could have one on.
+    pub(crate) fn all_are_watched(&self, kernel: &Kernel) -> bool {
+        self.directories.iter().filter_map(|it| it.ino).all(|ino| kernel.is_watched(ino))
+    }
+
+    pub(crate) fn all_can_be_watched(&self) -> bool {
+        self.is_fully_reliable() && self.directories.iter().all(|it| it.ino.is_some())
+    }
+
+    /// Whether the paths of all directories, and of the trigger, lead somewhere, and no other process
+    /// reads the trigger.
+    pub(crate) fn all_are_there(&self) -> bool {
+        !self.foreign_reader
+            && self.directories.iter().all(|it| it.ino.is_some())
+            && self.trigger_is_there
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.tracked.len()
+    }
+}
+
+/// How an entry was found, as the queue says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Scan,
+    Watch,
+    Requeue,
+}

@@ -1,0 +1,12 @@
+//! The strategies that `pullcord storm` compares, in the simulated world.
+
+mod enumeration;
+mod named;
+mod program;
+
+use libtest_mimic::Trial;
+
+/// All tests of the strategies.
+pub(crate) fn trials() -> Vec<Trial> {
+    named::trials().into_iter().chain(enumeration::trials()).collect()
+}
