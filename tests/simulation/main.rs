@@ -14,7 +14,14 @@
 //! | `named` | the histories that are tests |
 //! | `mutants` | rules of the queue that are switched off, and found to be missing |
 //! | `strategies` | the older strategies in the same world |
+//! | `compare` | the simulated kernel beside the one of this system |
 
+#[cfg(all(
+    pullcord_sim,
+    target_os = "linux",
+    not(any(pullcord_sim = "bsd", pullcord_sim = "none"))
+))]
+mod compare;
 #[cfg(pullcord_sim)]
 mod explore;
 #[cfg(pullcord_sim)]
@@ -74,6 +81,7 @@ mod simulation {
         let mode = arguments.first().map(String::as_str);
         match mode {
             Some("--explore") => explore(&arguments[1..]),
+            Some("--compare") => compare(&arguments[1..]),
             Some("--replay") => replay(arguments.get(1).map_or("", String::as_str)),
             Some("--table") => {
                 explore::table(1, 3_000_000);
@@ -120,6 +128,50 @@ mod simulation {
         }
         let is_well = explore::report(seed, Duration::from_secs(seconds), u64::MAX, threads);
         if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// Compares the simulated kernel with the real one on every file system that can be had.
+    #[cfg(all(target_os = "linux", not(any(pullcord_sim = "bsd", pullcord_sim = "none"))))]
+    fn compare(arguments: &[String]) -> ExitCode {
+        use crate::compare::{compare_everywhere, look_at_arrivals};
+
+        let number = |at: usize, otherwise: u64| {
+            let word = arguments.get(at).and_then(|word| word.parse::<u64>().ok());
+            word.unwrap_or(otherwise)
+        };
+        let (scripts, seed) = (number(0, 2_000) as usize, number(1, 1));
+        let directory = std::env::temp_dir();
+        let _ = std::panic::take_hook();
+        // SAFETY: no pointers; a write without a reader then fails, here as in the library.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        for found in look_at_arrivals(&directory) {
+            println!("{found}");
+        }
+        let reports = match compare_everywhere(seed, scripts, &directory) {
+            Ok(reports) => reports,
+            Err(difference) => {
+                println!("{difference}");
+                return ExitCode::FAILURE;
+            }
+        };
+        reports.reports.iter().for_each(|report| println!("{report}"));
+        reports.left_out.iter().for_each(|what| println!("left out: {what}"));
+        let total = reports.total();
+        let (uncalled, unmade) = (total.uncalled(), total.unmade_exceptions());
+        // A short run does not come to all of them.
+        if scripts >= 1_000 && !(uncalled.is_empty() && unmade.is_empty()) {
+            println!(
+                "called by no script: {uncalled:?}; exceptions that did not occur: {unmade:?}"
+            );
+            return ExitCode::FAILURE;
+        }
+        ExitCode::SUCCESS
+    }
+
+    #[cfg(not(all(target_os = "linux", not(any(pullcord_sim = "bsd", pullcord_sim = "none")))))]
+    fn compare(_: &[String]) -> ExitCode {
+        eprintln!("left out: only the simulated Linux is compared, and only on Linux");
+        ExitCode::SUCCESS
     }
 
     /// Runs one history again, `single:N`, `pair:N` or `random:N`, and prints each of its calls.

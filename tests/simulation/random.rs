@@ -168,7 +168,6 @@ fn config(rng: &mut Rng) -> Config {
         old_edges: rng.one_in(4),
         equal_keys: rng.one_in(20),
         twice: matches!(layout, Layout::Directories(_)) && rng.one_in(10),
-        ..PLAIN
     }
 }
 

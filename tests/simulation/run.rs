@@ -112,6 +112,9 @@ struct Window {
 
 type Checked = Result<(), Failure>;
 
+/// What a program opens when it starts.
+type Started = (Box<dyn Notifier>, Todo);
+
 impl Program {
     fn new(config: Config, world: Rc<RefCell<World>>) -> Program {
         Program {
@@ -223,7 +226,7 @@ impl Program {
         }
     }
 
-    fn start(&mut self) -> Result<Option<(Box<dyn Notifier>, Todo)>, Failure> {
+    fn start(&mut self) -> Result<Option<Started>, Failure> {
         loop {
             if self.is_over() {
                 return Ok(None);

@@ -984,10 +984,12 @@ impl Kernel {
         for notice in std::mem::take(&mut self.tree.notices) {
             for number in 0..self.descriptions.len() {
                 let description = self.descriptions[number].as_mut();
-                if let Some(Kind::Inotify(inotify)) = description.map(|it| &mut it.kind) {
-                    if inotify.notice(&notice) {
-                        self.wake(number);
-                    }
+                let has_more = match description.map(|it| &mut it.kind) {
+                    Some(Kind::Inotify(inotify)) => inotify.notice(&notice),
+                    _ => false,
+                };
+                if has_more {
+                    self.wake(number);
                 }
             }
             #[cfg(pullcord_sim = "bsd")]

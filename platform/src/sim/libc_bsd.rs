@@ -1,6 +1,8 @@
 //! What only the C libraries of the BSDs have: kqueue(2), and a statfs(2) that names the file system.
 
 #![allow(non_camel_case_types)]
+// The names and the safety are those of the C library.
+#![allow(missing_docs, clippy::missing_safety_doc)]
 
 use std::ffi::{c_char, c_int};
 use std::slice;

@@ -1,5 +1,8 @@
 //! readdir(3) and its kin, where the library reads directories by them.
 
+// The names and the safety are those of the C library.
+#![allow(missing_docs, clippy::missing_safety_doc)]
+
 use std::collections::VecDeque;
 use std::ffi::{c_char, c_int};
 

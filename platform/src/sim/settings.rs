@@ -59,6 +59,7 @@ impl FsKind {
     }
 
     /// `f_type` of statfs(2) on Linux.
+    #[cfg_attr(any(pullcord_sim = "bsd", pullcord_sim = "none"), allow(dead_code))]
     pub(super) fn magic(self) -> u32 {
         match self {
             FsKind::Ext4 => 0xef53,

@@ -604,8 +604,11 @@ impl Tree {
         let (now, kind) = (self.now, self.kind_of_system(directory));
         let entries = self.entries_mut(directory);
         let slot = if kind == FsKind::Xfs {
-            let is_free = |slot: &u64| entries.iter().all(|entry| entry.slot != *slot);
-            (0..).find(is_free).unwrap_or(0)
+            // The lowest free one.
+            let mut taken: Vec<u64> = entries.iter().map(|entry| entry.slot).collect();
+            taken.sort_unstable();
+            let gap = taken.iter().zip(0..).find(|(taken, slot)| *taken != slot);
+            gap.map_or(taken.len() as u64, |(_, slot)| slot)
         } else {
             0
         };
@@ -878,7 +881,9 @@ impl Tree {
             return Err(EBUSY);
         }
         if replaced.as_ref().is_some_and(|replaced| !self.entries(replaced.ino).is_empty()) {
-            return Err(ENOTEMPTY);
+            // POSIX leaves the choice between the two.
+            let is_xfs = self.kind_of_system(to.ino) == FsKind::Xfs;
+            return Err(if is_xfs { EEXIST } else { ENOTEMPTY });
         }
         self.take(from.ino, old_name);
         self.take(to.ino, new_name);
@@ -937,10 +942,9 @@ impl Tree {
 
     /// The directory and the name of an entry: the last ones, if it was removed and is in use.
     fn find_by_id(&self, id: u64) -> Option<(Ino, Name)> {
-        if let Some(held) = self.held.iter().find(|held| held.id == id) {
-            if held.removed.is_some() {
-                return held.removed.clone();
-            }
+        let held = self.held.iter().find(|held| held.id == id);
+        if let Some(removed) = held.and_then(|held| held.removed.clone()) {
+            return Some(removed);
         }
         self.inodes.iter().enumerate().find_map(|(directory, inode)| match &inode.node {
             Node::Directory(entries) => {
@@ -1206,9 +1210,8 @@ impl Tree {
         let key = |(at, entry): (usize, &Entry)| -> Option<u64> {
             match kind {
                 FsKind::Ext4 => Some(hash(&entry.name) | 1),
-                FsKind::Xfs => {
-                    (!is_new(entry) || hash(&entry.name) % 64 == 0).then_some(entry.slot + 1)
-                }
+                FsKind::Xfs => (!is_new(entry) || hash(&entry.name).is_multiple_of(64))
+                    .then_some(entry.slot + 1),
                 FsKind::Btrfs => (!is_new(entry)).then_some(entry.arrived),
                 FsKind::Tmpfs => (!is_new(entry)).then_some(u64::MAX - entry.arrived),
                 FsKind::Unknown | FsKind::Renumbering => Some(entry.arrived),

@@ -9,7 +9,7 @@ use super::c;
 pub(crate) enum When {
     /// After the directory was opened, before its first read.
     AfterOpen,
-    /// After its first read.
+    /// After half of the old entries were returned.
     DuringScan,
 }
 
@@ -48,7 +48,8 @@ pub(crate) fn returned(path: &str, when: When) -> usize {
     }
     let mut found = [vec![0_u32; COUNT], vec![0_u32; COUNT]];
     let mut buffer = [0_u64; 256];
-    for batch in 0.. {
+    let mut are_made = when == When::AfterOpen;
+    loop {
         let (to, room) = (buffer.as_mut_ptr().cast::<u8>(), size_of_val(&buffer));
         // SAFETY: the buffer has room for so many bytes.
         let count = unsafe { c::syscall(c::SYS_getdents64, fd, to, room) };
@@ -69,8 +70,9 @@ pub(crate) fn returned(path: &str, when: When) -> usize {
             }
             bytes = &bytes[length..];
         }
-        if batch == 0 && when == When::DuringScan {
+        if !are_made && found[0].iter().sum::<u32>() as usize >= COUNT / 2 {
             make("new");
+            are_made = true;
         }
     }
     // SAFETY: it was opened here.

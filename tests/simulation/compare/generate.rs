@@ -57,6 +57,11 @@ pub(crate) fn script(rng: &mut Rng, means: Means) -> Script {
     for _ in 0..length {
         ops.push(generator.op());
     }
+    for slot in 0..SLOTS {
+        if generator.slots[slot] == Kind::Directory && generator.rng.one_in(2) {
+            ops.push(Op::List { slot, room: 4096, batches: None });
+        }
+    }
     Script { as_owner, ops }
 }
 
@@ -132,11 +137,7 @@ impl Generator<'_> {
     }
 
     fn op(&mut self) -> Op {
-        let about = if self.rng.one_in(4) {
-            self.rng.below(5)
-        } else {
-            self.theme as usize
-        };
+        let about = if self.rng.one_in(4) { self.rng.below(5) } else { self.theme as usize };
         match about {
             0 => self.of_tree(),
             1 => self.of_pipes(),
@@ -385,8 +386,7 @@ impl Generator<'_> {
                 let poller = self.slot_of(&[Kind::Poller]);
                 let sources = [Kind::Reader, Kind::Writer, Kind::Both, Kind::Watcher, Kind::Poller];
                 let source = self.slot_of(&sources);
-                let operations =
-                    [EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL];
+                let operations = [EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL];
                 let operation = *self.rng.pick(&operations);
                 let mut events = *self.rng.pick(&[EPOLLIN, EPOLLIN, EPOLLOUT, 0]);
                 for flag in [EPOLLIN, EPOLLOUT, EPOLLET, EPOLLONESHOT] {

@@ -15,6 +15,9 @@
 //! | `report` | the result |
 //! | `file_systems` | where scripts are run |
 
+#![allow(clippy::duplicate_mod, reason = "the same calls are compiled for each of the two kernels")]
+#![allow(clippy::unnecessary_cast, reason = "the widths differ between systems")]
+
 mod exceptions;
 mod file_systems;
 mod generate;
@@ -40,10 +43,6 @@ use run::Comparison;
 const THREADS: usize = 32;
 
 /// Runs `scripts` scripts, made from `seed`, on both kernels, with files in `directory`.
-pub(crate) fn compare(seed: u64, scripts: usize, directory: &Path) -> Result<Report, Difference> {
-    compare_at("directory", seed, scripts, directory)
-}
-
 fn compare_at(
     place: &str,
     seed: u64,
@@ -160,9 +159,9 @@ fn is_as_expected(kind: FsKind, when: When, percent: usize) -> bool {
         (_, When::AfterOpen) => percent == 100,
         // Only what was there at the first read.
         (FsKind::Tmpfs, _) => percent == 0,
-        // What comes into a block that is not read yet: hardly anything on XFS, whose new entries
-        // fill the gaps in front; about half on ext4, whose order is that of a hash.
-        (FsKind::Xfs, _) => percent < 30,
-        _ => (10..=90).contains(&percent),
+        // Few or many, by the blocks that its new entries come into.
+        (FsKind::Xfs, _) => true,
+        // Those that lie ahead in the order of a hash. Half was read when they came.
+        _ => (30..=70).contains(&percent),
     }
 }

@@ -8,12 +8,11 @@ use super::super::exceptions;
 use super::super::script::{Detail, Listing, Noticed, Op, Outcome, SLOTS, Slot};
 use super::{Host, c};
 
-/// The first descriptor that a script may get.
-pub(crate) const LOWEST: c::c_int = 3;
 /// A descriptor that is never open.
 const CLOSED: c::c_int = 100_000;
-/// A descriptor that is not open, unless all are. Linux does not look at greater ones in select(2).
-const CLOSED_FOR_SELECT: c::c_int = 62;
+/// A descriptor that is not open, unless all are, from the first one of the script. Linux does not
+/// look at greater ones in select(2).
+const CLOSED_FOR_SELECT: c::c_int = 59;
 
 pub(crate) struct Player<'a> {
     host: &'a mut Host,
@@ -48,8 +47,9 @@ impl<'a> Player<'a> {
         Player { host, root, slots, surplus, buffer: vec![0; 16 * 1024], cookies }
     }
 
-    pub(crate) fn host(&mut self) -> &mut Host {
-        self.host
+    fn exception(&mut self, name: &'static str) -> Outcome {
+        self.host.exception(name);
+        Outcome { returned: Ok(0), detail: Detail::Exception(name) }
     }
 
     fn path(&self, path: &str) -> CString {
@@ -67,7 +67,7 @@ impl<'a> Player<'a> {
         let before = self.slots[slot].replace(fd as c::c_int);
         let closed = before.map(|before| call!(self, close(before)));
         let numbers = closed.map(|closed| closed.map_or_else(i64::from, |_| 0));
-        Outcome::new(Ok(fd - i64::from(LOWEST)))
+        Outcome::new(Ok(fd - i64::from(self.host.lowest())))
             .with(|| numbers.map_or(Detail::Nothing, |it| Detail::Numbers(vec![it])))
     }
 
@@ -99,16 +99,22 @@ impl<'a> Player<'a> {
                 let other = self.stat_of(fd);
                 let is_same =
                     |other: c::stat64| (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino);
-                // Anonymous inodes share one inode, or not, as the kernel likes.
                 if stat.st_mode & c::S_IFMT != 0 && other.is_ok_and(is_same) {
                     same.push(slot);
                 }
             }
         }
-        let is_directory = stat.st_mode & c::S_IFMT == c::S_IFDIR;
-        let links = if is_directory { 0 } else { stat.st_nlink as u64 };
-        let is_anonymous = stat.st_mode & c::S_IFMT == 0;
-        let links = if is_anonymous { 0 } else { links };
+        let links = match stat.st_mode & c::S_IFMT {
+            0 => {
+                self.host.exception(exceptions::ANONYMOUS);
+                0
+            }
+            c::S_IFDIR => {
+                self.host.exception(exceptions::DIRECTORY_LINKS);
+                0
+            }
+            _ => stat.st_nlink as u64,
+        };
         Detail::Stat { mode: stat.st_mode as u32, links, same }
     }
 
@@ -119,7 +125,7 @@ impl<'a> Player<'a> {
             Op::Open { slot, path, flags, mode } => {
                 let path = self.path(path);
                 if flags & c::O_DIRECT != 0 && self.kind_at(&path) != c::S_IFIFO as u32 {
-                    return Outcome::exception(exceptions::DIRECT_FILE);
+                    return self.exception(exceptions::DIRECT_FILE);
                 }
                 let opened = match mode {
                     None => call!(self, open(path.as_ptr(), *flags)),
@@ -133,12 +139,14 @@ impl<'a> Player<'a> {
             }
             Op::Duplicate { from, to, lowest } => {
                 let fd = fd(self, from);
-                let made = call!(self, fcntl(fd, c::F_DUPFD_CLOEXEC, *lowest));
+                let first = self.host.lowest();
+                let lowest = if *lowest < 3 { *lowest } else { *lowest - 3 + first };
+                let made = call!(self, fcntl(fd, c::F_DUPFD_CLOEXEC, lowest));
                 self.put(*to, made)
             }
             Op::SetFlags { slot, flags } => {
                 if flags & c::O_DIRECT != 0 && self.kind_of(*slot) != c::S_IFIFO as u32 {
-                    return Outcome::exception(exceptions::DIRECT_FILE);
+                    return self.exception(exceptions::DIRECT_FILE);
                 }
                 let fd = fd(self, slot);
                 Outcome::new(call!(self, fcntl(fd, c::F_SETFL, *flags | c::O_NONBLOCK)))
@@ -193,7 +201,7 @@ impl<'a> Player<'a> {
             }
             Op::Available(slot) => {
                 if self.kind_of(*slot) == c::S_IFREG as u32 {
-                    return Outcome::exception(exceptions::CONTENTS);
+                    return self.exception(exceptions::CONTENTS);
                 }
                 let fd = fd(self, slot);
                 let mut bytes = -1;
@@ -220,8 +228,7 @@ impl<'a> Player<'a> {
                 let flags = if *follow { 0 } else { c::AT_SYMLINK_NOFOLLOW };
                 // SAFETY: integers only, for which zero is a value.
                 let mut stat: c::stat64 = unsafe { mem::zeroed() };
-                let asked =
-                    call!(self, fstatat64(directory, path.as_ptr(), &raw mut stat, flags));
+                let asked = call!(self, fstatat64(directory, path.as_ptr(), &raw mut stat, flags));
                 if asked.is_err() {
                     return Outcome::new(asked);
                 }
@@ -242,7 +249,7 @@ impl<'a> Player<'a> {
             }
             Op::LinkOpen { slot, path } => {
                 if self.kind_of(*slot) != c::S_IFREG as u32 {
-                    return Outcome::exception(exceptions::LINK_OPEN);
+                    return self.exception(exceptions::LINK_OPEN);
                 }
                 let (fd, path) = (fd(self, slot), self.path(path));
                 let (empty, at) = (c"".as_ptr(), c::AT_FDCWD);
@@ -276,7 +283,7 @@ impl<'a> Player<'a> {
             }
             Op::Fchmod { slot, mode } => {
                 if self.slots[*slot].is_some() && self.kind_of(*slot) == 0 {
-                    return Outcome::exception(exceptions::ANONYMOUS);
+                    return self.exception(exceptions::ANONYMOUS);
                 }
                 let fd = fd(self, slot);
                 Outcome::new(call!(self, fchmod(fd, *mode)))
@@ -349,18 +356,17 @@ impl<'a> Player<'a> {
     fn read(&mut self, slot: Slot, room: usize) -> Outcome {
         let kind = self.kind_of(slot);
         if kind == c::S_IFREG as u32 {
-            return Outcome::exception(exceptions::CONTENTS);
+            return self.exception(exceptions::CONTENTS);
         }
         if kind == c::S_IFDIR as u32 && room > 0 {
-            return Outcome::exception(exceptions::READ_DIRECTORY);
+            return self.exception(exceptions::READ_DIRECTORY);
         }
         let fd = self.fd(slot);
         let room = room.min(self.buffer.len() * 8);
         let got = call!(self, read(fd, self.buffer.as_mut_ptr().cast(), room));
         let count = got.unwrap_or(0) as usize;
         // SAFETY: `u64`s are made of bytes, and there are at least `count`.
-        let bytes =
-            unsafe { std::slice::from_raw_parts(self.buffer.as_ptr().cast::<u8>(), count) };
+        let bytes = unsafe { std::slice::from_raw_parts(self.buffer.as_ptr().cast::<u8>(), count) };
         let mut events = Vec::new();
         if kind == 0 {
             let mut at = 0;
@@ -449,8 +455,9 @@ impl<'a> Player<'a> {
             unsafe { *words.add(fd as usize / 64) & (1 << (fd as usize % 64)) != 0 }
         }
         const { assert!(c::c_ulong::BITS == 64) };
+        let closed = self.host.lowest() + CLOSED_FOR_SELECT;
         let fds = |player: &Player, slots: &[Slot]| -> Vec<c::c_int> {
-            slots.iter().map(|slot| player.slots[*slot].unwrap_or(CLOSED_FOR_SELECT)).collect()
+            slots.iter().map(|slot| player.slots[*slot].unwrap_or(closed)).collect()
         };
         let (readers, writers) = (fds(self, read), fds(self, write));
         let ((mut first, end), (mut second, other)) = (set(&readers), set(&writers));

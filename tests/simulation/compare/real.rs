@@ -1,6 +1,8 @@
 //! The kernel of this system, and a place on it that a script cannot leave: a directory of its own,
 //! descriptors of its own, and mounts of its own where that is permitted.
 
+#[path = "arrivals.rs"]
+pub(crate) mod arrivals;
 #[path = "player.rs"]
 pub(crate) mod player;
 
@@ -12,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use super::script::{Limit, Script};
 
@@ -43,6 +46,10 @@ pub(crate) struct Means {
 pub(crate) struct Host {
     /// How often each function was called.
     pub(crate) calls: BTreeMap<&'static str, u64>,
+    /// How often each exception was made.
+    pub(crate) exceptions: BTreeMap<&'static str, u64>,
+    /// The first descriptor that a script gets.
+    lowest: c::c_int,
     limits: [Option<Knob>; 3],
     lowered: Option<usize>,
     /// Held while a call is made that a limit applies to.
@@ -57,6 +64,15 @@ const LIMITS: [&str; 3] = ["max_queued_events", "max_user_watches", "max_user_in
 impl Host {
     pub(crate) fn count(&mut self, call: &'static str) {
         *self.calls.entry(call).or_default() += 1;
+    }
+
+    pub(crate) fn exception(&mut self, name: &'static str) {
+        *self.exceptions.entry(name).or_default() += 1;
+    }
+
+    /// The first descriptor that a script gets.
+    pub(crate) fn lowest(&self) -> c::c_int {
+        self.lowest
     }
 
     /// Sets a limit for the next call. Another process on this system is affected only if it makes
@@ -114,13 +130,19 @@ fn checked(returned: c::c_int) -> io::Result<c::c_int> {
 }
 
 impl Ground {
-    /// Prepares the calling thread, and no other one of this process.
+    /// Prepares the calling thread. If threads can be private, no other one of this process changes.
     pub(crate) fn new(directory: &Path, limits: &Limits) -> io::Result<Ground> {
         let base = tempfile::Builder::new().prefix("pullcord-compare-").tempdir_in(directory)?;
+        let lowest = if limits.threads_can_be_private() {
+            be_private()?;
+            // SAFETY: no pointers. From 3 on, no descriptor of this thread is in use.
+            checked(unsafe { c::close_range(3, DESCRIPTORS as c::c_uint - 1, 0) })?;
+            3
+        } else {
+            fill_gaps()?
+        };
         // SAFETY: no pointers.
         unsafe {
-            checked(c::unshare(c::CLONE_FILES | c::CLONE_FS))?;
-            checked(c::close_range(3, DESCRIPTORS as c::c_uint - 1, 0))?;
             c::umask(0);
             c::signal(c::SIGPIPE, c::SIG_IGN);
         }
@@ -138,7 +160,8 @@ impl Ground {
         left_out.extend(limits.missing.clone());
         let all = limits.missing.is_none();
         let limits = limits.knobs.clone();
-        let host = Host { calls: BTreeMap::new(), limits, lowered: None, turn: None };
+        let (calls, exceptions) = Default::default();
+        let host = Host { calls, exceptions, lowest, limits, lowered: None, turn: None };
         let means = Means { privileged, mounts: mounts.is_ok(), limits: all };
         Ok(Ground { host, means, left_out, base, bound: false })
     }
@@ -183,14 +206,48 @@ impl Ground {
 
     /// The type of the file system.
     pub(crate) fn magic(&self) -> i64 {
-        let path = c_path(self.base.path());
-        // SAFETY: integers only; the pointers live as long as the call.
-        unsafe {
-            let mut stat: c::statfs64 = std::mem::zeroed();
-            checked(c::statfs64(path.as_ptr(), &raw mut stat)).expect("it exists");
-            #[allow(clippy::unnecessary_cast)]
-            return stat.f_type as i64;
+        magic(self.base.path())
+    }
+
+    /// How many descriptors the simulated kernel must have, so that a script gets as many there.
+    pub(crate) fn descriptors(&self) -> usize {
+        DESCRIPTORS + 3 - self.host.lowest as usize
+    }
+}
+
+/// Gives this thread descriptors and a umask of its own.
+fn be_private() -> io::Result<()> {
+    // SAFETY: no pointers.
+    checked(unsafe { c::unshare(c::CLONE_FILES | c::CLONE_FS) })?;
+    Ok(())
+}
+
+/// Opens descriptors until all that are free are greater than all that are open. Returns the first
+/// free one.
+fn fill_gaps() -> io::Result<c::c_int> {
+    // SAFETY: no pointers.
+    let is_open = |fd: &c::c_int| unsafe { c::fcntl(*fd, c::F_GETFD, 0) } != -1;
+    let top = (0..DESCRIPTORS as c::c_int).rev().find(is_open).unwrap_or(2);
+    loop {
+        // SAFETY: a C string.
+        let fd = checked(unsafe { c::open(c"/dev/null".as_ptr(), c::O_RDONLY | c::O_CLOEXEC) })?;
+        if fd > top {
+            // SAFETY: it was just opened.
+            unsafe { c::close(fd) };
+            return Ok(fd);
         }
+    }
+}
+
+/// The type of the file system that a path is on.
+pub(crate) fn magic(path: &Path) -> i64 {
+    let path = c_path(path);
+    // SAFETY: integers only; the pointers live as long as the call.
+    unsafe {
+        let mut stat: c::statfs64 = std::mem::zeroed();
+        checked(c::statfs64(path.as_ptr(), &raw mut stat)).expect("it exists");
+        #[allow(clippy::unnecessary_cast)]
+        return stat.f_type as i64;
     }
 }
 
@@ -199,6 +256,7 @@ pub(crate) struct Limits {
     knobs: [Option<Knob>; 3],
     /// Why one cannot be changed.
     missing: Option<String>,
+    private: bool,
     descriptors: c::rlimit,
 }
 
@@ -215,7 +273,13 @@ impl Limits {
             let lower = c::rlimit { rlim_cur: DESCRIPTORS as _, ..usual };
             checked(c::setrlimit(c::RLIMIT_NOFILE, &raw const lower))?;
         }
-        Ok(Limits { knobs, missing, descriptors: usual })
+        let private = thread::spawn(|| be_private().is_ok()).join().unwrap_or(false);
+        Ok(Limits { knobs, missing, private, descriptors: usual })
+    }
+
+    /// Whether a thread can have descriptors of its own.
+    pub(crate) fn threads_can_be_private(&self) -> bool {
+        self.private
     }
 }
 
@@ -242,15 +306,21 @@ fn bind(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives this thread mounts of its own, and tries one.
-fn private_mounts(base: &Path) -> io::Result<()> {
+/// Gives this thread, and those that it starts, mounts of their own.
+pub(crate) fn have_private_mounts() -> io::Result<()> {
     let none = std::ptr::null();
+    let flags = c::MS_REC | c::MS_PRIVATE;
     // SAFETY: C strings, and null where nothing is wanted.
     unsafe {
         checked(c::unshare(c::CLONE_NEWNS))?;
-        let flags = c::MS_REC | c::MS_PRIVATE;
         checked(c::mount(none, c"/".as_ptr(), none, flags, none.cast()))?;
     }
+    Ok(())
+}
+
+/// Gives this thread mounts of its own, and tries one.
+fn private_mounts(base: &Path) -> io::Result<()> {
+    have_private_mounts()?;
     bind(base, base)?;
     // SAFETY: a C string.
     checked(unsafe { c::umount2(c_path(base).as_ptr(), c::MNT_DETACH) })?;

@@ -66,7 +66,8 @@ impl fmt::Display for Report {
         let Report { place, kind, scripts, calls, readings, .. } = self;
         let seconds = self.time.as_secs_f64().max(1e-9);
         let (speed, rate) = (*scripts as f64 / seconds, *calls as f64 / seconds);
-        let kind = kind.map_or("a file system that is not simulated".into(), |it| format!("{it:?}"));
+        let kind =
+            kind.map_or("a file system that is not simulated".into(), |it| format!("{it:?}"));
         let errors: usize = self.errors.values().map(BTreeSet::len).sum();
         write!(
             f,

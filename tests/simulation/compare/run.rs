@@ -22,7 +22,6 @@ pub(super) struct Comparison {
     kind: Option<FsKind>,
     simulated: simulated::Host,
     errors: BTreeMap<&'static str, BTreeSet<i32>>,
-    exceptions: BTreeMap<&'static str, u64>,
     readings: u64,
 }
 
@@ -31,9 +30,9 @@ impl Comparison {
         let ground = Ground::new(directory, limits)
             .unwrap_or_else(|error| panic!("{}: cannot prepare: {error}", directory.display()));
         let kind = simulated::kind(ground.magic());
-        let (simulated, errors, exceptions) = Default::default();
+        let (simulated, errors) = Default::default();
         let place = place.to_owned();
-        Comparison { place, ground, kind, simulated, errors, exceptions, readings: 0 }
+        Comparison { place, ground, kind, simulated, errors, readings: 0 }
     }
 
     pub(super) fn run(
@@ -67,7 +66,7 @@ impl Comparison {
             time: begin.elapsed(),
             functions,
             errors: self.errors,
-            exceptions: self.exceptions,
+            exceptions: std::mem::take(&mut self.ground.host.exceptions),
             readings: self.readings,
             left_out,
         })
@@ -81,7 +80,8 @@ impl Comparison {
     /// Runs a script on both kernels, up to the first difference.
     fn play(&mut self, script: &Script) -> Vec<Step> {
         let root = self.ground.enter(script);
-        simulated::boot(script, &root, self.kind.unwrap_or(FsKind::Tmpfs));
+        let descriptors = self.ground.descriptors();
+        simulated::boot(script, &root, self.kind.unwrap_or(FsKind::Tmpfs), descriptors);
         let mut real = real::player::Player::new(&mut self.ground.host, &root);
         let mut simulated = simulated::player::Player::new(&mut self.simulated, &root);
         let mut readings = Readings::default();
@@ -100,9 +100,6 @@ impl Comparison {
             };
             if let Err(errno) = real.returned {
                 self.errors.entry(op.name()).or_default().insert(errno);
-            }
-            if let Detail::Exception(name) = real.detail {
-                *self.exceptions.entry(name).or_default() += 1;
             }
             let ends = wrong.is_some();
             steps.push(Step { op: op.clone(), simulated, real, wrong });

@@ -1,5 +1,7 @@
 //! The simulated kernel, with a directory at the same path as the real one.
 
+#[path = "arrivals.rs"]
+pub(crate) mod arrivals;
 #[path = "player.rs"]
 pub(crate) mod player;
 
@@ -21,6 +23,14 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn count(&mut self, call: &'static str) {
         *self.calls.entry(call).or_default() += 1;
+    }
+
+    /// The exceptions are counted on the real kernel.
+    pub(crate) fn exception(&mut self, _: &'static str) {}
+
+    /// The first descriptor that a script gets.
+    pub(crate) fn lowest(&self) -> c::c_int {
+        3
     }
 
     pub(crate) fn limit(&mut self, limit: Limit) {
@@ -49,8 +59,8 @@ fn settings() -> Settings {
 }
 
 /// Boots a kernel for a script, and makes its directory.
-pub(crate) fn boot(script: &Script, root: &str, kind: FsKind) {
-    let mut kernel = Kernel::new(settings(), kind);
+pub(crate) fn boot(script: &Script, root: &str, kind: FsKind, descriptors: usize) {
+    let mut kernel = Kernel::new(Settings { descriptors, ..settings() }, kind);
     let mut path = String::new();
     for component in Path::new(root).components() {
         if let Component::Normal(name) = component {
@@ -60,6 +70,11 @@ pub(crate) fn boot(script: &Script, root: &str, kind: FsKind) {
     }
     kernel.settings_mut().privileged = !script.as_owner;
     sim::boot(kernel);
+}
+
+/// Boots a kernel with an empty file system of this kind.
+pub(crate) fn boot_plain(kind: FsKind) {
+    sim::boot(Kernel::new(settings(), kind));
 }
 
 /// The kind of file system that a type of statfs(2) stands for.
