@@ -338,8 +338,12 @@ fn check((_, ends, config, events): &Named) -> Result<(), libtest_mimic::Failed>
     let history = History { config: *config, events: events.to_vec() };
     let failure = run(&history, false).failure;
     let known = failure.as_ref().and_then(|failure| known::explain(&history, failure));
+    // The numbers are those of the simulated Linux: on another kernel some of these end well, or by
+    // another known defect.
+    let is_linux = !cfg!(any(pullcord_sim = "bsd", pullcord_sim = "none"));
     match (ends, failure, known) {
         (Well, None, _) => Ok(()),
+        (Known(_), None, _) | (Known(_), _, Some(_)) if !is_linux => Ok(()),
         (Known(number), Some(_), Some(known)) if known.number == *number => Ok(()),
         (Known(number), None, _) => {
             Err(format!("defect {number} is mended: let this history end well").into())

@@ -130,6 +130,11 @@ impl Generator<'_> {
                 }
             }
         }
+        if self.slots[4] == Kind::Nothing && self.rng.one_in(3) {
+            let (path, flags) = ("d".into(), O_RDONLY | O_DIRECTORY);
+            ops.push(Op::Open { slot: 4, path, flags, mode: None });
+            self.slots[4] = Kind::Directory;
+        }
         if self.theme == Theme::Waits || self.rng.one_in(6) {
             ops.push(Op::Poller(3));
             self.slots[3] = Kind::Poller;

@@ -133,14 +133,12 @@ impl Ground {
     /// Prepares the calling thread. If threads can be private, no other one of this process changes.
     pub(crate) fn new(directory: &Path, limits: &Limits) -> io::Result<Ground> {
         let base = tempfile::Builder::new().prefix("pullcord-compare-").tempdir_in(directory)?;
-        let lowest = if limits.threads_can_be_private() {
+        if limits.threads_can_be_private() {
             be_private()?;
             // SAFETY: no pointers. From 3 on, no descriptor of this thread is in use.
             checked(unsafe { c::close_range(3, DESCRIPTORS as c::c_uint - 1, 0) })?;
-            3
-        } else {
-            fill_gaps()?
-        };
+        }
+        let lowest = limits.lowest;
         // SAFETY: no pointers.
         unsafe {
             c::umask(0);
@@ -208,11 +206,6 @@ impl Ground {
     pub(crate) fn magic(&self) -> i64 {
         magic(self.base.path())
     }
-
-    /// How many descriptors the simulated kernel must have, so that a script gets as many there.
-    pub(crate) fn descriptors(&self) -> usize {
-        DESCRIPTORS + 3 - self.host.lowest as usize
-    }
 }
 
 /// Gives this thread descriptors and a umask of its own.
@@ -222,20 +215,22 @@ fn be_private() -> io::Result<()> {
     Ok(())
 }
 
-/// Opens descriptors until all that are free are greater than all that are open. Returns the first
-/// free one.
-fn fill_gaps() -> io::Result<c::c_int> {
+/// Opens descriptors until all that are free are greater than all that are open. Returns those that
+/// it opened, and the first free one.
+fn fill_gaps() -> io::Result<(Vec<c::c_int>, c::c_int)> {
     // SAFETY: no pointers.
     let is_open = |fd: &c::c_int| unsafe { c::fcntl(*fd, c::F_GETFD, 0) } != -1;
-    let top = (0..DESCRIPTORS as c::c_int).rev().find(is_open).unwrap_or(2);
+    let top = (0..4096).rev().find(is_open).unwrap_or(2);
+    let mut fillers = Vec::new();
     loop {
         // SAFETY: a C string.
         let fd = checked(unsafe { c::open(c"/dev/null".as_ptr(), c::O_RDONLY | c::O_CLOEXEC) })?;
         if fd > top {
             // SAFETY: it was just opened.
             unsafe { c::close(fd) };
-            return Ok(fd);
+            return Ok((fillers, fd));
         }
+        fillers.push(fd);
     }
 }
 
@@ -257,12 +252,18 @@ pub(crate) struct Limits {
     /// Why one cannot be changed.
     missing: Option<String>,
     private: bool,
+    /// The first descriptor that a script gets.
+    lowest: c::c_int,
+    fillers: Vec<c::c_int>,
     descriptors: c::rlimit,
 }
 
 impl Limits {
     pub(crate) fn new() -> io::Result<Limits> {
-        let opened = LIMITS.map(open_limit);
+        let private = thread::spawn(|| be_private().is_ok()).join().unwrap_or(false);
+        let (fillers, lowest) = if private { (Vec::new(), 3) } else { fill_gaps()? };
+        let end = lowest - 3 + DESCRIPTORS as c::c_int;
+        let opened = LIMITS.map(|name| open_limit(name, end));
         let missing = opened.iter().find_map(|it| it.as_ref().err().map(io::Error::to_string));
         let knobs = opened.map(Result::ok);
         // SAFETY: integers only, for which zero is a value.
@@ -270,11 +271,10 @@ impl Limits {
         // SAFETY: both point to a value that lives as long as the call.
         unsafe {
             checked(c::getrlimit(c::RLIMIT_NOFILE, &raw mut usual))?;
-            let lower = c::rlimit { rlim_cur: DESCRIPTORS as _, ..usual };
+            let lower = c::rlimit { rlim_cur: end as _, ..usual };
             checked(c::setrlimit(c::RLIMIT_NOFILE, &raw const lower))?;
         }
-        let private = thread::spawn(|| be_private().is_ok()).join().unwrap_or(false);
-        Ok(Limits { knobs, missing, private, descriptors: usual })
+        Ok(Limits { knobs, missing, private, lowest, fillers, descriptors: usual })
     }
 
     /// Whether a thread can have descriptors of its own.
@@ -287,9 +287,10 @@ impl Drop for Limits {
     fn drop(&mut self) {
         // SAFETY: it points to a value that lives as long as the call.
         unsafe { c::setrlimit(c::RLIMIT_NOFILE, &raw const self.descriptors) };
-        for knob in self.knobs.iter().flatten() {
+        let knobs = self.knobs.iter().flatten().map(|knob| knob.fd);
+        for fd in knobs.chain(self.fillers.iter().copied()) {
             // SAFETY: it is open, and owned here.
-            unsafe { c::close(knob.fd) };
+            unsafe { c::close(fd) };
         }
     }
 }
@@ -334,7 +335,8 @@ struct Knob {
     usual: String,
 }
 
-fn open_limit(name: &str) -> io::Result<Knob> {
+/// Opens it with a descriptor that is `end` or greater: none that a script can have.
+fn open_limit(name: &str, end: c::c_int) -> io::Result<Knob> {
     let path = format!("/proc/sys/fs/inotify/{name}");
     let error = |error: io::Error| io::Error::other(format!("{path}: {error}"));
     let usual = fs::read_to_string(&path).map_err(error)?.trim().to_owned();
@@ -342,8 +344,7 @@ fn open_limit(name: &str) -> io::Result<Knob> {
     // SAFETY: a C string; then a descriptor that was just opened.
     unsafe {
         let low = checked(c::open(name.as_ptr(), c::O_WRONLY | c::O_CLOEXEC)).map_err(error)?;
-        // Beyond those that a script can have.
-        let high = checked(c::fcntl(low, c::F_DUPFD_CLOEXEC, DESCRIPTORS as c::c_int));
+        let high = checked(c::fcntl(low, c::F_DUPFD_CLOEXEC, end));
         c::close(low);
         Ok(Knob { fd: high.map_err(error)?, usual })
     }

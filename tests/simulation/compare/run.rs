@@ -46,10 +46,13 @@ impl Comparison {
             scripts += 1;
             let mut rng = Rng::new(seed.wrapping_add(number as u64));
             let script = generate::script(&mut rng, self.ground.means);
-            if self.differs(&script) {
+            let first = self.play(&script);
+            if differ(&first) {
                 let length = script.ops.len();
                 let script = self.shrink(script);
-                let (place, steps) = (self.place.clone(), self.play(&script));
+                let (place, again) = (self.place.clone(), self.play(&script));
+                // One that does not occur again is shown as it was.
+                let steps = if differ(&again) { again } else { first };
                 return Err(Difference { place, seed, number, length, script, steps });
             }
         }
@@ -72,16 +75,10 @@ impl Comparison {
         })
     }
 
-    fn differs(&mut self, script: &Script) -> bool {
-        let steps = self.play(script);
-        steps.last().is_some_and(|step| step.wrong.is_some())
-    }
-
     /// Runs a script on both kernels, up to the first difference.
     fn play(&mut self, script: &Script) -> Vec<Step> {
         let root = self.ground.enter(script);
-        let descriptors = self.ground.descriptors();
-        simulated::boot(script, &root, self.kind.unwrap_or(FsKind::Tmpfs), descriptors);
+        simulated::boot(script, &root, self.kind.unwrap_or(FsKind::Tmpfs));
         let mut real = real::player::Player::new(&mut self.ground.host, &root);
         let mut simulated = simulated::player::Player::new(&mut self.simulated, &root);
         let mut readings = Readings::default();
@@ -128,7 +125,7 @@ impl Comparison {
                 let mut shorter = script.clone();
                 shorter.ops.drain(at..(at + chunk).min(script.ops.len()));
                 budget -= 1;
-                if self.differs(&shorter) {
+                if differ(&self.play(&shorter)) {
                     (script, progress) = (shorter, true);
                 } else {
                     at += chunk;
@@ -140,6 +137,11 @@ impl Comparison {
         }
         script
     }
+}
+
+/// Whether the results of a script differ.
+fn differ(steps: &[Step]) -> bool {
+    steps.last().is_some_and(|step| step.wrong.is_some())
 }
 
 /// Whether two results are the same.

@@ -59,8 +59,8 @@ fn settings() -> Settings {
 }
 
 /// Boots a kernel for a script, and makes its directory.
-pub(crate) fn boot(script: &Script, root: &str, kind: FsKind, descriptors: usize) {
-    let mut kernel = Kernel::new(Settings { descriptors, ..settings() }, kind);
+pub(crate) fn boot(script: &Script, root: &str, kind: FsKind) {
+    let mut kernel = Kernel::new(settings(), kind);
     let mut path = String::new();
     for component in Path::new(root).components() {
         if let Component::Normal(name) = component {
