@@ -209,6 +209,24 @@ const NEVER_INJECTED: &[(Call, &str)] = &[
     (Call::Pipe, "no waker is made"),
 ];
 
+/// The attempts that the queue reports when they fail: each must have been reported.
+const WARNINGS: &[&str] = &[
+    "look at the queue",
+    "open the trigger",
+    "read the directory",
+    #[cfg(not(pullcord_sim = "none"))]
+    "read the directory watch",
+    "read the trigger",
+    // To stop waiting never fails with select.
+    #[cfg(not(pullcord_sim = "none"))]
+    "stop waiting for the old trigger",
+    "use the split queue",
+    #[cfg(not(pullcord_sim = "none"))]
+    "wait for the directory watch",
+    "wait for the trigger",
+    "watch the directory",
+];
+
 impl Findings {
     /// What a run that is long enough has to reach, and has not.
     fn gaps(&self) -> Vec<String> {
@@ -224,6 +242,11 @@ impl Findings {
         for (call, errno) in self.never_injected() {
             let error = std::io::Error::from_raw_os_error(errno);
             gaps.push(format!("never injected: {} with {error}", call.name()));
+        }
+        for warning in WARNINGS {
+            if !self.warnings.contains_key(*warning) {
+                gaps.push(format!("never reported: cannot {warning}"));
+            }
         }
         // All are found on the simulated Linux; some need its watch.
         let is_linux = !cfg!(any(pullcord_sim = "bsd", pullcord_sim = "none"));

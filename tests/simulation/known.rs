@@ -5,6 +5,7 @@
 use crate::history::{Consumer, Gap, History, Layout, Op, PathKind, Trigger, WatchMode};
 use crate::oracle::{Failure, Situation};
 use pullcord_platform::sim::{Call, FsKind};
+use pullcord_platform::watch::NAMES_ENTRIES;
 
 pub(crate) struct Known {
     /// Its number in the list of known defects; from 21 on, those that the simulation found.
@@ -245,7 +246,12 @@ pub(crate) const KNOWN: &[Known] = &[
             // The directory that the alias leads to is added again and again.
             let alias = history.config.trigger == Trigger::Alias;
             let unwatched = matches!(failure, Failure::NeverWatched);
-            (is_late(failure) || unwatched || alias && matches!(failure, Failure::Restless { .. }))
+            // A watch that names no entries has the new directory read for a change of the old one.
+            let unnamed = !NAMES_ENTRIES && matches!(failure, Failure::NeedlessScan);
+            (is_late(failure)
+                || unwatched
+                || unnamed
+                || alias && matches!(failure, Failure::Restless { .. }))
                 && has(history, leads_elsewhere)
         },
     },

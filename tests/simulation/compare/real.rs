@@ -226,8 +226,12 @@ fn fill_gaps() -> io::Result<(Vec<c::c_int>, c::c_int)> {
         // SAFETY: a C string.
         let fd = checked(unsafe { c::open(c"/dev/null".as_ptr(), c::O_RDONLY | c::O_CLOEXEC) })?;
         if fd > top {
-            // SAFETY: it was just opened.
-            unsafe { c::close(fd) };
+            // SAFETY: it was just opened, and so is its duplicate: the table of descriptors grows,
+            // and select(2) does not pass over those that are in it.
+            unsafe {
+                c::close(c::fcntl(fd, c::F_DUPFD_CLOEXEC, fd + DESCRIPTORS as c::c_int));
+                c::close(fd);
+            }
             return Ok((fillers, fd));
         }
         fillers.push(fd);

@@ -4,6 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use libc::{
+    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
+    IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
+};
 use pullcord_platform::sim::FsKind;
 
 use super::exceptions::EXCEPTIONS;
@@ -25,11 +29,27 @@ pub(crate) struct Report {
     pub(crate) errors: BTreeMap<&'static str, BTreeSet<i32>>,
     /// How often each exception was made: a call that was not compared.
     pub(crate) exceptions: BTreeMap<&'static str, u64>,
+    /// The masks of all events that the real kernel has reported.
+    pub(crate) events: BTreeSet<u32>,
     /// Directories that were read to their end.
     pub(crate) readings: u64,
     /// What could not be compared here, in words.
     pub(crate) left_out: Vec<String>,
 }
+
+const EVENTS: [(&str, u32); 11] = [
+    ("IN_ATTRIB", IN_ATTRIB),
+    ("IN_CREATE", IN_CREATE),
+    ("IN_DELETE", IN_DELETE),
+    ("IN_DELETE_SELF", IN_DELETE_SELF),
+    ("IN_IGNORED", IN_IGNORED),
+    ("IN_ISDIR", IN_ISDIR),
+    ("IN_MOVED_FROM", IN_MOVED_FROM),
+    ("IN_MOVED_TO", IN_MOVED_TO),
+    ("IN_MOVE_SELF", IN_MOVE_SELF),
+    ("IN_Q_OVERFLOW", IN_Q_OVERFLOW),
+    ("IN_UNMOUNT", IN_UNMOUNT),
+];
 
 impl Report {
     pub(super) fn add(&mut self, part: Report) {
@@ -38,6 +58,7 @@ impl Report {
         self.time = self.time.max(part.time);
         self.readings += part.readings;
         (self.place, self.kind, self.left_out) = (part.place, part.kind, part.left_out);
+        self.events.extend(part.events);
         for (name, count) in part.functions {
             *self.functions.entry(name).or_default() += count;
         }
@@ -49,14 +70,20 @@ impl Report {
         }
     }
 
-    /// The functions of the simulated C library that no script has called.
+    /// What no script came to: functions of the simulated C library, and events of inotify(7).
     pub(crate) fn uncalled(&self) -> Vec<String> {
-        let without_mounts = self.left_out.iter().any(|what| what.starts_with("mounts: "));
-        let is_left_out =
-            |name: &str| without_mounts && matches!(name, "mount" | "umount2");
-        let all = functions_of_the_simulation().into_iter();
-        all.filter(|name| !self.functions.contains_key(name.as_str()) && !is_left_out(name))
-            .collect()
+        let is_left_out = |what: &str| self.left_out.iter().any(|it| it.starts_with(what));
+        let (no_mounts, no_limits) = (is_left_out("mounts: "), is_left_out("/proc/"));
+        let functions = functions_of_the_simulation().into_iter().filter(|name| {
+            let mounts = no_mounts && matches!(&name[..], "mount" | "umount2");
+            !mounts && !self.functions.contains_key(name.as_str())
+        });
+        let seen = self.events.iter().fold(0, |all, mask| all | mask);
+        let events = EVENTS.into_iter().filter(|(_, mask)| {
+            let excused = no_mounts && *mask == IN_UNMOUNT || no_limits && *mask == IN_Q_OVERFLOW;
+            !excused && seen & mask == 0
+        });
+        functions.chain(events.map(|(name, _)| name.to_owned())).collect()
     }
 
     /// The exceptions that were not made: a list that has them is wrong.

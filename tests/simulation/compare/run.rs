@@ -22,6 +22,7 @@ pub(super) struct Comparison {
     kind: Option<FsKind>,
     simulated: simulated::Host,
     errors: BTreeMap<&'static str, BTreeSet<i32>>,
+    events: BTreeSet<u32>,
     readings: u64,
 }
 
@@ -30,9 +31,9 @@ impl Comparison {
         let ground = Ground::new(directory, limits)
             .unwrap_or_else(|error| panic!("{}: cannot prepare: {error}", directory.display()));
         let kind = simulated::kind(ground.magic());
-        let (simulated, errors) = Default::default();
+        let (simulated, errors, events) = Default::default();
         let place = place.to_owned();
-        Comparison { place, ground, kind, simulated, errors, readings: 0 }
+        Comparison { place, ground, kind, simulated, errors, events, readings: 0 }
     }
 
     pub(super) fn run(
@@ -69,6 +70,7 @@ impl Comparison {
             time: begin.elapsed(),
             functions,
             errors: self.errors,
+            events: self.events,
             exceptions: std::mem::take(&mut self.ground.host.exceptions),
             readings: self.readings,
             left_out,
@@ -97,6 +99,9 @@ impl Comparison {
             };
             if let Err(errno) = real.returned {
                 self.errors.entry(op.name()).or_default().insert(errno);
+            }
+            if let Detail::Watched(events) = &real.detail {
+                self.events.extend(events.iter().map(|event| event.mask));
             }
             let ends = wrong.is_some();
             steps.push(Step { op: op.clone(), simulated, real, wrong });
