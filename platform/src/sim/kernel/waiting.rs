@@ -1,0 +1,181 @@
+//! Readiness, epoll(7) and select(2).
+
+use super::*;
+
+impl Kernel {
+    /// Whether the description is ready, in the bits of epoll(7); and how often it was woken.
+    pub(super) fn readiness(&self, number: usize) -> (u32, u64) {
+        let description = self.description(number);
+        let wakes = description.wakes;
+        let events = match &description.kind {
+            Kind::Fifo { ino, without_writer } => {
+                let fifo = self.tree.fifo(*ino);
+                let (read, write) = ends(description.flags);
+                let pipes = self.settings.pipes;
+                let mut events = 0;
+                if read {
+                    events |= if fifo.is_empty() { 0 } else { EPOLLIN };
+                    let never = *without_writer == Some(fifo.writer_opens);
+                    if fifo.writers == 0 && !never {
+                        events |= match pipes {
+                            Pipes::Linux => EPOLLHUP,
+                            Pipes::FreeBsd => EPOLLIN | EPOLLHUP,
+                            Pipes::NetBsd => EPOLLIN,
+                        };
+                    }
+                }
+                if write {
+                    events |= if fifo.is_full(pipes) { 0 } else { EPOLLOUT };
+                    events |= if fifo.readers == 0 { EPOLLERR } else { 0 };
+                }
+                events
+            }
+            Kind::Inotify(inotify) => {
+                if inotify.is_empty() {
+                    0
+                } else {
+                    EPOLLIN
+                }
+            }
+            Kind::Epoll(epoll) => {
+                if epoll.is_ready(&|number| self.readiness(number).0) {
+                    EPOLLIN
+                } else {
+                    0
+                }
+            }
+            #[cfg(pullcord_sim = "bsd")]
+            Kind::Kqueue(kqueue) => {
+                if kqueue.is_ready(&|knote| self.source_state(knote)) {
+                    EPOLLIN
+                } else {
+                    0
+                }
+            }
+            Kind::Directory(_) | Kind::File(_) => EPOLLIN | EPOLLOUT,
+        };
+        (events as u32, wakes)
+    }
+
+    /// epoll_create1(2).
+    pub fn epoll_create(&mut self) -> Outcome<c_int> {
+        self.install(Kind::Epoll(Epoll::default()), O_RDWR | O_CLOEXEC, None)
+    }
+
+    /// epoll_ctl(2). `operation`: 1 adds, 2 deletes, 3 modifies.
+    pub fn epoll_ctl(
+        &mut self,
+        fd: c_int,
+        operation: c_int,
+        source: c_int,
+        events: u32,
+        data: u64,
+    ) -> Outcome<()> {
+        let number = self.description_of(fd)?;
+        let source_number = self.description_of(source)?;
+        if matches!(self.description(source_number).kind, Kind::Directory(_) | Kind::File(_)) {
+            return Err(EPERM);
+        }
+        let is_epoll = |number: usize| matches!(self.description(number).kind, Kind::Epoll(_));
+        if number == source_number || !is_epoll(number) {
+            return Err(EINVAL);
+        }
+        if operation == 1 && is_epoll(source_number) {
+            let depth = self.depth_below(source_number, number)?;
+            if depth + 1 + self.depth_above(number) > 4 {
+                return Err(ELOOP);
+            }
+        }
+        let now = self.readiness(source_number).0;
+        self.registrations += 1;
+        let order = self.registrations;
+        let Kind::Epoll(epoll) = &mut self.description_mut(number).kind else { return Err(EINVAL) };
+        let event = (events, data);
+        let ready = match operation {
+            1 => epoll.add(source, source_number, event, order, now).ok_or(EEXIST)?,
+            2 if epoll.remove(source, source_number) => false,
+            2 => return Err(ENOENT),
+            3 => epoll.modify(source, source_number, event, now).ok_or(ENOENT)?,
+            _ => return Err(EINVAL),
+        };
+        if ready {
+            self.wake_pollers(&|_, source| source == number, EPOLLIN);
+        }
+        Ok(())
+    }
+
+    /// How deep epoll instances are nested in this one. Fails with `ELOOP` if `outer` is among them.
+    pub(super) fn depth_below(&self, number: usize, outer: usize) -> Outcome<u32> {
+        if number == outer {
+            return Err(ELOOP);
+        }
+        let Kind::Epoll(epoll) = &self.description(number).kind else { return Ok(0) };
+        let mut depth = 0;
+        for inner in epoll.registrations() {
+            if matches!(self.description(inner.description).kind, Kind::Epoll(_)) {
+                depth = depth.max(self.depth_below(inner.description, outer)? + 1);
+            }
+        }
+        Ok(depth)
+    }
+
+    /// How deep this epoll instance is nested in others.
+    pub(super) fn depth_above(&self, number: usize) -> u32 {
+        let outer = self.descriptions.iter().enumerate().filter(|(_, it)| {
+            let kind = it.as_ref().map(|it| &it.kind);
+            matches!(kind, Some(Kind::Epoll(epoll)) if epoll.watches(number))
+        });
+        outer.map(|(outer, _)| self.depth_above(outer) + 1).max().unwrap_or(0)
+    }
+
+    /// epoll_wait(2): `report` receives events and data.
+    pub(in crate::sim) fn epoll_wait(
+        &mut self,
+        fd: c_int,
+        room: usize,
+        milliseconds: c_int,
+        report: impl FnMut(u32, u64),
+    ) -> Outcome<usize> {
+        let number = self.description_of(fd)?;
+        if !matches!(self.description(number).kind, Kind::Epoll(_)) || room == 0 {
+            return Err(EINVAL);
+        }
+        let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
+        let deadline = timeout.map(|timeout| self.now + timeout);
+        self.sleep(deadline, |kernel| kernel.readiness(number).0 != 0)?;
+        // It is taken out for a moment, since what it asks for is in the same table.
+        let Kind::Epoll(epoll) = &mut self.description_mut(number).kind else { return Err(EINVAL) };
+        let mut taken = std::mem::take(epoll);
+        let found = taken.wait(room, |number| self.readiness(number).0, report);
+        self.description_mut(number).kind = Kind::Epoll(taken);
+        Ok(found)
+    }
+
+    /// select(2): the wanted descriptors in, the ready ones out. Returns how many there are.
+    pub(in crate::sim) fn select(
+        &mut self,
+        read: &mut Vec<c_int>,
+        write: &mut Vec<c_int>,
+        microseconds: Option<u64>,
+    ) -> Outcome<usize> {
+        let number_of = |kernel: &Kernel, fd: &c_int| -> Outcome<usize> {
+            let table = &kernel.processes[kernel.current].table;
+            table.get(*fd as usize).copied().flatten().map(|(number, _)| number).ok_or(EBADF)
+        };
+        for fd in read.iter().chain(write.iter()) {
+            number_of(self, fd)?;
+        }
+        let is_ready = |kernel: &Kernel, fd: &c_int, bits: c_int| {
+            number_of(kernel, fd).is_ok_and(|number| kernel.readiness(number).0 & bits as u32 != 0)
+        };
+        let (readable, writable) = (EPOLLIN | EPOLLHUP | EPOLLERR, EPOLLOUT | EPOLLERR);
+        let deadline = microseconds.map(|microseconds| self.now + microseconds * 1000);
+        self.sleep(deadline, |kernel| {
+            read.iter().any(|fd| is_ready(kernel, fd, readable))
+                || write.iter().any(|fd| is_ready(kernel, fd, writable))
+        })?;
+        read.retain(|fd| is_ready(self, fd, readable));
+        write.retain(|fd| is_ready(self, fd, writable));
+        Ok(read.len() + write.len())
+    }
+}
