@@ -79,7 +79,7 @@ pub trait Strategy {
     fn scan_count(&self) -> u64;
 }
 
-/// Receives what a scan finds.
+/// Receives the results of a scan.
 pub type Receive<'a> =
     dyn FnMut(std::result::Result<Found<'_>, ::pullcord::Error>) -> ControlFlow<()> + 'a;
 

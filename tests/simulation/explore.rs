@@ -53,7 +53,7 @@ impl Source {
     }
 }
 
-/// What a run has found.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     histories: u64,
@@ -98,7 +98,7 @@ impl Findings {
         self.unrepeatable.extend(other.unrepeatable);
     }
 
-    /// Runs one history, and adds what it shows.
+    /// Runs one history, and adds its results.
     fn explore(&mut self, turn: u64, source: Source) {
         let history = source.history();
         let outcome = run(&history, false);
@@ -228,7 +228,7 @@ const WARNINGS: &[&str] = &[
 ];
 
 impl Findings {
-    /// What a run that is long enough has to reach, and has not.
+    /// Returns the states that a long run must reach, and that this one has not.
     fn gaps(&self) -> Vec<String> {
         let mut gaps = Vec::new();
         if self.histories < 100_000 {

@@ -1,4 +1,4 @@
-//! A history: how the queue is set up, and what happens to it. It can be pasted as a test.
+//! A history: the setup of the queue, and the events. It can be pasted as a test.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl Loop {
     }
 }
 
-/// What becomes of an entry that was returned.
+/// The way in which the program processes an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Consumer {
     Removes,
@@ -132,7 +132,7 @@ pub(crate) const PLAIN: Config = Config {
 pub(crate) enum Gap {
     /// After so many system calls of the queue, or as soon as it sleeps.
     Calls(u32),
-    /// So many milliseconds after what happened before.
+    /// So many milliseconds after the event before.
     Time(u64),
 }
 

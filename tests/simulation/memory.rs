@@ -1,5 +1,5 @@
-//! How much memory the queue holds: of what is allocated in this thread, that for which the library
-//! was running, and neither the kernel nor the driver.
+//! How much memory the queue holds: the memory that this thread allocates while the library runs, and
+//! neither the kernel nor the driver.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -56,7 +56,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs the library, and counts what it allocates and frees.
+/// Runs the library, and counts the memory that it allocates and frees.
 pub(crate) fn counted<R>(run: impl FnOnce() -> R) -> R {
     let before = COUNTING.replace(true);
     let result = run();
@@ -64,7 +64,7 @@ pub(crate) fn counted<R>(run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Begins to count anew: what is held from before is not the queue's.
+/// Begins to count anew: older memory is not the queue's.
 pub(crate) fn restart() {
     COUNTING.set(false);
     HELD.set(0);

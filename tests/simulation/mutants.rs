@@ -38,7 +38,7 @@ enum Defect {
     Twice,
 }
 
-/// A rule, and a few histories of which some show what it prevents.
+/// A rule, and a few histories of which some show the defect that it prevents.
 struct Row {
     title: &'static str,
     mutant: Mutant,

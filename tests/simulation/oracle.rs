@@ -1,6 +1,6 @@
 //! The oracle: which entries the queue owes, until when, and which returns are right.
 //!
-//! It knows the simulated file systems, and of the queue only what it returns and which directories
+//! It knows the simulated file systems, and of the queue only the entries that it returns and the directories
 //! it opens. Times are nanoseconds of the simulated clock.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::history::{Config, Layout, Trigger};
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
 
-/// What "at once" means: several rounds of reading and pausing.
+/// The bound for "at once": several rounds of reading and pausing.
 const AT_ONCE: u64 = 300 * MS;
 /// `verify_interval`: until then a path that leads elsewhere is found.
 const VERIFY: u64 = 10 * SECOND + AT_ONCE;
@@ -115,7 +115,7 @@ struct Tracked {
     reachable: bool,
 }
 
-/// What the directories of the queue are now.
+/// A directory of the queue, as its path leads there now.
 #[derive(Debug, Default)]
 struct Directory {
     ino: Option<Ino>,

@@ -1,4 +1,4 @@
-//! Random histories: each has its own choice of what can happen, and how often.
+//! Random histories: each has its own choice of operations and of their frequency.
 
 use pullcord_platform::sim::{Call, FsKind};
 
@@ -68,7 +68,7 @@ pub(crate) const OPS: &[Make] = &[
     |rng| Op::RequeueAgain(*rng.pick(&[0, 30, 2000, 30_000]), *rng.pick(&[1, 2, 3, 100_000])),
 ];
 
-/// What every history can have.
+/// The operations that every history can have.
 const ALWAYS: &[usize] = &[0, 6];
 
 /// The history of a seed.
@@ -110,7 +110,7 @@ pub(crate) fn history(seed: u64) -> History {
         };
         events.push(event);
     }
-    // What was done in the dark comes to light by mail that comes later.
+    // A watch that is dead shows only when mail comes later.
     events.push(time(*rng.pick(&[1, 11_000, 14_000]), Op::Link(0, 3)));
     if rng.one_in(2) {
         events.push(time(1, Op::Pull));

@@ -85,7 +85,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 struct Program {
     config: Config,
     world: Rc<RefCell<World>>,
-    /// What the program was told to do, for so many more times.
+    /// Actions that were requested for so many more times.
     register_again: u32,
     requeue_again: (u64, u32),
     wrong_time: i64,
@@ -112,7 +112,7 @@ struct Window {
 
 type Checked = Result<(), Failure>;
 
-/// What a program opens when it starts.
+/// The notifier and the queue of a program that has started.
 type Started = (Box<dyn Notifier>, Todo);
 
 impl Program {
@@ -539,7 +539,8 @@ impl Program {
         Ok(())
     }
 
-    /// P8: buffers (each trigger has one of 64 KiB, the watch and the scan too), a little for each directory, and what arrived or is requeued.
+    /// P8: buffers (each trigger has one of 64 KiB, the watch and the scan too), a little for each
+    /// directory, and the entries that arrived or are requeued.
     fn memory_allowed(&self, todo: &Todo) -> usize {
         let oracle = &self.world.borrow().oracle;
         let count = todo.queue().paths().len() as u64 + oracle.names + oracle.waiting() as u64;
@@ -599,7 +600,7 @@ impl Program {
     }
 }
 
-/// Waits in the outer loop, and then fetches from the inner one what it has.
+/// Waits in the outer loop, and then fetches the events of the inner one.
 fn wait_inside(
     outer: &mut dyn Notifier,
     inner: &mut dyn Notifier,

@@ -58,7 +58,7 @@ pub(crate) fn shrink(history: &History, failure: &Failure) -> History {
     }
 }
 
-/// The history without some events. `keep`: what comes after them comes no earlier than before.
+/// The history without some events. `keep`: the events after them come no earlier than before.
 fn without(history: &History, at: usize, end: usize, keep: bool) -> History {
     let mut short = history.clone();
     let removed: Vec<Event> = short.events.drain(at..end).collect();

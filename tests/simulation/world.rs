@@ -17,7 +17,7 @@ const O_WRONLY: i32 = 1;
 const O_RDONLY: i32 = 0;
 const O_NONBLOCK: i32 = libc::O_NONBLOCK;
 
-/// What the program around the queue must do.
+/// An action of the program around the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Restart,
@@ -40,11 +40,11 @@ pub(crate) struct World {
     pub(crate) is_over: bool,
     pub(crate) oracle: Oracle,
     pub(crate) requests: VecDeque<Request>,
-    /// How many single things have happened: what the queue may spend calls on.
+    /// How many single things have happened. The queue may spend calls on each.
     pub(crate) happened: u64,
     pub(crate) last_happened: u64,
     writers: [Option<i32>; 3],
-    /// The result of each writer's pulls: what write(2) returned, or the error of it or of open(2).
+    /// The result of each writer's pulls: of write(2), or the error of open(2).
     pub(crate) pulls: Vec<(usize, Result<usize, i32>)>,
     reader: Option<i32>,
     parts: usize,
@@ -88,7 +88,7 @@ pub(crate) const KINDS: [&str; 12] = [
     "split queue grown",
 ];
 
-/// What the kernel calls.
+/// The world, as the kernel calls it.
 pub(crate) struct Shared(pub(crate) Rc<RefCell<World>>);
 
 impl sim::World for Shared {

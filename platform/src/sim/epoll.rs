@@ -1,5 +1,5 @@
 //! One epoll(7) instance: its registrations, and the list of those that may be ready. The kernel
-//! says what is ready, and calls when a source wakes its waiters.
+//! says which sources are ready, and calls when a source wakes its waiters.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

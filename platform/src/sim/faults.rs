@@ -6,7 +6,7 @@ use super::tree::Errno;
 /// A cause of failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The next `times` calls fail, whatever they are, with the error of this number in the list of
+    /// The next `times` calls of any kind fail with the error of this number in the list of
     /// each call, counted round.
     Next {
         /// Which error.

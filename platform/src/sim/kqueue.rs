@@ -12,7 +12,7 @@ pub(super) struct Knote {
     pub(super) event: kevent,
     reported: Option<u64>,
     pub(super) disabled: bool,
-    /// `EVFILT_VNODE`: what has happened and was not fetched.
+    /// `EVFILT_VNODE`: the notes that were not fetched yet.
     pub(super) notes: u32,
 }
 

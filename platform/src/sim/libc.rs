@@ -48,7 +48,7 @@ pub(super) fn call<T: Returned>(call: Call, run: impl FnOnce(&mut Kernel) -> Out
             Err(errno) => Err(errno),
         };
         let number = result.as_ref().map(|value| value.number()).map_err(|errno| *errno);
-        // What it returns was hashed; the value itself goes on.
+        // The result was hashed; the value itself goes on.
         let _ = kernel.leave(call, number);
         result
     });
@@ -173,7 +173,7 @@ pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_int) -> c_int 
 
 // --- files -------------------------------------------------------------------------------------
 
-/// Fills what a stat returns.
+/// Fills the result of a stat.
 ///
 /// # Safety
 ///

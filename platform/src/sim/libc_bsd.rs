@@ -1,4 +1,4 @@
-//! What only the C libraries of the BSDs have: kqueue(2), and a statfs(2) that names the file system.
+//! Functions of the BSDs' C libraries: kqueue(2), and a statfs(2) that names the file system.
 
 #![allow(non_camel_case_types)]
 // The names and the safety are those of the C library.

@@ -52,7 +52,7 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is in the kernel: what is allocated then is not the library's.
+/// Whether this thread is in the kernel: memory that is allocated then is not the library's.
 pub fn is_inside() -> bool {
     INSIDE.get()
 }

@@ -23,7 +23,7 @@ impl Drop for Place {
 }
 
 /// `directory`, /dev/shm, and images of file systems that are made in `directory`; then in words
-/// what cannot be had. What is mounted is seen by this thread alone, and by those that it starts.
+/// the kinds that cannot be had. Only this thread sees the mounts, and the threads that it starts.
 pub(crate) fn all(directory: &Path) -> (Vec<Place>, Vec<String>) {
     let place = |name: &str, path: &Path| {
         let (name, path) = (format!("{name} {}", path.display()), path.to_owned());

@@ -1,5 +1,5 @@
-//! Makes scripts from a seed. Names say what they mostly stand for, and descriptors are mostly used
-//! for what they are; the rest makes errors.
+//! Makes scripts from a seed. Mostly, a name stands for one kind of file, and a descriptor is used as
+//! its kind permits; the other uses make errors.
 
 use libc::{
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT,
@@ -12,7 +12,7 @@ use super::real::Means;
 use super::script::{Limit, Op, SLOTS, Script, Slot};
 use crate::rng::Rng;
 
-/// What a slot is thought to hold.
+/// The kind of descriptor that a slot should hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Nothing,
@@ -25,7 +25,7 @@ enum Kind {
     Poller,
 }
 
-/// What a script is mostly about.
+/// The main subject of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Theme {
     Tree,
@@ -500,7 +500,7 @@ impl Generator<'_> {
         (*self.rng.pick(&["a", "b", "c", "d", "e", "f", "s", "", ".", "..", "d/a", "x"])).into()
     }
 
-    /// What a symbolic link points to: nothing that leads out of the directory.
+    /// The target of a symbolic link: none leads out of the directory.
     fn relative(&mut self) -> String {
         (*self.rng.pick(&["a", "d", "e", "f", "s", "t", "d/a", "d/d", ".", "x", "d/", "", "e/s"]))
             .into()

@@ -8,7 +8,7 @@
 //! | `generate` | scripts from a seed |
 //! | `player` | makes the calls; compiled once for each kernel |
 //! | `real`, `simulated` | the two kernels |
-//! | `exceptions` | what is not compared |
+//! | `exceptions` | the results that are not compared |
 //! | `readings` | directory reads, whose order is free |
 //! | `arrivals` | entries that come during a directory read; compiled once for each kernel |
 //! | `run` | runs scripts on both, and shrinks the one that differs |
@@ -106,12 +106,12 @@ pub(crate) fn compare_everywhere(
         let reports = places.iter().map(|it| compare_at(&it.name, seed, scripts, &it.path));
         Ok(Reports { reports: reports.collect::<Result<_, _>>()?, left_out })
     };
-    // A thread, since what it mounts is its own.
+    // A thread, since its mounts are its own.
     thread::scope(|scope| scope.spawn(everywhere).join().expect("it does not panic"))
 }
 
-/// Looks at what the real file systems do with entries that come while a directory is read, and at
-/// the simulated ones: both must do what the library is built on. Returns what was found, in words.
+/// Adds entries while a directory is read, on the real file systems and on the simulated ones. Both must
+/// return as many of them as the library relies on. Returns the results in words.
 ///
 /// # Panics
 ///
@@ -154,10 +154,10 @@ pub(crate) fn look_at_arrivals(directory: &Path) -> Vec<String> {
 /// Whether a file system returns as many of the new entries as it is known to do.
 fn is_as_expected(kind: FsKind, when: When, percent: usize) -> bool {
     match (kind, when) {
-        // Only what was there when it was opened.
+        // Only the entries that existed when it was opened.
         (FsKind::Btrfs, _) => percent == 0,
         (_, When::AfterOpen) => percent == 100,
-        // Only what was there at the first read.
+        // Only the entries that existed at the first read.
         (FsKind::Tmpfs, _) => percent == 0,
         // Few or many, by the blocks that its new entries come into.
         (FsKind::Xfs, _) => true,

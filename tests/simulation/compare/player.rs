@@ -91,7 +91,7 @@ impl<'a> Player<'a> {
         found.map_or(0, |_| (stat.st_mode & c::S_IFMT) as u32)
     }
 
-    /// What is compared of a stat.
+    /// The part of a stat that is compared.
     fn describe(&mut self, stat: &c::stat64) -> Detail {
         let mut same = Vec::new();
         for slot in 0..SLOTS {

@@ -8,7 +8,7 @@ use pullcord_platform::sim::{self, Ino};
 
 use super::script::{Detail, Listing, Op, Outcome, SLOTS, Slot};
 
-/// What happens in the directories that are being read.
+/// The directories that are being read, and the changes in them.
 #[derive(Default)]
 pub(crate) struct Readings {
     all: Vec<Reading>,
@@ -28,7 +28,7 @@ struct Reading {
 }
 
 impl Readings {
-    /// Looks at the result of a call on both kernels. Returns what is wrong.
+    /// Checks the result of a call on both kernels. Returns the difference.
     pub(crate) fn look(
         &mut self,
         op: &Op,

@@ -18,7 +18,7 @@ use std::thread;
 
 use super::script::{Limit, Script};
 
-/// The C library of this system, with what the simulated one has besides.
+/// The C library of this system, with the additions of the simulated one.
 mod c {
     pub(super) use libc::__errno_location as errno;
     pub(super) use libc::*;
@@ -32,10 +32,10 @@ mod c {
 /// How many descriptors a script can have, and three.
 pub(crate) const DESCRIPTORS: usize = 256;
 
-/// What this process is permitted to do here.
+/// The permissions of this process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Means {
-    /// To open every file, whatever its mode; and to do without that.
+    /// To open every file in spite of its mode; and to do without that.
     pub(crate) privileged: bool,
     pub(crate) mounts: bool,
     /// To lower the limits of inotify(7).
@@ -118,7 +118,7 @@ fn set(fd: c::c_int, value: &str) {
 pub(crate) struct Ground {
     pub(crate) host: Host,
     pub(crate) means: Means,
-    /// What is left out, in words.
+    /// The parts that are left out, in words.
     pub(crate) left_out: Vec<String>,
     base: tempfile::TempDir,
     bound: bool,
@@ -164,7 +164,7 @@ impl Ground {
         Ok(Ground { host, means, left_out, base, bound: false })
     }
 
-    /// Makes the directory of a script, and takes from the thread what the script must not have.
+    /// Makes the directory of a script, and takes away the rights that the script must not have.
     pub(crate) fn enter(&mut self, script: &Script) -> String {
         if script.mounts() {
             bind(self.base.path(), self.base.path()).expect("it succeeded before");

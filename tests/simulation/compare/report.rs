@@ -1,4 +1,4 @@
-//! What a comparison found.
+//! The results of a comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,7 +33,7 @@ pub(crate) struct Report {
     pub(crate) events: BTreeSet<u32>,
     /// Directories that were read to their end.
     pub(crate) readings: u64,
-    /// What could not be compared here, in words.
+    /// The parts that could not be compared here, in words.
     pub(crate) left_out: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ impl Report {
         }
     }
 
-    /// What no script came to: functions of the simulated C library, and events of inotify(7).
+    /// The parts that no script reached: functions of the simulated C library, and events of inotify(7).
     pub(crate) fn uncalled(&self) -> Vec<String> {
         let is_left_out = |what: &str| self.left_out.iter().any(|it| it.starts_with(what));
         let (no_mounts, no_limits) = (is_left_out("mounts: "), is_left_out("/proc/"));
@@ -131,7 +131,7 @@ pub(super) struct Step {
     /// The message, if it panicked.
     pub(super) simulated: Result<Outcome, String>,
     pub(super) real: Outcome,
-    /// What is wrong, if the results differ.
+    /// The difference, if the results differ.
     pub(super) wrong: Option<String>,
 }
 

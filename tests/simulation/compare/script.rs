@@ -169,7 +169,7 @@ pub(crate) enum Limit {
 /// A script, and how it is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Script {
-    /// Whether the process may do to its files only what their modes permit.
+    /// Whether the modes of files apply to the process.
     pub(crate) as_owner: bool,
     pub(crate) ops: Vec<Op>,
 }
@@ -177,12 +177,12 @@ pub(crate) struct Script {
 /// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// What it returned, or `errno`. A descriptor counts from the first free one of the script.
+    /// Its return value, or `errno`. A descriptor counts from the first free one of the script.
     pub(crate) returned: Result<i64, i32>,
     pub(crate) detail: Detail,
 }
 
-/// What a call returned besides its number.
+/// The results of a call besides its return value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Detail {
     Nothing,

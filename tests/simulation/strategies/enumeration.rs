@@ -37,7 +37,7 @@ struct Row {
     title: &'static str,
     name: Name,
     config: Config,
-    /// What else happens, each once and anywhere.
+    /// Other events, each once and anywhere.
     beside: &'static [Op],
     /// The rule of pullcord that is switched off.
     mutant: Option<Mutant>,
@@ -56,7 +56,7 @@ const ROW: Row = Row {
     defects: &[],
 };
 
-/// The next call fails, whatever it is.
+/// The next call fails, of any kind.
 const FAULT: &[Op] = &[Op::FailNext(0, 1)];
 
 const ROWS: &[Row] = &[

@@ -29,7 +29,7 @@ impl Kernel {
             O_RDWR => (true, true),
             _ => (true, false),
         };
-        // A file that was just created is opened whatever its mode is.
+        // A file that was just created is opened in spite of its mode.
         let caller = if created { Caller::Privileged } else { self.caller() };
         let inode = self.tree.inode(place.ino);
         if inode.mode & crate::sim::tree::S_IFMT == S_IFLNK {
@@ -80,7 +80,7 @@ impl Kernel {
         Ok(fd)
     }
 
-    /// What an open fails with whatever there is at the path.
+    /// The error of an open that does not depend on the file at the path.
     pub(super) fn prepare_open(&self, path: &[u8]) -> Outcome<()> {
         match path.len() {
             0 => Err(ENOENT),
@@ -156,7 +156,7 @@ impl Kernel {
         self.wake_pollers(&|kernel, number| is_end(kernel.description(number)), key);
     }
 
-    /// Wakes all that wait for a description, and those that wait for what waits for it.
+    /// Wakes all that wait for a description, and in turn those that wait for a waiting epoll or kqueue.
     pub(super) fn wake(&mut self, number: usize) {
         self.count_wake(number);
         self.wake_pollers(&|_, source| source == number, 0);

@@ -101,7 +101,7 @@ pub struct Kernel {
     last_fault: Option<u64>,
 }
 
-/// The result of what can fail with an error number.
+/// The result of a call that can fail with an error number.
 pub type Outcome<T> = Result<T, Errno>;
 
 impl Kernel {
@@ -138,7 +138,7 @@ impl Kernel {
         self.processes.len() - 1
     }
 
-    /// Sets what happens beside the queue.
+    /// Sets the world beside the queue.
     pub fn set_world(&mut self, world: Box<dyn World>) {
         self.world = Some(world);
     }
@@ -353,7 +353,7 @@ impl Kernel {
     }
 }
 
-/// What a stat returns, as far as it is used.
+/// The result of a stat, as far as it is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
     /// `st_dev`.

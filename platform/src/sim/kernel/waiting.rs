@@ -143,7 +143,7 @@ impl Kernel {
         let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
         let deadline = timeout.map(|timeout| self.now + timeout);
         self.sleep(deadline, |kernel| kernel.readiness(number).0 != 0)?;
-        // It is taken out for a moment, since what it asks for is in the same table.
+        // It is taken out for a moment, since its sources are in the same table.
         let Kind::Epoll(epoll) = &mut self.description_mut(number).kind else { return Err(EINVAL) };
         let mut taken = std::mem::take(epoll);
         let found = taken.wait(room, |number| self.readiness(number).0, report);

@@ -60,12 +60,12 @@ pub(super) enum SelfChange {
     Moved,
     /// The last link is gone, and no description keeps the entry alive that it was reached by.
     Deleted,
-    /// A link is gone: what `EVFILT_VNODE` calls deleted.
+    /// A link is gone: `EVFILT_VNODE` reports that as deleted.
     Unlinked,
     Unmounted,
 }
 
-/// What an inode holds.
+/// The contents of an inode.
 #[derive(Debug)]
 pub(super) enum Node {
     Directory(Vec<Entry>),
@@ -97,7 +97,7 @@ pub(super) struct Inode {
     pub(super) links: u32,
     /// How many descriptions are open on it.
     pub(super) opens: u32,
-    /// What else keeps a removed directory alive: bind mounts, and removed entries in use.
+    /// Other uses that keep a removed directory alive: bind mounts, and removed entries in use.
     pins: u32,
     /// The name that a directory had when it was removed.
     last_name: Option<Name>,
@@ -201,7 +201,7 @@ pub(super) const S_IFREG: u32 = 0o100_000;
 pub(super) const S_IFIFO: u32 = 0o010_000;
 pub(super) const S_IFLNK: u32 = 0o120_000;
 
-/// Who asks: what permissions are compared with.
+/// The rights of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     Privileged,

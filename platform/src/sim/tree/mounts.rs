@@ -38,7 +38,7 @@ impl Tree {
         self.mount_on(old, on)
     }
 
-    /// Whether what was found is the root of a mount, and its entry was removed elsewhere.
+    /// Whether a place is the root of a mount, and its entry was removed elsewhere.
     pub(super) fn was_removed(&self, it: Use) -> bool {
         let removed = |held: &Held| Some(held.id) == it.entry && held.removed.is_some();
         self.is_removed(it.ino) || self.held.iter().any(removed)

@@ -18,7 +18,7 @@ impl Tree {
         Ok(Use { ino, mount: Some(directory.mount), entry: Some(self.next_entry) })
     }
 
-    /// How a description uses what was found.
+    /// How a description uses a place.
     pub(in crate::sim) fn use_of(&self, spot: Spot) -> Use {
         let entry = spot.entry.filter(|_| !self.is_directory(spot.place.ino));
         Use { ino: spot.place.ino, mount: Some(spot.place.mount), entry }
