@@ -52,6 +52,9 @@ pub(crate) fn script(rng: &mut Rng, means: Means) -> Script {
     let mut generator = Generator { rng, means, theme, as_owner, slots };
     let mut ops = Vec::new();
     generator.begin(&mut ops);
+    if theme == Theme::Watches && generator.rng.one_in(2) {
+        generator.changes_of_one_directory(&mut ops);
+    }
     let most = if generator.rng.one_in(4) { 80 } else { 24 };
     let length = 4 + generator.rng.below(most);
     for _ in 0..length {
@@ -139,6 +142,34 @@ impl Generator<'_> {
             ops.push(Op::Poller(3));
             self.slots[3] = Kind::Poller;
         }
+    }
+
+    /// Watches the directory of the script, changes its entries, and reads the events.
+    fn changes_of_one_directory(&mut self, ops: &mut Vec<Op>) {
+        let every = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB;
+        let limit = self.queue_limit();
+        ops.push(Op::Watcher { slot: 1, limit });
+        self.slots[1] = Kind::Watcher;
+        let (path, mask, limit) = (".".into(), every, Limit::Usual);
+        ops.push(Op::Watch { slot: 1, path, mask, limit });
+        let name = |rng: &mut Rng| ["k", "l", "m"][rng.below(3)].to_owned();
+        for _ in 0..3 + self.rng.below(9) {
+            let (path, other) = (name(self.rng), name(self.rng));
+            ops.push(match self.rng.below(8) {
+                0..3 => {
+                    let (flags, mode) = (O_CREAT | O_WRONLY | O_NONBLOCK, Some(0o644));
+                    self.slots[0] = Kind::File;
+                    Op::Open { slot: 0, path, flags, mode }
+                }
+                3 => Op::Chmod { path, mode: self.mode(false) },
+                4 => Op::Rename { old: path, new: other },
+                5 => Op::Link { old: path, new: other },
+                6 => Op::Unlink(path),
+                _ => Op::Fchmod { slot: 0, mode: self.mode(false) },
+            });
+        }
+        ops.push(Op::Available(1));
+        ops.push(Op::Read { slot: 1, room: 4096 });
     }
 
     fn op(&mut self) -> Op {

@@ -12,7 +12,9 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -260,10 +262,42 @@ pub(crate) struct Limits {
     lowest: c::c_int,
     fillers: Vec<c::c_int>,
     descriptors: c::rlimit,
+    /// Sets the limits of the system back when this process has ended, even if it was killed.
+    _guard: Guard,
+}
+
+/// A process that waits for the end of this one.
+struct Guard(Child);
+
+impl Guard {
+    fn new() -> io::Result<Guard> {
+        let mut script = String::from("cat");
+        for name in LIMITS {
+            let path = format!("/proc/sys/fs/inotify/{name}");
+            let usual = fs::read_to_string(&path).unwrap_or_default();
+            if !usual.is_empty() {
+                script += &format!("; echo {} > {path}", usual.trim());
+            }
+        }
+        // In a process group of its own, so that it survives a signal to this one's.
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map(Guard)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
 }
 
 impl Limits {
     pub(crate) fn new() -> io::Result<Limits> {
+        // Before all other descriptors.
+        let guard = Guard::new()?;
         let private = thread::spawn(|| be_private().is_ok()).join().unwrap_or(false);
         let (fillers, lowest) = if private { (Vec::new(), 3) } else { fill_gaps()? };
         let end = lowest - 3 + DESCRIPTORS as c::c_int;
@@ -278,7 +312,8 @@ impl Limits {
             let lower = c::rlimit { rlim_cur: end as _, ..usual };
             checked(c::setrlimit(c::RLIMIT_NOFILE, &raw const lower))?;
         }
-        Ok(Limits { knobs, missing, private, lowest, fillers, descriptors: usual })
+        let descriptors = usual;
+        Ok(Limits { knobs, missing, private, lowest, fillers, descriptors, _guard: guard })
     }
 
     /// Whether a thread can have descriptors of its own.
