@@ -42,6 +42,8 @@
 // Every question to the system, and every look at the time, goes through the platform crate: clippy.toml
 // lists what would not. Tests may ask for themselves.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
+// Errors are returned, never printed.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 #[macro_use]
 mod mutants;

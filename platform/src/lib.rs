@@ -27,6 +27,8 @@
 // Every question to the system goes through `libc`, every look at the time through `clock`: clippy.toml
 // lists what would not. Tests may ask for themselves.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
+// Errors are returned, never printed.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(not(unix))]
 compile_error!(
