@@ -248,11 +248,9 @@ pub(crate) const KNOWN: &[Known] = &[
             let unwatched = matches!(failure, Failure::NeverWatched);
             // A watch that names no entries has the new directory read for a change of the old one.
             let unnamed = !NAMES_ENTRIES && matches!(failure, Failure::NeedlessScan);
-            (is_late(failure)
-                || unwatched
-                || unnamed
-                || alias && matches!(failure, Failure::Restless { .. }))
-                && has(history, leads_elsewhere)
+            let moved = is_late(failure) || unwatched || unnamed;
+            moved && has(history, leads_elsewhere)
+                || alias && matches!(failure, Failure::Restless { .. })
         },
     },
     Known {

@@ -113,6 +113,7 @@ mod simulation {
 
     fn explore(arguments: &[String]) -> ExitCode {
         let (mut seconds, mut seed, mut threads) = (60, 1, processors());
+        let mut most = u64::MAX;
         let mut words = arguments.iter();
         while let Some(option) = words.next() {
             let number = words.next().and_then(|word| word.parse::<u64>().ok());
@@ -120,13 +121,14 @@ mod simulation {
                 ("--seconds", Some(number)) => seconds = number,
                 ("--seed", Some(number)) => seed = number,
                 ("--threads", Some(number)) => threads = number as usize,
+                ("--histories", Some(number)) => most = number,
                 _ => {
-                    eprintln!("usage: [--seconds N] [--seed S] [--threads T]");
+                    eprintln!("usage: [--seconds N] [--histories N] [--seed S] [--threads T]");
                     return ExitCode::from(2);
                 }
             }
         }
-        let is_well = explore::report(seed, Duration::from_secs(seconds), u64::MAX, threads);
+        let is_well = explore::report(seed, Duration::from_secs(seconds), most, threads);
         if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 

@@ -161,6 +161,7 @@ impl Program {
         }
         let mut outer = self.outer(&*notifier)?;
         let mut events = Events::with_capacity(4);
+        let mut is_owed = false;
         self.second = self.window();
         while !self.is_over() && !self.restart {
             self.take_requests(&mut todo, &mut *notifier, keys)?;
@@ -178,7 +179,10 @@ impl Program {
                     }
                 };
                 let waited = match &mut outer {
-                    Some(outer) => wait_inside(&mut **outer, &mut *notifier, &mut events, timeout),
+                    Some(outer) => {
+                        let inner = &mut *notifier;
+                        wait_inside(&mut **outer, inner, &mut events, timeout, &mut is_owed)
+                    }
                     None => notifier.wait(&mut events, timeout),
                 };
                 self.check_after_wait()?;
@@ -606,9 +610,16 @@ fn wait_inside(
     inner: &mut dyn Notifier,
     events: &mut Events,
     timeout: Option<Duration>,
+    is_owed: &mut bool,
 ) -> std::io::Result<()> {
-    outer.wait(events, timeout)?;
-    inner.wait(events, Some(Duration::ZERO))
+    // After an error the edge is used up: until the inner one was asked, no other may come.
+    if !*is_owed {
+        outer.wait(events, timeout)?;
+    }
+    *is_owed = true;
+    inner.wait(events, Some(Duration::ZERO))?;
+    *is_owed = false;
+    Ok(())
 }
 
 fn how(via: Via) -> How {
