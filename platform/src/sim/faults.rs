@@ -140,7 +140,7 @@ impl Faults {
     }
 
     /// The error that this call fails with, if it does.
-    pub(super) fn strike(&mut self, call: Call, now: u64) -> Option<Errno> {
+    pub(super) fn strike(&mut self, call: Call, now: u64, sleeps: bool) -> Option<Errno> {
         self.census.count_call(call);
         if self.active.is_empty() {
             self.interruptions = 0;
@@ -165,7 +165,7 @@ impl Faults {
         });
         if struck == Some(super::libc::EINTR) {
             self.interruptions += 1;
-            if self.interruptions > 20 {
+            if self.interruptions > 20 || !sleeps {
                 struck = None;
             }
         }

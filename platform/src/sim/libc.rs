@@ -42,8 +42,17 @@ use super::with;
 
 /// Makes a call: the seam, the call itself, and its result as the C library returns it.
 pub(super) fn call<T: Returned>(call: Call, run: impl FnOnce(&mut Kernel) -> Outcome<T>) -> T {
+    wait(call, true, run)
+}
+
+/// Makes a call that waits, or (`sleeps` is false) only looks: no signal interrupts it then.
+pub(super) fn wait<T: Returned>(
+    call: Call,
+    sleeps: bool,
+    run: impl FnOnce(&mut Kernel) -> Outcome<T>,
+) -> T {
     let result = with(|kernel| {
-        let result = match kernel.enter(call) {
+        let result = match kernel.enter(call, sleeps) {
             Ok(()) => run(kernel),
             Err(errno) => Err(errno),
         };
@@ -395,7 +404,7 @@ pub unsafe fn epoll_wait(
     room: c_int,
     milliseconds: c_int,
 ) -> c_int {
-    call(Call::EpollWait, |kernel| {
+    wait(Call::EpollWait, milliseconds != 0, |kernel| {
         // SAFETY: the caller has room for as many events, filled by it before.
         let to = unsafe { slice::from_raw_parts_mut(events, usize::try_from(room).unwrap_or(0)) };
         let mut filled = 0;
@@ -444,7 +453,7 @@ pub unsafe fn select(
     // SAFETY: null, or a timeval of the caller's.
     let timeout = unsafe { timeout.as_ref() };
     let timeout = timeout.map(|it| it.tv_sec as u64 * 1_000_000 + it.tv_usec as u64);
-    call(Call::Select, |kernel| {
+    wait(Call::Select, timeout != Some(0), |kernel| {
         let [mut read, mut write] = [sets[0].get(count), sets[1].get(count)];
         let found = kernel.select(&mut read, &mut write, timeout)?;
         sets[0].put(count, &read);

@@ -9,7 +9,7 @@ use std::slice;
 
 use super::call::Call;
 use super::kernel::{Kernel, Outcome};
-use super::libc::{bytes, call, timespec};
+use super::libc::{bytes, call, timespec, wait};
 pub use crate::sys_event::*;
 
 pub unsafe fn kqueue() -> c_int {
@@ -40,7 +40,7 @@ pub unsafe fn kevent(
     // SAFETY: null, or a timespec of the caller's.
     let timeout = unsafe { timeout.as_ref() };
     let timeout = timeout.map(|it| it.tv_sec as u64 * 1_000_000_000 + it.tv_nsec as u64);
-    call(Call::Kevent, |kernel| {
+    wait(Call::Kevent, timeout != Some(0), |kernel| {
         let mut filled = 0;
         for change in changes {
             let done = kernel.kevent_change(queue, *change);

@@ -268,7 +268,7 @@ impl Kernel {
 
     /// Begins a call of the library: lets the world act, lets time pass, and fails it if a fault
     /// says so.
-    pub(super) fn enter(&mut self, call: Call) -> Outcome<()> {
+    pub(super) fn enter(&mut self, call: Call, sleeps: bool) -> Outcome<()> {
         if let Some(mut world) = self.world.take() {
             world.before_call(self, call);
             self.world = Some(world);
@@ -278,7 +278,7 @@ impl Kernel {
         }
         self.calls += 1;
         self.advance(self.settings.cost);
-        match self.faults.strike(call, self.now) {
+        match self.faults.strike(call, self.now, sleeps) {
             Some(errno) => {
                 self.last_fault = Some(self.now);
                 Err(errno)
