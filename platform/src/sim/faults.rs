@@ -128,10 +128,6 @@ impl Faults {
         self.active.push(fault);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.active.clear();
-    }
-
     pub(super) fn are_active(&self, now: u64) -> bool {
         self.active.iter().any(|fault| match fault {
             Fault::Next { .. } => true,

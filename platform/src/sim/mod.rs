@@ -97,8 +97,3 @@ pub fn instant(nanoseconds: u64) -> Instant {
     let epoch = *EPOCH.get_or_init(Instant::now);
     epoch + Duration::from_nanos(nanoseconds)
 }
-
-/// Converts an `Instant` to a simulated time.
-pub fn nanoseconds(instant: Instant) -> u64 {
-    instant.saturating_duration_since(self::instant(0)).as_nanos() as u64
-}

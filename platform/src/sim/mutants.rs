@@ -28,22 +28,6 @@ pub enum Mutant {
     LossUnread,
 }
 
-impl Mutant {
-    /// All of them.
-    pub const ALL: [Mutant; 10] = [
-        Mutant::WithoutWriteEnd,
-        Mutant::Forgetful,
-        Mutant::DrainedLate,
-        Mutant::CleanedLate,
-        Mutant::ScanFirst,
-        Mutant::WatchedLate,
-        Mutant::NotAbsorbed,
-        Mutant::OverflowForgiven,
-        Mutant::LossForgiven,
-        Mutant::LossUnread,
-    ];
-}
-
 thread_local! {
     static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
 }

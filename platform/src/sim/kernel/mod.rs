@@ -143,11 +143,6 @@ impl Kernel {
         self.world = Some(world);
     }
 
-    /// Removes it.
-    pub fn take_world(&mut self) -> Option<Box<dyn World>> {
-        self.world.take()
-    }
-
     /// Lets another process than the queue's act. Its calls cost no time and cannot fail by a fault.
     pub fn act<R>(&mut self, process: usize, act: impl FnOnce(&mut Kernel) -> R) -> R {
         let before = std::mem::replace(&mut self.current, process);
@@ -159,11 +154,6 @@ impl Kernel {
     /// The settings, to be changed while it runs.
     pub fn settings_mut(&mut self) -> &mut Settings {
         &mut self.settings
-    }
-
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// The file systems.
@@ -218,11 +208,6 @@ impl Kernel {
     /// Injects a fault into the calls of the queue's process.
     pub fn inject(&mut self, fault: Fault) {
         self.faults.inject(fault);
-    }
-
-    /// Ends all faults.
-    pub fn end_faults(&mut self) {
-        self.faults.clear();
     }
 
     /// The time at which a call failed by a fault, once.

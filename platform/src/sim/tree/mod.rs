@@ -346,11 +346,6 @@ impl Tree {
         self.inodes[ino].mode & 0o7777
     }
 
-    /// The kind of the file system that an inode is on.
-    pub fn system(&self, ino: Ino) -> FsKind {
-        self.kind_of_system(ino)
-    }
-
     pub(super) fn is_removed(&self, ino: Ino) -> bool {
         self.inodes[ino].links == 0
     }
