@@ -1,7 +1,7 @@
 //! Explores: the enumeration and random histories, on all processors, for a time. The result is one
 //! line of JSON.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use crate::oracle::Failure;
 use crate::random;
 use crate::run::run;
 use crate::shrink::shrink;
-use crate::world::{KINDS, Reached};
+use crate::world::{Reached, STATES};
 
 /// Where a history comes from: its stream, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ pub(crate) struct Findings {
     repeats: u64,
     overflows: u64,
     census: Census,
-    reached: [u64; KINDS.len()],
+    reached: Reached,
     warnings: BTreeMap<String, u64>,
     traces: HashSet<u64>,
     /// By the number of the known defect: how often, and the first turn.
@@ -85,7 +85,7 @@ impl Findings {
         self.repeats += other.repeats;
         self.overflows += other.overflows;
         self.census.add(&other.census);
-        self.reached.iter_mut().zip(other.reached).for_each(|(mine, theirs)| *mine += theirs);
+        self.reached.add(other.reached);
         for (warning, count) in other.warnings {
             *self.warnings.entry(warning).or_default() += count;
         }
@@ -111,8 +111,7 @@ impl Findings {
         self.repeats += outcome.repeats;
         self.overflows += outcome.overflows;
         self.census.add(&outcome.census);
-        let Reached { names } = outcome.reached;
-        self.reached.iter_mut().zip(names).for_each(|(mine, theirs)| *mine += theirs);
+        self.reached.add(outcome.reached);
         for warning in &outcome.warnings {
             *self.warnings.entry(kind_of(warning)).or_default() += 1;
         }
@@ -234,7 +233,7 @@ impl Findings {
         if self.histories < 100_000 {
             return gaps;
         }
-        for (state, count) in KINDS.iter().zip(self.reached) {
+        for (state, count) in STATES.iter().zip(self.reached.0) {
             if count == 0 {
                 gaps.push(format!("never reached: {state}"));
             }
@@ -298,8 +297,9 @@ impl Findings {
             let failed: Vec<_> = self
                 .census
                 .failed(*call)
-                .filter(|(_, count)| *count > 0)
-                .map(|(errno, count)| format!("\"{}\":{count}", errno_name(errno)))
+                .zip(call.error_names())
+                .filter(|((_, count), _)| *count > 0)
+                .map(|((_, count), name)| format!("\"{name}\":{count}"))
                 .collect();
             if !failed.is_empty() {
                 faults.push(format!("\"{}\":{{{}}}", call.name(), failed.join(",")));
@@ -307,7 +307,7 @@ impl Findings {
         }
         let _ = write!(json, "\"faults\":{{{}}},", faults.join(","));
         let mut states: Vec<_> =
-            KINDS.iter().zip(self.reached).map(|(state, count)| (*state, count)).collect();
+            STATES.iter().zip(self.reached.0).map(|(state, count)| (*state, count)).collect();
         states.push(("overflow", self.overflows));
         states.extend(self.census.events());
         let states: Vec<_> =
@@ -340,37 +340,10 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-fn errno_name(errno: i32) -> String {
-    const NAMES: &[(i32, &str)] = &[
-        (libc::EMFILE, "EMFILE"),
-        (libc::ENFILE, "ENFILE"),
-        (libc::ENOMEM, "ENOMEM"),
-        (libc::EACCES, "EACCES"),
-        (libc::EIO, "EIO"),
-        (libc::ENOENT, "ENOENT"),
-        (libc::ENOTDIR, "ENOTDIR"),
-        (libc::EINTR, "EINTR"),
-        (libc::ESTALE, "ESTALE"),
-        (libc::EOVERFLOW, "EOVERFLOW"),
-        (libc::ELOOP, "ELOOP"),
-        (libc::ENAMETOOLONG, "ENAMETOOLONG"),
-        (libc::ENXIO, "ENXIO"),
-        (libc::EPERM, "EPERM"),
-        (libc::EROFS, "EROFS"),
-        (libc::ENOSPC, "ENOSPC"),
-        (libc::EAGAIN, "EAGAIN"),
-        (libc::EINVAL, "EINVAL"),
-        (libc::EPIPE, "EPIPE"),
-        (libc::ENOSYS, "ENOSYS"),
-    ];
-    let name = NAMES.iter().find(|(number, _)| *number == errno).map(|(_, name)| *name);
-    name.map_or_else(|| errno.to_string(), Into::into)
-}
-
 /// For each known defect, the first history in the order of a run that shows it, and a short one.
 /// Prints them as rows of a table.
 pub(crate) fn table(seed: u64, most: u64) {
-    let mut rows: BTreeMap<u32, ()> = BTreeMap::new();
+    let mut rows = BTreeSet::new();
     for turn in 0..most {
         if rows.len() == KNOWN.len() {
             break;
@@ -380,16 +353,15 @@ pub(crate) fn table(seed: u64, most: u64) {
         let Some(failure) = run(&history, false).failure else { continue };
         let candidates: Vec<_> =
             KNOWN.iter().filter(|known| (known.matches)(&history, &failure)).collect();
-        if candidates.iter().all(|known| rows.contains_key(&known.number)) && !candidates.is_empty()
-        {
+        if candidates.iter().all(|known| rows.contains(&known.number)) && !candidates.is_empty() {
             continue;
         }
         let short = shrink(&history, &failure);
         let Some(failure) = run(&short, false).failure else { continue };
         match known::explain(&short, &failure) {
-            Some(known) if rows.contains_key(&known.number) => {}
+            Some(known) if rows.contains(&known.number) => {}
             Some(known) => {
-                rows.insert(known.number, ());
+                rows.insert(known.number);
                 println!(
                     "| {} | {} | {turn} ({source:?}) | {failure} | `{short}` |",
                     known.number, known.name
@@ -399,7 +371,7 @@ pub(crate) fn table(seed: u64, most: u64) {
         }
         let _ = std::io::stdout().flush();
     }
-    for known in KNOWN.iter().filter(|known| !rows.contains_key(&known.number)) {
+    for known in KNOWN.iter().filter(|known| !rows.contains(&known.number)) {
         println!("| {} | {} | not found in {most} | | |", known.number, known.name);
     }
 }

@@ -112,13 +112,7 @@ const ROWS: &[Row] = &[
         title: "watch trusted after an overflow",
         mutant: Mutant::OverflowForgiven,
         config: Config { events: 4, ..TWO },
-        events: |number| {
-            full(vec![
-                calls(number / 30, Op::Link(1, 0)),
-                calls(number % 30, Op::Hidden(1, 10)),
-                time(0, Op::Link(1, 0)),
-            ])
-        },
+        events: |number| between_two_of_a_name(number, Op::Hidden(1, 10)),
         count: 30 * 40,
         defects: &[Defect::Lost],
     },
@@ -127,13 +121,7 @@ const ROWS: &[Row] = &[
         title: "watch trusted after its directory was replaced",
         mutant: Mutant::LossForgiven,
         config: TWO,
-        events: |number| {
-            full(vec![
-                calls(number / 30, Op::Link(1, 0)),
-                calls(number % 30, Op::Replace(1)),
-                time(0, Op::Link(1, 0)),
-            ])
-        },
+        events: |number| between_two_of_a_name(number, Op::Replace(1)),
         count: 30 * 40,
         defects: &[Defect::Lost],
     },
@@ -160,6 +148,15 @@ const ROWS: &[Row] = &[
 /// Four entries are there at the start, and then the rest happens.
 fn full(rest: Vec<Event>) -> Vec<Event> {
     (0..4).map(|name| time(0, Op::Link(0, name))).chain(rest).collect()
+}
+
+/// Two entries of one name come, and between them another event.
+fn between_two_of_a_name(number: u32, event: Op) -> Vec<Event> {
+    full(vec![
+        calls(number / 30, Op::Link(1, 0)),
+        calls(number % 30, event),
+        time(0, Op::Link(1, 0)),
+    ])
 }
 
 /// Three entries are there at the start; a fourth one comes so many calls later.

@@ -435,18 +435,19 @@ impl Oracle {
 
     /// Whether a watch reports each entry of the queue's directories by name.
     pub(crate) fn is_fully_reliable(&self) -> bool {
-        NAMES_ENTRIES
-            && self.config.watches_directories()
+        NAMES_ENTRIES && self.is_watched() && self.config.events >= 1000 && !self.config.twice
+    }
+
+    /// Whether a watch reports each change of the queue's directories: there are watches enough, on a
+    /// file system known to be local.
+    fn is_watched(&self) -> bool {
+        self.config.watches_directories()
             && self.config.fs.is_local()
             && self.config.watches > self.directories.len() + 4
-            && self.config.events >= 1000
-            && !self.config.twice
     }
 
     fn deadline(&self, tracked: &Tracked) -> (u64, Situation) {
-        let watched = self.config.watches_directories()
-            && self.config.fs.is_local()
-            && self.config.watches > self.directories.len() + 4;
+        let watched = self.is_watched();
         let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);
         let rescan = self.rescan().saturating_add(AT_ONCE);
         let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);

@@ -1,5 +1,7 @@
 //! Random histories: each has its own choice of operations and of their frequency.
 
+use std::sync::LazyLock;
+
 use pullcord_platform::sim::{Call, FsKind};
 
 use crate::history::{
@@ -172,7 +174,7 @@ fn config(rng: &mut Rng) -> Config {
 }
 
 /// The configurations of the enumeration.
-pub(crate) fn configurations() -> Vec<Config> {
+static CONFIGURATIONS: LazyLock<Vec<Config>> = LazyLock::new(|| {
     let off = Config { watch: WatchMode::Off, ..PLAIN };
     vec![
         PLAIN,
@@ -197,10 +199,10 @@ pub(crate) fn configurations() -> Vec<Config> {
         Config { watch: WatchMode::Required, privileged: false, ..PLAIN },
         Config { layout: Layout::Directories(2), twice: true, ..PLAIN },
     ]
-}
+});
 
 /// Each operation once, with fixed numbers; faults with each number of an error.
-pub(crate) fn each_op() -> Vec<Op> {
+static EACH_OP: LazyLock<Vec<Op>> = LazyLock::new(|| {
     let mut ops = vec![
         Op::Link(0, 1),
         Op::RenameIn(0, 1),
@@ -259,11 +261,11 @@ pub(crate) fn each_op() -> Vec<Op> {
         ops.extend((0..call.errors().len()).map(|error| Op::FailFor(number, error, 400)));
     }
     ops
-}
+});
 
 /// How many histories the enumeration has.
 pub(crate) fn enumerated() -> (usize, usize) {
-    let (configurations, ops) = (configurations().len(), each_op().len());
+    let (configurations, ops) = (CONFIGURATIONS.len(), EACH_OP.len());
     (configurations * ops * PLACES, configurations * ops * ops * GAPS.len())
 }
 
@@ -275,7 +277,7 @@ const GAPS: [i32; 4] = [0, 3, -2, -1500];
 
 /// One of the first part: an operation or a fault before each of the first calls.
 pub(crate) fn single(number: usize) -> History {
-    let (ops, configurations) = (each_op(), configurations());
+    let (ops, configurations) = (&*EACH_OP, &*CONFIGURATIONS);
     let (place, rest) = (number % PLACES, number / PLACES);
     let (op, config) = (ops[rest % ops.len()], configurations[rest / ops.len()]);
     let events = vec![
@@ -292,7 +294,7 @@ pub(crate) fn single(number: usize) -> History {
 
 /// One of the second part: two operations, in an order, with a gap.
 pub(crate) fn pair(number: usize) -> History {
-    let (ops, configurations) = (each_op(), configurations());
+    let (ops, configurations) = (&*EACH_OP, &*CONFIGURATIONS);
     let (gap, rest) = (GAPS[number % GAPS.len()], number / GAPS.len());
     let (one, rest) = (ops[rest % ops.len()], rest / ops.len());
     let (other, config) = (ops[rest % ops.len()], configurations[rest / ops.len()]);

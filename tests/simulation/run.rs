@@ -13,7 +13,7 @@ use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Queue, Todo, Via,
 use pullcord_platform::sim::{self, Census, QUEUE};
 use pullcord_platform::{Select, clock};
 
-use crate::history::{Config, Consumer, History, Layout, Loop, PathKind, Trigger, WatchMode};
+use crate::history::{Config, Consumer, History, Layout, Loop, PathKind, WatchMode};
 use crate::memory::{self, counted};
 use crate::oracle::{Failure, How, MS, SECOND};
 use crate::world::{self, Reached, Request, Shared, Turn, World};
@@ -76,7 +76,8 @@ pub(crate) fn run(history: &History, keep_log: bool) -> Outcome {
     }
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
+/// The message of a panic.
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").into()
 }
@@ -290,10 +291,9 @@ impl Program {
                 Queue::directories(each.chain(again))
             }
         };
-        queue = match (config.trigger, world::trigger(config, home)) {
-            (Trigger::Alias, _) => queue.trigger("/s/trigger"),
-            (_, Some(trigger)) => queue.trigger(path(&trigger)),
-            (_, None) => queue.without_trigger(),
+        queue = match world::described_trigger(config, home) {
+            Some(trigger) => queue.trigger(path(&trigger)),
+            None => queue.without_trigger(),
         };
         let rescan = match config.rescan {
             u64::MAX => Duration::MAX,

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use libc::{O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY};
 use pullcord_platform::sim::{self, Call, Fault, FsKind, Kernel, Pipes, QUEUE, Settings};
 
 use crate::history::{Config, Event, Gap, History, Layout, Op, PathKind, Trigger};
@@ -12,10 +13,6 @@ use crate::oracle::{MS, Oracle, SECOND};
 
 /// The process of all writers and administrators.
 const OTHERS: usize = 1;
-
-const O_WRONLY: i32 = 1;
-const O_RDONLY: i32 = 0;
-const O_NONBLOCK: i32 = libc::O_NONBLOCK;
 
 /// An action of the program around the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,26 +64,45 @@ pub(crate) struct Turn {
     pub(crate) opens: u64,
 }
 
-/// States that the run as a whole must reach.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Reached {
-    pub(crate) names: [u64; KINDS.len()],
+macro_rules! states {
+    ($($state:ident $name:literal,)*) => {
+        /// A state that the run as a whole must reach.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum State { $($state,)* }
+
+        /// Their names.
+        pub(crate) const STATES: [&str; [$(State::$state,)*].len()] = [$($name,)*];
+    };
 }
 
-pub(crate) const KINDS: [&str; 12] = [
-    "inode number used again",
-    "mounted over",
-    "lazily unmounted",
-    "full trigger",
-    "pull refused",
-    "packets",
-    "trigger replaced",
-    "home replaced",
-    "frozen",
-    "flooded",
-    "other reader",
-    "split queue grown",
-];
+states! {
+    NumberUsedAgain "inode number used again",
+    MountedOver "mounted over",
+    LazilyUnmounted "lazily unmounted",
+    FullTrigger "full trigger",
+    PullRefused "pull refused",
+    Packets "packets",
+    TriggerReplaced "trigger replaced",
+    HomeReplaced "home replaced",
+    Frozen "frozen",
+    Flooded "flooded",
+    OtherReader "other reader",
+    QueueGrown "split queue grown",
+}
+
+/// How often each state was reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reached(pub(crate) [u64; STATES.len()]);
+
+impl Reached {
+    fn count(&mut self, state: State) {
+        self.0[state as usize] += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: Reached) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
 
 /// The world, as the kernel calls it.
 pub(crate) struct Shared(pub(crate) Rc<RefCell<World>>);
@@ -175,6 +191,14 @@ pub(crate) fn trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
         Trigger::Apart => Some([home, b"/lock/trigger"].concat()),
         Trigger::Inside => Some([&directory(config, home, 0)[..], b"/trigger"].concat()),
         Trigger::Alias => Some([home, b"/trigger"].concat()),
+    }
+}
+
+/// The path of the trigger, as the queue is described with it.
+pub(crate) fn described_trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
+    match config.trigger {
+        Trigger::Alias => Some(b"/s/trigger".to_vec()),
+        _ => trigger(config, home),
     }
 }
 
@@ -287,7 +311,7 @@ impl World {
         let now = kernel.now();
         self.last_happened = now;
         self.oracle.pull(now);
-        self.reached.names[9] += 1;
+        self.reached.count(State::Flooded);
     }
 
     /// The next event happens.
@@ -313,10 +337,7 @@ impl World {
         let paths: Vec<_> = paths.into_iter().chain(inside).collect();
         let above = matches!(self.config.layout, Layout::Split(_));
         let above = above.then(|| [home, b"/todo"].concat());
-        let trigger = match self.config.trigger {
-            Trigger::Alias => Some(b"/s/trigger".to_vec()),
-            _ => trigger(&self.config, home),
-        };
+        let trigger = described_trigger(&self.config, home);
         self.oracle.look(kernel, &paths, above.as_deref(), trigger.as_deref());
     }
 
@@ -363,9 +384,9 @@ impl World {
             }
             Op::Packets(writer) => {
                 if let Some(fd) = self.writers[writer % 3] {
-                    let flags = O_NONBLOCK | libc::O_DIRECT;
+                    let flags = O_NONBLOCK | O_DIRECT;
                     let _ = kernel.fcntl(fd, libc::F_SETFL, flags);
-                    self.reached.names[5] += 1;
+                    self.reached.count(State::Packets);
                 }
             }
             Op::Fill(writer) => {
@@ -376,7 +397,7 @@ impl World {
                     // Each may be a packet, and is a pull then.
                     self.oracle.pull(now);
                 }
-                self.reached.names[3] += 1;
+                self.reached.count(State::FullTrigger);
             }
             Op::Flood(time) => self.flood_until = now + time * MS,
             Op::Unready(directory, name) => {
@@ -427,7 +448,7 @@ impl World {
                 let path = self.directory(directory);
                 self.empty(kernel, &path);
                 if kernel.rmdir(&path).is_ok() {
-                    self.reached.names[0] += 1;
+                    self.reached.count(State::NumberUsedAgain);
                 }
                 self.rebuild(kernel, &path);
                 self.oracle.disturb_paths(now);
@@ -466,7 +487,7 @@ impl World {
             Op::ReplaceHome => {
                 let aside = self.aside(b"/v/old");
                 if kernel.rename(b"/v/q", &aside).is_ok() {
-                    self.reached.names[7] += 1;
+                    self.reached.count(State::HomeReplaced);
                 }
                 build(kernel, &self.config, b"/v/q", self.parts);
                 self.oracle.disturb_paths(now);
@@ -474,9 +495,7 @@ impl World {
             Op::MountOver(directory) => {
                 let path = self.directory(directory);
                 self.mount(kernel, &path);
-                if self.config.trigger == Trigger::Inside {
-                    build(kernel, &self.config, b"/v/q", self.parts);
-                }
+                self.rebuild_trigger(kernel);
                 self.oracle.disturb_paths(now);
             }
             Op::MountOverHome => {
@@ -489,7 +508,7 @@ impl World {
                     if kernel.unmount(&path, lazy).is_err() {
                         self.mounts.push(path);
                     } else if lazy {
-                        self.reached.names[2] += 1;
+                        self.reached.count(State::LazilyUnmounted);
                     }
                     self.oracle.disturb_paths(now);
                 }
@@ -524,7 +543,7 @@ impl World {
                 if op != Op::RemoveTrigger {
                     let _ = kernel.mkfifo(&path, 0o622);
                 }
-                self.reached.names[6] += 1;
+                self.reached.count(State::TriggerReplaced);
                 self.oracle.disturb_trigger(now);
             }
             Op::AddPart => {
@@ -532,7 +551,7 @@ impl World {
                     let path = directory(&self.config, b"/v/q", self.parts);
                     if kernel.mkdir(&path, 0o755).is_ok() {
                         self.parts += 1;
-                        self.reached.names[11] += 1;
+                        self.reached.count(State::QueueGrown);
                     }
                     self.oracle.disturb_paths(now);
                 }
@@ -566,7 +585,7 @@ impl World {
                 let path = trigger(&self.config, b"/v/q");
                 if let (Some(path), None) = (path, self.reader) {
                     self.reader = kernel.open(&path, O_RDONLY | O_NONBLOCK, 0).ok();
-                    self.reached.names[10] += 1;
+                    self.reached.count(State::OtherReader);
                     self.oracle.foreign_reader(now, self.reader.is_some());
                 }
             }
@@ -615,7 +634,7 @@ impl World {
             Op::Signal => kernel.interrupt(),
             Op::Freeze(time) => {
                 kernel.advance(time * MS);
-                self.reached.names[8] += 1;
+                self.reached.count(State::Frozen);
                 self.oracle.frozen(kernel.now());
             }
             Op::WrongTime(off) => {
@@ -650,6 +669,11 @@ impl World {
 
     fn rebuild(&mut self, kernel: &mut Kernel, directory: &[u8]) {
         let _ = kernel.mkdir(directory, 0o755);
+        self.rebuild_trigger(kernel);
+    }
+
+    /// A new directory has no trigger in it.
+    fn rebuild_trigger(&mut self, kernel: &mut Kernel) {
         if self.config.trigger == Trigger::Inside {
             build(kernel, &self.config, b"/v/q", self.parts);
         }
@@ -671,7 +695,7 @@ impl World {
         let system = kernel.add_system(kind);
         if kernel.mount(system, path).is_ok() {
             self.mounts.push(path.into());
-            self.reached.names[1] += 1;
+            self.reached.count(State::MountedOver);
         }
     }
 
@@ -693,7 +717,7 @@ impl World {
             Ok(fd) => self.writers[writer % 3] = Some(fd),
             Err(libc::ENXIO) => {
                 // It will not try again: its mail must be found all the same.
-                self.reached.names[4] += 1;
+                self.reached.count(State::PullRefused);
                 self.pulls.push((writer, Err(libc::ENXIO)));
                 self.look(kernel);
                 self.oracle.pull(kernel.now());

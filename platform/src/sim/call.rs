@@ -27,6 +27,11 @@ macro_rules! calls {
             pub const fn errors(self) -> &'static [Errno] {
                 match self { $(Call::$call => &[$($errno,)*],)* }
             }
+
+            /// The names of the errors, in the same order.
+            pub const fn error_names(self) -> &'static [&'static str] {
+                match self { $(Call::$call => &[$(stringify!($errno),)*],)* }
+            }
         }
     };
 }

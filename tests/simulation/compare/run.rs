@@ -14,6 +14,7 @@ use super::report::{Difference, Report, Step};
 use super::script::{Detail, Op, Outcome, Script};
 use super::simulated;
 use crate::rng::Rng;
+use crate::run::message;
 
 /// The comparison of one thread.
 pub(super) struct Comparison {
@@ -155,9 +156,4 @@ fn is_same(simulated: &Outcome, real: &Outcome) -> bool {
         (Detail::Listed(_), Detail::Listed(_)) => simulated.returned == real.returned,
         _ => simulated == real,
     }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").into()
 }
