@@ -1,6 +1,8 @@
 //! Todo on file systems that come and go, and under limits that are reached: all of it needs root,
 //! and puts back what it changed.
 
+#[path = "support/images.rs"]
+mod images;
 mod office;
 
 use std::fs;
@@ -233,21 +235,12 @@ fn on_every_file_system_that_can_be_made() {
 
 /// A file system of this kind, mounted.
 fn made(kind: &str, directory: &Path) -> Result<Mount, String> {
-    let at = directory.join(kind);
-    fs::create_dir(&at).unwrap();
     if kind == "tmpfs" {
+        let at = directory.join(kind);
+        fs::create_dir(&at).unwrap();
         return Ok(Mount::new("tmpfs", "size=512m", &at));
     }
-    let image = directory.join(format!("{kind}.image"));
-    fs::File::create(&image).and_then(|file| file.set_len(512 << 20)).unwrap();
-    let succeeds = |command: &mut Command| command.output().is_ok_and(|o| o.status.success());
-    if !succeeds(Command::new(format!("mkfs.{kind}")).arg(&image)) {
-        return Err(format!("there is no mkfs.{kind}"));
-    }
-    if !succeeds(Command::new("mount").args(["-o", "loop"]).args([&image, &at])) {
-        return Err("it cannot be mounted here".into());
-    }
-    Ok(Mount(at))
+    images::mounted(kind, directory).map(Mount)
 }
 
 fn the_other_tests_on(kind: &str, mount: &Mount) {

@@ -1,6 +1,8 @@
 //! A directory on a file system of each kind that can be had here.
 
-use std::fs::{self, File};
+#[path = "../../support/images.rs"]
+mod images;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,7 +44,7 @@ pub(crate) fn all(directory: &Path) -> (Vec<Place>, Vec<String>) {
         return (places, left_out);
     }
     for kind in ["ext4", "xfs", "btrfs"] {
-        match made(kind, directory) {
+        match images::mounted(kind, directory) {
             Ok(path) => {
                 let name = format!("{kind} image");
                 places.push(Place { name, path, is_mounted: true });
@@ -51,28 +53,4 @@ pub(crate) fn all(directory: &Path) -> (Vec<Place>, Vec<String>) {
         }
     }
     (places, left_out)
-}
-
-/// Makes a file system in a file, and mounts it.
-fn made(kind: &str, directory: &Path) -> Result<PathBuf, String> {
-    let (image, at) = (directory.join(format!("{kind}.image")), directory.join(kind));
-    let prepared = fs::create_dir(&at)
-        .and_then(|()| File::create(&image))
-        .and_then(|file| file.set_len(512 << 20));
-    prepared.map_err(|error| format!("cannot create an image: {error}"))?;
-    let mkfs = format!("mkfs.{kind}");
-    succeed(Command::new(&mkfs).arg("-q").arg(&image))?;
-    succeed(Command::new("mount").args(["-o", "loop"]).args([&image, &at]))?;
-    Ok(at)
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().display().to_string();
-    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or_default();
-    Err(format!("{program}: {}: {last}", output.status))
 }

@@ -1,0 +1,30 @@
+//! A file system in a file, for tests that name the kinds.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Makes a file system of this kind in a file in `directory`, and mounts it there. Returns where.
+///
+/// Fails, in words, without mkfs for this kind or without the right to mount.
+pub(crate) fn mounted(kind: &str, directory: &Path) -> Result<PathBuf, String> {
+    let (image, at) = (directory.join(format!("{kind}.image")), directory.join(kind));
+    let prepared = fs::create_dir(&at)
+        .and_then(|()| File::create(&image))
+        .and_then(|file| file.set_len(512 << 20));
+    prepared.map_err(|error| format!("cannot create an image: {error}"))?;
+    succeed(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image))?;
+    succeed(Command::new("mount").args(["-o", "loop"]).args([&image, &at]))?;
+    Ok(at)
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().display().to_string();
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().last().unwrap_or_default();
+    Err(format!("{program}: {}: {last}", output.status))
+}
