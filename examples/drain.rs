@@ -9,14 +9,14 @@ use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
-use pullcord::{Backend, Events, Interest, Key, Mode, Sharing, Trigger};
+use pullcord::{Backend, Events, Interest, Key, Mode, OtherReaders, Trigger};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let [fifo, count] = arguments.as_slice() else { return Err("usage: drain FIFO COUNT".into()) };
     let count: u64 = count.to_string_lossy().parse()?;
 
-    let mut trigger = Trigger::open(PathBuf::from(fifo), Sharing::Refuse)?;
+    let mut trigger = Trigger::open(PathBuf::from(fifo), OtherReaders::Reject)?;
     let mut notifier = Backend::from_env()?.open()?;
     notifier.register(&trigger, Key(0), Interest::Read, Mode::Level)?;
     let mut events = Events::with_capacity(1);

@@ -69,7 +69,7 @@
 //! Stop calling [`Todo::next`], finish or abandon what is in flight, say [`Todo::deregister`] if the
 //! notifier lives on, and drop the [`Todo`]. Nothing has to be saved: what was not removed is found at the next start. Being killed
 //! is no different. While no reader is there, writers' pulls say
-//! [`NobodyListens`](crate::Pulled::NobodyListens), which loses no mail.
+//! [`NoReader`](crate::PullOutcome::NoReader), which loses no mail.
 //!
 //! # Promise and hint
 //!

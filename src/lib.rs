@@ -61,7 +61,7 @@ pub use backend::Backend;
 pub use error::{Error, Escaped, Result};
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, Waker};
 pub use todo::{Counters, Entry, Queue, Sources, Todo, Via};
-pub use trigger::{Drained, Pulled, Sharing, Trigger, pull};
+pub use trigger::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
 pub use watch::{DirWatch, Watch};
 
 /// The README's example, compiled.

@@ -32,18 +32,18 @@ use std::path::{Path, PathBuf};
 
 use pullcord_platform::{OwnedFd, fifo, file};
 
-pub use pullcord_platform::fifo::{DRAIN_LIMIT, Drained};
+pub use pullcord_platform::fifo::{DRAIN_LIMIT, DrainOutcome};
 
 use crate::error::{Error, Result};
 
-/// Whether a FIFO that somebody reads already may be read too.
+/// Whether to open a FIFO that another process has open for reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Sharing {
-    /// It is refused, with `ResourceBusy`.
+pub enum OtherReaders {
+    /// Fails with `ResourceBusy`.
     #[default]
-    Refuse,
-    /// It is read all the same: every pull then goes to one of the readers, and the others miss it.
-    Insist,
+    Reject,
+    /// Opens the FIFO. Each pull then reaches only one of the readers.
+    Allow,
 }
 
 /// The reading end of a trigger, open from [`Trigger::open`] until it is dropped: in between, no
@@ -53,14 +53,14 @@ pub enum Sharing {
 /// and forgives a reader that left something behind.
 ///
 /// ```
-/// use pullcord::{Drained, Pulled, Sharing, Trigger, pull};
+/// use pullcord::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
 /// # let directory = tempfile::tempdir()?;
 /// # let path = directory.path().join("trigger");
-/// Trigger::make(&path, 0o622)?;
-/// let mut trigger = Trigger::open(&path, Sharing::Refuse)?;
-/// assert_eq!(pull(&path)?, Pulled::Delivered);
-/// assert_eq!(trigger.drain()?, Drained::Everything);
-/// assert_eq!(trigger.drain()?, Drained::Nothing);
+/// Trigger::create(&path, 0o622)?;
+/// let mut trigger = Trigger::open(&path, OtherReaders::Reject)?;
+/// assert_eq!(pull(&path)?, PullOutcome::Delivered);
+/// assert_eq!(trigger.drain()?, DrainOutcome::Drained);
+/// assert_eq!(trigger.drain()?, DrainOutcome::Empty);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -70,26 +70,26 @@ pub struct Trigger {
     /// Never written to: see "the special problem of the last writer".
     _writer: OwnedFd,
     identity: file::Identity,
-    sharing: Sharing,
+    other_readers: OtherReaders,
     drain: fifo::Drain,
 }
 
 impl Trigger {
-    /// Makes a FIFO at `path` with just the permission bits of `mode`, whatever the umask is.
-    /// qmail's is 0622: anybody may pull, its owner alone may read.
+    /// Creates a FIFO at `path` with exactly the permission bits in `mode`. Ignores the umask.
+    /// qmail's mode is 0622: every user may pull, only the owner may read.
     ///
     /// # Errors
     ///
-    /// `AlreadyExists`, whatever it is that exists; else those of mkfifo(2).
-    pub fn make(path: impl AsRef<Path>, mode: u32) -> Result<()> {
+    /// Fails with `AlreadyExists` if `path` exists. Otherwise fails with the error of mkfifo(2).
+    pub fn create(path: impl AsRef<Path>, mode: u32) -> Result<()> {
         let path = path.as_ref();
         fifo::make(path, mode).map_err(|e| Error::new(path, "make a FIFO", e))
     }
 
     /// Opens the FIFO at `path` for reading, and a writing end beside it. Does not block.
     ///
-    /// With [`Sharing::Refuse`] it first looks whether somebody reads the FIFO, by opening it for
-    /// writing. That look is not free of consequences: it ends the sleep of a qmail-send without
+    /// With [`OtherReaders::Reject`] it first checks whether a process reads the FIFO, by opening it
+    /// for writing. That check is not free of consequences: it ends the sleep of a qmail-send without
     /// the patch of 2001 once, which then scans once. And it is no proof: a patched qmail-send has
     /// its trigger closed while it scans. Who only wants to look on must not open a trigger at all.
     ///
@@ -97,12 +97,12 @@ impl Trigger {
     ///
     /// `InvalidInput` if it is no FIFO, saying what it is; a symbolic link is not followed.
     /// `ResourceBusy` if somebody reads it. Those of open(2) otherwise.
-    pub fn open(path: impl Into<PathBuf>, sharing: Sharing) -> Result<Trigger> {
+    pub fn open(path: impl Into<PathBuf>, other_readers: OtherReaders) -> Result<Trigger> {
         let path = path.into();
-        match open_both(&path, sharing) {
+        match open_both(&path, other_readers) {
             Ok((reader, writer, identity)) => {
                 let drain = fifo::Drain::new();
-                Ok(Trigger { path, reader, _writer: writer, identity, sharing, drain })
+                Ok(Trigger { path, reader, _writer: writer, identity, other_readers, drain })
             }
             Err(e) => Err(explain(path, "open the trigger", e)),
         }
@@ -110,14 +110,14 @@ impl Trigger {
 
     /// Takes the bytes out, at most [`DRAIN_LIMIT`], with one read(2). Never blocks.
     ///
-    /// Drain *before* looking for messages, never after. [`Drained::Some`] says that more may be
-    /// there; treat it as a further pull, and drain again at the next turn, whether the notifier
-    /// reports the trigger again or not: on an edge-triggered one it need not.
+    /// Drain *before* scanning, never after. If this returns [`DrainOutcome::Partial`], the FIFO may
+    /// hold more bytes: scan, and drain again in the next turn. Do not wait for another event; an
+    /// edge-triggered notifier may not send one.
     ///
     /// # Errors
     ///
     /// Those of read(2), `EIO` at the most; the pull should then be taken as one that came.
-    pub fn drain(&mut self) -> Result<Drained> {
+    pub fn drain(&mut self) -> Result<DrainOutcome> {
         fifo::drain(&self.reader, &mut self.drain)
             .map_err(|e| Error::new(&self.path, "read the trigger", e))
     }
@@ -136,8 +136,10 @@ impl Trigger {
     /// As [`Trigger::open`].
     pub fn reopen(&self) -> Result<Trigger> {
         // Not replaced, it has a reader, and that is this one.
-        let sharing = if self.is_replaced() { self.sharing } else { Sharing::Insist };
-        Trigger::open(&self.path, sharing).map(|fresh| Trigger { sharing: self.sharing, ..fresh })
+        let other_readers =
+            if self.is_replaced() { self.other_readers } else { OtherReaders::Allow };
+        Trigger::open(&self.path, other_readers)
+            .map(|fresh| Trigger { other_readers: self.other_readers, ..fresh })
     }
 
     /// The path it was opened by.
@@ -154,8 +156,11 @@ impl AsFd for Trigger {
 }
 
 /// Read end first: without a reader, a writing end cannot be had.
-fn open_both(path: &Path, sharing: Sharing) -> io::Result<(OwnedFd, OwnedFd, file::Identity)> {
-    if sharing == Sharing::Refuse && fifo::open_to_write(path)?.is_some() {
+fn open_both(
+    path: &Path,
+    other_readers: OtherReaders,
+) -> io::Result<(OwnedFd, OwnedFd, file::Identity)> {
+    if other_readers == OtherReaders::Reject && fifo::open_to_write(path)?.is_some() {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads it already"));
     }
     // The path may come to name another FIFO between the two; whoever does that goes on for long
@@ -181,22 +186,23 @@ fn explain(path: PathBuf, attempt: &'static str, cause: io::Error) -> Error {
         }
         io::ErrorKind::ResourceBusy => {
             "a second reader would take pulls from the first and delay its mail; stop the other, \
-             or insist on sharing"
+             or allow other readers"
         }
         _ => return Error::new(path, attempt, cause),
     };
     Error::new(path, attempt, cause).advise(advice)
 }
 
-/// What became of a [`pull`].
+/// The result of a [`pull`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pulled {
+pub enum PullOutcome {
     /// The byte is in the FIFO.
     Delivered,
-    /// The FIFO is full: the reader has others' pulls to see, and will see this one's message too.
+    /// The FIFO is full, so a wake-up is already pending. The reader's next scan also finds this
+    /// message.
     Pending,
-    /// Nobody has the FIFO open for reading. What was queued is found when somebody starts.
-    NobodyListens,
+    /// No process has the FIFO open for reading. The reader finds the entry when it starts.
+    NoReader,
 }
 
 /// Pulls the trigger at `path`: opens it, writes one byte, closes it. Put the message where it
@@ -208,15 +214,15 @@ pub enum Pulled {
 /// # Errors
 ///
 /// `InvalidInput` if it is no FIFO, saying what it is; a symbolic link is not followed. Those of
-/// open(2) and write(2) otherwise. That nobody listens is no error.
-pub fn pull(path: impl AsRef<Path>) -> Result<Pulled> {
+/// open(2) and write(2) otherwise. A FIFO without a reader is not an error.
+pub fn pull(path: impl AsRef<Path>) -> Result<PullOutcome> {
     let path = path.as_ref();
     let pull = || {
-        let Some(fifo) = fifo::open_to_write(path)? else { return Ok(Pulled::NobodyListens) };
+        let Some(fifo) = fifo::open_to_write(path)? else { return Ok(PullOutcome::NoReader) };
         Ok(match fifo::write_byte(&fifo)? {
-            fifo::Written::Delivered => Pulled::Delivered,
-            fifo::Written::Full => Pulled::Pending,
-            fifo::Written::NoReader => Pulled::NobodyListens,
+            fifo::Written::Delivered => PullOutcome::Delivered,
+            fifo::Written::Full => PullOutcome::Pending,
+            fifo::Written::NoReader => PullOutcome::NoReader,
         })
     };
     pull().map_err(|e| explain(path.into(), "pull the trigger", e))

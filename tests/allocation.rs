@@ -12,7 +12,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use allocator::{Counting, allocations_of};
-use pullcord::{Backend, Drained, Events, Interest, Key, Mode, Queue, Sharing, Todo, Trigger};
+use pullcord::{
+    Backend, DrainOutcome, Events, Interest, Key, Mode, OtherReaders, Queue, Todo, Trigger,
+};
 use support::{Desk, MODES, Suite, named, put};
 
 #[global_allocator]
@@ -30,8 +32,8 @@ fn main() -> ExitCode {
 fn ten_thousand_wakes_allocate_nothing(backend: Backend) {
     let directory = support::directory();
     let path = directory.path().join("trigger");
-    Trigger::make(&path, 0o622).unwrap();
-    let mut trigger = Trigger::open(&path, Sharing::Refuse).unwrap();
+    Trigger::create(&path, 0o622).unwrap();
+    let mut trigger = Trigger::open(&path, OtherReaders::Reject).unwrap();
     let writer = support::writer(&path);
     let mut desk = Desk::new(backend);
     let waker = desk.notifier.waker().unwrap();
@@ -42,7 +44,7 @@ fn ten_thousand_wakes_allocate_nothing(backend: Backend) {
             put(&writer);
             desk.wait(None);
             assert_eq!(desk.events.len(), 1);
-            assert_eq!(trigger.drain().unwrap(), Drained::Everything);
+            assert_eq!(trigger.drain().unwrap(), DrainOutcome::Drained);
             waker.wake().unwrap();
             assert!(desk.wait(None));
             if mode == Mode::OneShot {
@@ -61,7 +63,7 @@ fn what_the_watch_names_allocates_nothing(backend: Backend) {
     let todo_directory = directory.path().join("todo");
     fs::create_dir(&todo_directory).unwrap();
     let trigger = directory.path().join("trigger");
-    Trigger::make(&trigger, 0o622).unwrap();
+    Trigger::create(&trigger, 0o622).unwrap();
     let queue = Queue::directories([&todo_directory]).trigger(&trigger);
     let mut todo = Todo::open(queue).unwrap();
     if !todo.watch_suffices() {

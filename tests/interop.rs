@@ -14,7 +14,7 @@ use office::Office;
 use office::PATIENCE;
 #[cfg(any(feature = "mio", feature = "tokio"))]
 use pullcord::Todo;
-use pullcord::{Backend, Pulled, Trigger, Watch, pull};
+use pullcord::{Backend, PullOutcome, Trigger, Watch, pull};
 #[cfg(any(feature = "mio", feature = "polling"))]
 use pullcord::{Notifier, interop};
 
@@ -27,10 +27,10 @@ fn rides_on(notifier: Box<dyn Notifier>) {
     for message in 0..100 {
         if message % 10 == 0 {
             fs::remove_file(office.trigger()).unwrap();
-            Trigger::make(office.trigger(), 0o622).unwrap();
+            Trigger::create(office.trigger(), 0o622).unwrap();
         }
         let entry = office.link(message.to_string());
-        while pull(office.trigger()).unwrap() == Pulled::NobodyListens {
+        while pull(office.trigger()).unwrap() == PullOutcome::NoReader {
             office.turn(Duration::from_millis(20));
         }
         office.expect(std::slice::from_ref(&entry));
@@ -63,7 +63,7 @@ fn take_out(office: &mut Office) {
     let mut todo = office.todo.take().unwrap();
     todo.deregister(&mut *office.notifier).unwrap();
     drop(todo);
-    assert_eq!(pull(office.trigger()).unwrap(), Pulled::NobodyListens);
+    assert_eq!(pull(office.trigger()).unwrap(), PullOutcome::NoReader);
 }
 
 #[test]
@@ -91,7 +91,7 @@ mod in_mio {
     use std::path::PathBuf;
 
     use mio::{Events, Interest, Poll, Token};
-    use pullcord::{Drained, Queue, Sharing};
+    use pullcord::{DrainOutcome, OtherReaders, Queue};
 
     use super::*;
 
@@ -152,9 +152,9 @@ mod in_mio {
         let mut turns = Loop::new(&mut todo);
         for message in 0..10 {
             fs::remove_file(office.trigger()).unwrap();
-            Trigger::make(office.trigger(), 0o622).unwrap();
+            Trigger::create(office.trigger(), 0o622).unwrap();
             let entry = office.link(message.to_string());
-            while pull(office.trigger()).unwrap() == Pulled::NobodyListens {
+            while pull(office.trigger()).unwrap() == PullOutcome::NoReader {
                 turns.turn(&mut todo, tick);
             }
             turns.expect(&mut todo, entry);
@@ -193,7 +193,7 @@ mod in_mio {
     fn a_trigger_alone_is_a_source() {
         let (office, todo) = unwatched();
         drop(todo);
-        let mut trigger = Trigger::open(office.trigger(), Sharing::Refuse).unwrap();
+        let mut trigger = Trigger::open(office.trigger(), OtherReaders::Reject).unwrap();
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(8);
         poll.registry().register(&mut trigger, TODO, Interest::READABLE).unwrap();
@@ -201,7 +201,7 @@ mod in_mio {
             office.pull();
             poll.poll(&mut events, Some(PATIENCE)).unwrap();
             assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [TODO]);
-            assert_eq!(trigger.drain().unwrap(), Drained::Everything);
+            assert_eq!(trigger.drain().unwrap(), DrainOutcome::Drained);
         }
     }
 }
@@ -304,9 +304,9 @@ mod in_tokio {
             let mut entries = Entries::of(todo).unwrap();
             for message in 0..10 {
                 fs::remove_file(office.trigger()).unwrap();
-                Trigger::make(office.trigger(), 0o622).unwrap();
+                Trigger::create(office.trigger(), 0o622).unwrap();
                 let entry = office.link(message.to_string());
-                while pull(office.trigger()).unwrap() == Pulled::NobodyListens {
+                while pull(office.trigger()).unwrap() == PullOutcome::NoReader {
                     let _ = time::timeout(tick, entries.next()).await;
                 }
                 while entries.next().await.unwrap().path != entry {}

@@ -125,7 +125,7 @@ fn make_queue(queue: &Path) {
     for part in 0..23 {
         fs::create_dir_all(queue.join(format!("mess/{part}"))).unwrap();
     }
-    Trigger::make(queue.join("lock/trigger"), 0o622).unwrap();
+    Trigger::create(queue.join("lock/trigger"), 0o622).unwrap();
 }
 
 /// What qmail-queue does, in its order: the message is named after its inode number.

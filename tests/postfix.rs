@@ -40,7 +40,7 @@ impl Office {
         );
         fs::write(path("conf/main.cf"), settings).unwrap();
         fs::write(path("conf/master.cf"), "").unwrap();
-        Trigger::make(path("queue/public/pickup"), 0o622).unwrap();
+        Trigger::create(path("queue/public/pickup"), 0o622).unwrap();
         let (notifier, events) = (backend.open().unwrap(), Events::with_capacity(8));
         Office { root, notifier, events, todo: None }
     }

@@ -14,7 +14,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use office::{Office, PATIENCE, odd_names, on_each_backend, sorted};
-use pullcord::{Backend, Interest, Key, Mode, Pulled, Queue, Sharing, Todo, Trigger, Watch, pull};
+use pullcord::{
+    Backend, Interest, Key, Mode, OtherReaders, PullOutcome, Queue, Todo, Trigger, Watch, pull,
+};
 
 fn without_watch(office: &Office) -> Queue {
     office.queue().watch(Watch::Off)
@@ -182,7 +184,7 @@ fn what_a_drain_leaves_needs_no_further_event() {
         timeout
     };
     turn(&mut office, 0);
-    while pull(office.trigger()).unwrap() == Pulled::Delivered {}
+    while pull(office.trigger()).unwrap() == PullOutcome::Delivered {}
     office.todo().trigger_ready();
     turn(&mut office, 1);
     let counters = office.todo().counters();
@@ -192,7 +194,7 @@ fn what_a_drain_leaves_needs_no_further_event() {
         assert_eq!(office.todo().counters().drains, 2);
     }
     assert!(turn(&mut office, 3) > Duration::ZERO, "and then it is empty");
-    assert_eq!(pull(office.trigger()).unwrap(), Pulled::Delivered);
+    assert_eq!(pull(office.trigger()).unwrap(), PullOutcome::Delivered);
     #[cfg(target_os = "linux")]
     assert_eq!(office.todo().counters().drains, 2, "a Linux FIFO holds just what a drain takes");
 }
@@ -265,7 +267,7 @@ fn in_a_maildrop_what_is_not_ready_is_held_back_and_not_forgotten() {
             fs::create_dir(office.path(directory)).unwrap();
         }
         let fifo = office.path("public/pickup");
-        Trigger::make(&fifo, 0o622).unwrap();
+        Trigger::create(&fifo, 0o622).unwrap();
         let file = |office: &Office, name: &str, mode| {
             let path = office.path("maildrop").join(name);
             fs::write(&path, "a message").unwrap();
@@ -280,10 +282,10 @@ fn in_a_maildrop_what_is_not_ready_is_held_back_and_not_forgotten() {
         office.open_on(Queue::postfix(office.root.path()).unwrap().watch(Watch::Off));
         assert_eq!(office.settle().0, [ready.as_path()]);
         fs::remove_file(&ready).unwrap();
-        assert_ne!(pull(&fifo).unwrap(), Pulled::NobodyListens);
+        assert_ne!(pull(&fifo).unwrap(), PullOutcome::NoReader);
         assert!(office.settle().0.is_empty(), "somebody else's pull");
         fs::set_permissions(&early, fs::Permissions::from_mode(0o744)).unwrap();
-        assert_ne!(pull(&fifo).unwrap(), Pulled::NobodyListens);
+        assert_ne!(pull(&fifo).unwrap(), PullOutcome::NoReader);
         assert_eq!(office.settle().0, [early]);
     });
 }
@@ -295,7 +297,7 @@ fn a_replaced_trigger_is_followed_at_the_tick() {
         office.open_on(without_watch(&office).tick(tick));
         office.settle_for_a_while();
         fs::remove_file(office.trigger()).unwrap();
-        Trigger::make(office.trigger(), 0o622).unwrap();
+        Trigger::create(office.trigger(), 0o622).unwrap();
         let deadline = Instant::now() + PATIENCE;
         while office.todo().counters().reopens == 0 {
             assert!(Instant::now() < deadline, "the new FIFO was not noticed");
@@ -326,7 +328,7 @@ fn while_there_is_no_trigger_everything_is_scanned_at_a_pace() {
         office.expect(&[path]);
 
         fs::remove_file(office.trigger()).unwrap();
-        Trigger::make(office.trigger(), 0o622).unwrap();
+        Trigger::create(office.trigger(), 0o622).unwrap();
         while office.todo().counters().reopens == 0 {
             assert!(Instant::now() < deadline, "the new FIFO was not opened");
             said.extend(office.turn(PATIENCE).1);
@@ -361,8 +363,8 @@ fn a_queue_that_cannot_be_opened_says_which_path_and_why() {
         assert!(fits, "{trigger}, {directory}: {said}");
     }
 
-    let _reader = Trigger::open(office.trigger(), Sharing::Refuse).unwrap();
+    let _reader = Trigger::open(office.trigger(), OtherReaders::Reject).unwrap();
     let said = error(queue("lock/trigger", "todo"));
     assert!(said.contains("lock/trigger") && said.contains("delay its mail"), "{said}");
-    Todo::open(queue("lock/trigger", "todo").sharing(Sharing::Insist)).unwrap();
+    Todo::open(queue("lock/trigger", "todo").sharing(OtherReaders::Allow)).unwrap();
 }

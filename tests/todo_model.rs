@@ -115,7 +115,7 @@ impl Model {
             Action::Pull => office.pull_if_there_is_somebody(),
             Action::ReplaceTrigger => {
                 fs::remove_file(office.trigger()).unwrap();
-                pullcord::Trigger::make(office.trigger(), 0o622).unwrap();
+                pullcord::Trigger::create(office.trigger(), 0o622).unwrap();
             }
             Action::Turn { consumes } => self.turn(office, Duration::ZERO, *consumes),
             Action::Requeue(number, name) => {

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Instant;
 
 use office::{Office, PATIENCE};
-use pullcord::{Backend, DirWatch, Pulled, Sharing, Trigger, Watch};
+use pullcord::{Backend, DirWatch, OtherReaders, PullOutcome, Trigger, Watch};
 
 /// Something mounted, until it is dropped.
 struct Mount(PathBuf);
@@ -198,7 +198,7 @@ fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
     for name in ["lower/todo", "upper/upper", "upper/work"] {
         fs::create_dir(path(name)).unwrap();
     }
-    Trigger::make(path("lower/trigger"), 0o600).unwrap();
+    Trigger::create(path("lower/trigger"), 0o600).unwrap();
     let layers = [("lower", "lower"), ("upper", "upper/upper"), ("work", "upper/work")];
     let layers = layers.map(|(layer, at)| format!("{layer}dir={}", path(at).display()));
     let merged = Mount::new("overlay", &format!("{},xino=on", layers.join(",")), &path("merged"));
@@ -206,8 +206,8 @@ fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
     let inode = fs::metadata(&trigger).unwrap().ino();
     assert!(inode > u64::from(u32::MAX), "overlayfs gives no large number here: {inode}");
 
-    let opened = Trigger::open(&trigger, Sharing::Refuse).unwrap();
-    assert_eq!(pullcord::pull(&trigger).unwrap(), Pulled::Delivered);
+    let opened = Trigger::open(&trigger, OtherReaders::Reject).unwrap();
+    assert_eq!(pullcord::pull(&trigger).unwrap(), PullOutcome::Delivered);
     assert!(!opened.is_replaced());
     drop(opened);
     let mut watch = DirWatch::open().unwrap();

@@ -303,7 +303,7 @@ fn a_replaced_trigger_is_followed_at_once() {
         for _ in 0..3 {
             let reopens = office.todo().counters().reopens;
             let fresh = office.path("lock/fresh");
-            Trigger::make(&fresh, 0o622).unwrap();
+            Trigger::create(&fresh, 0o622).unwrap();
             fs::rename(&fresh, office.trigger()).unwrap();
             let deadline = Instant::now() + PATIENCE;
             while office.todo().counters().reopens == reopens {
@@ -373,7 +373,7 @@ fn in_a_maildrop_what_is_ready_is_handed_out_by_the_pull_that_follows() {
             fs::create_dir(office.path(directory)).unwrap();
         }
         let fifo = office.path("public/pickup");
-        Trigger::make(&fifo, 0o622).unwrap();
+        Trigger::create(&fifo, 0o622).unwrap();
         office.open_on(Queue::postfix(office.root.path()).unwrap());
         office.settle();
         let entry = office.path("maildrop/17");

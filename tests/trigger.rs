@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Drained, Interest, Mode, Pulled, Sharing, Trigger, pull};
+use pullcord::{Backend, DrainOutcome, Interest, Mode, OtherReaders, PullOutcome, Trigger, pull};
 use pullcord_platform::fifo::{self, DRAIN_LIMIT, Written};
 use support::{Desk, Fifo, Helper, MODES, Suite, drain, fill, named, put, sys};
 use tempfile::TempDir;
@@ -68,8 +68,8 @@ impl Station {
     fn new() -> Station {
         let directory = support::directory();
         let path = directory.path().join("trigger");
-        Trigger::make(&path, 0o622).unwrap();
-        let trigger = Trigger::open(&path, Sharing::Refuse).unwrap();
+        Trigger::create(&path, 0o622).unwrap();
+        let trigger = Trigger::open(&path, OtherReaders::Reject).unwrap();
         Station { directory, path, trigger }
     }
 
@@ -116,13 +116,13 @@ fn no_writer_is_refused_while_a_trigger_lives(backend: Backend) {
     let writers: Vec<_> = (0..4)
         .map(|_| {
             let path = station.path.clone();
-            thread::spawn(move || (0..2000).all(|_| pull(&path).unwrap() != Pulled::NobodyListens))
+            thread::spawn(move || (0..2000).all(|_| pull(&path).unwrap() != PullOutcome::NoReader))
         })
         .collect();
     let mut drains = 0;
     while !writers.iter().all(|writer| writer.is_finished()) {
         desk.wait(Duration::from_millis(1));
-        drains += u32::from(station.trigger.drain().unwrap() != Drained::Nothing);
+        drains += u32::from(station.trigger.drain().unwrap() != DrainOutcome::Empty);
     }
     let served = writers.into_iter().all(|writer| writer.join().unwrap());
     assert!(served, "a writer found no reader");
@@ -137,12 +137,12 @@ fn writers_come_and_go_without_end_of_file_or_hang_up(backend: Backend) {
             desk.register(&station.trigger, 1, Interest::Read, mode);
             drop(support::writer(&station.path));
             desk.expect_nothing();
-            assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+            assert_eq!(pull(&station.path).unwrap(), PullOutcome::Delivered);
             desk.expect([(1, "r")]);
             assert!(desk.events.iter().all(|event| !event.hang_up && !event.error));
-            assert_eq!(station.trigger.drain().unwrap(), Drained::Everything);
+            assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Drained);
             desk.expect_nothing();
-            assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing);
+            assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Empty);
         }
         desk.remove(&station.trigger);
     }
@@ -160,7 +160,7 @@ fn a_writer_that_holds_the_fifo_open_wakes_for_its_byte_alone(backend: Backend) 
     let mut desk = station.desk(backend);
     let _holder = Helper::play("holder", &[station.path.as_os_str()]);
     desk.expect([(1, "r")]);
-    assert_eq!(station.trigger.drain().unwrap(), Drained::Everything);
+    assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Drained);
     assert_eq!(wakes_in_five_seconds(&mut desk), 0);
 }
 
@@ -171,7 +171,7 @@ fn what_a_drain_leaves_is_reported_again_under_level(backend: Backend) {
     fill(&writer);
     while sys::unread(&station.trigger) > 0 {
         desk.expect([(1, "r")]);
-        assert_ne!(station.trigger.drain().unwrap(), Drained::Nothing);
+        assert_ne!(station.trigger.drain().unwrap(), DrainOutcome::Empty);
     }
     desk.expect_nothing();
 }
@@ -190,7 +190,7 @@ fn packets_left_by_a_drain_are_reported_again_under_level(backend: Backend) {
     }
     for _ in 0..PACKETS {
         desk.expect([(1, "r")]);
-        assert_eq!(station.trigger.drain().unwrap(), Drained::Everything, "so it seems");
+        assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Drained, "so it seems");
     }
     desk.expect_nothing();
 }
@@ -200,9 +200,9 @@ fn closing_and_reopening_does_not_flush_a_fifo_but_a_drain_does() {
     let Fifo { path, reader, writer, _directory } = Fifo::new();
     put(&writer);
     drop(reader);
-    let mut trigger = Trigger::open(&path, Sharing::Refuse).unwrap();
+    let mut trigger = Trigger::open(&path, OtherReaders::Reject).unwrap();
     assert_eq!(sys::unread(&trigger), 1);
-    assert_eq!(trigger.drain().unwrap(), Drained::Everything);
+    assert_eq!(trigger.drain().unwrap(), DrainOutcome::Drained);
     assert_eq!(sys::unread(&trigger), 0);
 }
 
@@ -211,10 +211,10 @@ fn a_drain_ends_however_fast_a_writer_writes() {
     let flooder = Helper::play("flooder", &[station.path.as_os_str()]);
     let mut full = 0;
     while full < 100 {
-        full += u32::from(station.trigger.drain().unwrap() != Drained::Nothing);
+        full += u32::from(station.trigger.drain().unwrap() != DrainOutcome::Empty);
     }
     drop(flooder);
-    while station.trigger.drain().unwrap() != Drained::Nothing {}
+    while station.trigger.drain().unwrap() != DrainOutcome::Empty {}
     assert_eq!(sys::unread(&station.trigger), 0);
 }
 
@@ -226,15 +226,15 @@ fn a_drain_takes_no_more_than_its_limit() {
     sys::set_capacity(&writer, 4 * DRAIN_LIMIT as i32);
     fill(&writer);
     for left in (0..4).rev() {
-        assert_eq!(station.trigger.drain().unwrap(), Drained::Some);
+        assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Partial);
         assert_eq!(sys::unread(&station.trigger), left * DRAIN_LIMIT);
     }
-    assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing);
+    assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Empty);
 }
 
 /// What `Trigger::open` and `pull` say of a path, which is one line that begins with it.
 fn refusals(path: &Path) -> [pullcord::Error; 2] {
-    let opened = Trigger::open(path, Sharing::Insist).map(drop).unwrap_err();
+    let opened = Trigger::open(path, OtherReaders::Allow).map(drop).unwrap_err();
     let pulled = pull(path).map(drop).unwrap_err();
     for error in [&opened, &pulled] {
         let said = error.to_string();
@@ -267,7 +267,7 @@ fn nothing_but_a_fifo_is_opened_or_written_to() {
     }
     assert_eq!(fs::read(path("file")).unwrap(), b"kept");
     assert!(!path("nowhere").exists());
-    assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing, "pulled through the link");
+    assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Empty, "pulled through the link");
     drop(socket);
 }
 
@@ -285,7 +285,7 @@ fn what_is_missing_is_said_with_what_to_do() {
 
 fn what_exists_is_not_made_anew() {
     let station = Station::new();
-    let refused = Trigger::make(&station.path, 0o600).unwrap_err();
+    let refused = Trigger::create(&station.path, 0o600).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
     assert!(refused.to_string().contains("trigger"), "{refused}");
     assert_eq!(mode_of(&station.path), 0o622);
@@ -293,22 +293,22 @@ fn what_exists_is_not_made_anew() {
 
 fn a_second_reader_is_refused_unless_it_insists() {
     let Station { path, trigger, directory: _directory } = Station::new();
-    let refused = Trigger::open(&path, Sharing::Refuse).unwrap_err();
+    let refused = Trigger::open(&path, OtherReaders::Reject).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
     let said = refused.to_string();
     assert!(said.contains("trigger") && said.contains("delay its mail"), "{said}");
 
-    let mut second = Trigger::open(&path, Sharing::Insist).unwrap();
-    assert_eq!(pull(&path).unwrap(), Pulled::Delivered);
-    assert_eq!(second.drain().unwrap(), Drained::Everything, "a byte goes to one of them");
+    let mut second = Trigger::open(&path, OtherReaders::Allow).unwrap();
+    assert_eq!(pull(&path).unwrap(), PullOutcome::Delivered);
+    assert_eq!(second.drain().unwrap(), DrainOutcome::Drained, "a byte goes to one of them");
     drop((trigger, second));
-    Trigger::open(&path, Sharing::Refuse).unwrap();
+    Trigger::open(&path, OtherReaders::Reject).unwrap();
 }
 
 fn the_look_for_another_reader_is_no_pull() {
     let mut station = Station::new();
-    Trigger::open(&station.path, Sharing::Refuse).unwrap_err();
-    assert_eq!(station.trigger.drain().unwrap(), Drained::Nothing);
+    Trigger::open(&station.path, OtherReaders::Reject).unwrap_err();
+    assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Empty);
 }
 
 fn a_trigger_notices_that_its_path_names_something_else() {
@@ -324,29 +324,29 @@ fn a_trigger_notices_that_its_path_names_something_else() {
     assert!(old.reopen().unwrap_err().to_string().contains("a regular file"));
 
     let new = directory.path().join("new");
-    Trigger::make(&new, 0o622).unwrap();
+    Trigger::create(&new, 0o622).unwrap();
     fs::rename(&new, &path).unwrap();
     assert!(old.is_replaced(), "another FIFO in its place");
-    assert_eq!(pull(&path).unwrap(), Pulled::NobodyListens);
+    assert_eq!(pull(&path).unwrap(), PullOutcome::NoReader);
     let mut new = old.reopen().unwrap();
     assert!(!new.is_replaced());
-    assert_eq!(pull(&path).unwrap(), Pulled::Delivered);
-    assert_eq!(old.drain().unwrap(), Drained::Nothing);
-    assert_eq!(new.drain().unwrap(), Drained::Everything);
+    assert_eq!(pull(&path).unwrap(), PullOutcome::Delivered);
+    assert_eq!(old.drain().unwrap(), DrainOutcome::Empty);
+    assert_eq!(new.drain().unwrap(), DrainOutcome::Drained);
     assert_eq!(new.path(), path);
 }
 
 fn a_pull_is_delivered_or_pending_or_nobody_listens() {
     let mut station = Station::new();
-    assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+    assert_eq!(pull(&station.path).unwrap(), PullOutcome::Delivered);
     assert_eq!(sys::unread(&station.trigger), 1);
     fill(support::writer(&station.path));
-    assert_eq!(pull(&station.path).unwrap(), Pulled::Pending);
-    while station.trigger.drain().unwrap() != Drained::Nothing {}
-    assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+    assert_eq!(pull(&station.path).unwrap(), PullOutcome::Pending);
+    while station.trigger.drain().unwrap() != DrainOutcome::Empty {}
+    assert_eq!(pull(&station.path).unwrap(), PullOutcome::Delivered);
     let Station { path, trigger, directory: _directory } = station;
     drop(trigger);
-    assert_eq!(pull(&path).unwrap(), Pulled::NobodyListens);
+    assert_eq!(pull(&path).unwrap(), PullOutcome::NoReader);
 }
 
 fn mode_of(path: &Path) -> u32 {
@@ -367,7 +367,7 @@ fn a_fifo_is_made_with_the_mode_asked_for_whatever_the_umask() {
             for mode in [0o622, 0o600, 0o666, 0o200, 0o000] {
                 let path = directory.path().join("fifo");
                 sys::umask(umask);
-                Trigger::make(&path, mode).unwrap();
+                Trigger::create(&path, mode).unwrap();
                 assert_eq!(mode_of(&path), mode, "umask {umask:03o}");
                 fs::remove_file(&path).unwrap();
             }
@@ -384,7 +384,7 @@ fn a_fifo_is_made_with_the_mode_asked_for_whatever_the_umask() {
 fn without_permission_the_error_says_so() {
     let directory = public_directory();
     let path = directory.path().join("fifo");
-    Trigger::make(&path, 0o000).unwrap();
+    Trigger::create(&path, 0o000).unwrap();
     let child = sys::in_child(|| {
         sys::become_nobody();
         for error in refusals(&path) {
@@ -406,7 +406,7 @@ fn a_pull_raises_no_sigpipe_where_that_signal_kills() {
     assert_eq!(fifo::write_byte(&writer).unwrap(), Written::NoReader);
     assert!(!sys::is_blocked(libc::SIGPIPE) && !sys::is_pending(libc::SIGPIPE));
     drop(writer);
-    assert_eq!(pull(&path).unwrap(), Pulled::NobodyListens);
+    assert_eq!(pull(&path).unwrap(), PullOutcome::NoReader);
 
     // Readers that leave between a pull's open and its write.
     let (mut delivered, mut refused) = (0, 0);
@@ -420,8 +420,8 @@ fn a_pull_raises_no_sigpipe_where_that_signal_kills() {
     });
     while !reader.is_finished() {
         match pull(&path).unwrap() {
-            Pulled::NobodyListens => refused += 1,
-            Pulled::Delivered | Pulled::Pending => delivered += 1,
+            PullOutcome::NoReader => refused += 1,
+            PullOutcome::Delivered | PullOutcome::Pending => delivered += 1,
         }
     }
     reader.join().unwrap();
@@ -448,6 +448,6 @@ fn a_sigpipe_of_somebody_elses_stays_pending() {
 fn nothing_leaks_across_exec() {
     let before = support::descriptors_after_exec();
     let station = Station::new();
-    assert_eq!(pull(&station.path).unwrap(), Pulled::Delivered);
+    assert_eq!(pull(&station.path).unwrap(), PullOutcome::Delivered);
     assert_eq!(support::descriptors_after_exec(), before);
 }

@@ -132,7 +132,7 @@ fn wake<L: Loop, F: Pulled>() -> io::Result<usize> {
     const TIMES: usize = 1000;
     let home = tempfile::tempdir()?;
     let path = home.path().join("trigger");
-    Trigger::make(&path, 0o622).map_err(io::Error::other)?;
+    Trigger::create(&path, 0o622).map_err(io::Error::other)?;
     let (mut poll, mut trigger) = (L::open()?, F::open(&path)?);
     let mut writer = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&path)?;
     poll.add(trigger.as_fd(), 0)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mio::unix::SourceFd;
 use polling::PollMode;
-use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Sharing, Trigger};
+use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, OtherReaders, Trigger};
 
 use crate::Options;
 use crate::installed::{Libev, Libevent};
@@ -290,7 +290,7 @@ impl<const MODE: u8> Loop for Polling<MODE> {
 
 impl Pulled for Trigger {
     fn open(path: &Path) -> io::Result<Self> {
-        Trigger::open(path, Sharing::Insist).map_err(io::Error::other)
+        Trigger::open(path, OtherReaders::Allow).map_err(io::Error::other)
     }
 
     fn drain(&mut self) -> io::Result<()> {

@@ -56,7 +56,7 @@ struct Contestant {
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
     let home = tempfile::tempdir()?;
     let fifo = home.path().join("trigger");
-    pullcord::Trigger::make(&fifo, 0o622).map_err(io::Error::other)?;
+    pullcord::Trigger::create(&fifo, 0o622).map_err(io::Error::other)?;
     let loops = loops::all::<Read>(options).into_iter().map(|one| (one.name, one.raw, one.work.0));
     let qmail: (_, _, Reading) = ("unpatched qmail", loops::RAW_SELECT, unpatched);
     let mut contestants: Vec<_> = loops
@@ -106,7 +106,7 @@ pub(crate) fn system_calls_of(name: &str) -> io::Result<Option<f64>> {
     };
     let home = tempfile::tempdir()?;
     let fifo = home.path().join("trigger");
-    pullcord::Trigger::make(&fifo, 0o622).map_err(io::Error::other)?;
+    pullcord::Trigger::create(&fifo, 0o622).map_err(io::Error::other)?;
     system_calls(&fifo, one.work.0)
 }
 

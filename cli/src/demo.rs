@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // The signals first: from here on nothing is left behind.
     let signals = Signals::catch().map_err(set_up("catch signals"))?;
     let directory = make_queue().map_err(set_up("make a queue"))?;
-    Trigger::make(directory.path().join("lock/trigger"), 0o622).map_err(Failure::bad_input)?;
+    Trigger::create(directory.path().join("lock/trigger"), 0o622).map_err(Failure::bad_input)?;
     let queue = Queue::qmail(directory.path()).map_err(Failure::bad_input)?;
     let mut todo = Todo::open(queue.watch(arguments.watch.when())).map_err(Failure::bad_input)?;
     let mut notifier = backends::open(backend, &place)?;

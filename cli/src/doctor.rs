@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use pullcord::watch::{Locality, NAMES_ENTRIES, locality};
-use pullcord::{Backend, DirWatch, Escaped, Pulled, Queue, pull};
+use pullcord::{Backend, DirWatch, Escaped, PullOutcome, Queue, pull};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -169,9 +169,9 @@ fn check_reader(path: &Path, fifo: &Metadata, probe: bool, report: &mut Report) 
     const START: &str = "start the queue manager; what is queued now is found when it starts";
     if probe {
         return match pull(path) {
-            Ok(Pulled::NobodyListens) => report.wrong("reader", NOBODY, START),
-            Ok(Pulled::Delivered) => report.ok("reader", "somebody reads the trigger"),
-            Ok(Pulled::Pending) => report.wrong(
+            Ok(PullOutcome::NoReader) => report.wrong("reader", NOBODY, START),
+            Ok(PullOutcome::Delivered) => report.ok("reader", "somebody reads the trigger"),
+            Ok(PullOutcome::Pending) => report.wrong(
                 "reader",
                 "somebody has the trigger open, and it is full",
                 "its reader does not read it: is it stopped?",

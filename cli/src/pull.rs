@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pullcord::{Escaped, Pulled};
+use pullcord::{Escaped, PullOutcome};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -37,16 +37,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let pulled = pullcord::pull(&arguments.fifo).map_err(Failure::bad_input)?;
     let fifo = Escaped(&arguments.fifo);
     let (pull, words) = match pulled {
-        Pulled::Delivered => ("delivered", "delivered"),
-        Pulled::Pending => ("pending", "already pending: the FIFO is full, its reader has to look"),
-        Pulled::NobodyListens => ("nobody_listens", ""),
+        PullOutcome::Delivered => ("delivered", "delivered"),
+        PullOutcome::Pending => {
+            ("pending", "already pending: the FIFO is full, its reader has to look")
+        }
+        PullOutcome::NoReader => ("nobody_listens", ""),
     };
     if arguments.json {
         crate::print_json(&Report { fifo: fifo.to_string(), pull })?;
     } else if !words.is_empty() {
         crate::print(words)?;
     }
-    if pulled == Pulled::NobodyListens {
+    if pulled == PullOutcome::NoReader {
         return Err(Failure::nobody_listens(format!(
             "{fifo}: nobody listens; what was queued is found when a reader starts"
         )));

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pullcord::{
-    Counters, Entry, Escaped, Events, Interest, Key, Mode, Notifier, Queue, Sharing, Todo, Trigger,
-    Via, Watch,
+    Counters, Entry, Escaped, Events, Interest, Key, Mode, Notifier, OtherReaders, Queue, Todo,
+    Trigger, Via, Watch,
 };
 use serde::Serialize;
 
@@ -142,7 +142,7 @@ impl Arguments {
             }
         }
         if self.share_trigger {
-            return Todo::open(queue.sharing(Sharing::Insist));
+            return Todo::open(queue.sharing(OtherReaders::Allow));
         }
         open_if_nobody_reads(queue)
     }
@@ -153,7 +153,7 @@ fn check_trigger(fifo: &Path) -> pullcord::Result<()> {
     match fifo.symlink_metadata() {
         Ok(metadata) if metadata.file_type().is_fifo() => Ok(()),
         // Opening it fails too, and says why.
-        _ => Trigger::open(fifo, Sharing::Insist).map(drop),
+        _ => Trigger::open(fifo, OtherReaders::Allow).map(drop),
     }
 }
 

@@ -105,15 +105,15 @@ fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
     if file::status(&opened)?.is_fifo() { Ok(opened) } else { Err(no_fifo()) }
 }
 
-/// What a [`drain`] found.
+/// The result of a [`drain`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drained {
-    /// No byte.
-    Nothing,
-    /// Some, and after them it was empty.
-    Everything,
-    /// As many as one drain takes, or an interruption: more may be there.
-    Some,
+pub enum DrainOutcome {
+    /// The FIFO was empty.
+    Empty,
+    /// Bytes were read, and the FIFO is empty now.
+    Drained,
+    /// The limit of one drain was reached, or a signal interrupted it: the FIFO may hold more bytes.
+    Partial,
 }
 
 /// The most that one [`drain`] takes: a FIFO's capacity.
@@ -149,13 +149,13 @@ impl Default for Drain {
 /// # Errors
 ///
 /// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
-pub fn drain(fifo: impl AsFd, into: &mut Drain) -> io::Result<Drained> {
+pub fn drain(fifo: impl AsFd, into: &mut Drain) -> io::Result<DrainOutcome> {
     match read(fifo, &mut into.0[..]) {
-        Ok(0) => Ok(Drained::Nothing),
-        Ok(DRAIN_LIMIT) => Ok(Drained::Some),
-        Ok(_) => Ok(Drained::Everything),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Drained::Nothing),
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Drained::Some),
+        Ok(0) => Ok(DrainOutcome::Empty),
+        Ok(DRAIN_LIMIT) => Ok(DrainOutcome::Partial),
+        Ok(_) => Ok(DrainOutcome::Drained),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(DrainOutcome::Empty),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(DrainOutcome::Partial),
         Err(e) => Err(e),
     }
 }
@@ -270,12 +270,12 @@ mod tests {
     #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
     fn one_drain_takes_what_is_there_and_proves_it() {
         let (_directory, reader, writer) = fifo();
-        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), Drained::Nothing);
+        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), DrainOutcome::Empty);
         for _ in 0..3 {
             assert_eq!(write_byte(&writer).unwrap(), Written::Delivered);
         }
-        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), Drained::Everything);
-        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), Drained::Nothing);
+        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), DrainOutcome::Drained);
+        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), DrainOutcome::Empty);
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
         while write_byte(&writer).unwrap() == Written::Delivered {}
         assert_eq!(write_byte(&writer).unwrap(), Written::Full);
         let mut drains = 0;
-        while drain(&reader, &mut Drain::new()).unwrap() != Drained::Nothing {
+        while drain(&reader, &mut Drain::new()).unwrap() != DrainOutcome::Empty {
             drains += 1;
         }
         assert!((1..=2).contains(&drains), "{drains} drains on {}", std::env::consts::OS);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pullcord::{Drained, Sharing, Trigger};
+use pullcord::{DrainOutcome, OtherReaders, Trigger};
 use pullcord_platform::file;
 
 use crate::boundary::{Ready, Wanted};
@@ -111,8 +111,8 @@ impl QmailTrigger {
         if self.trigger.as_ref().is_some_and(|trigger| !trigger.is_replaced()) {
             return false;
         }
-        // Insist: qmail-send has a lock of its own against a second one, and has never looked.
-        match Trigger::open(PATH, Sharing::Insist) {
+        // Allow: qmail-send has a lock of its own against a second one, and has never looked.
+        match Trigger::open(PATH, OtherReaders::Allow) {
             Ok(trigger) => {
                 self.trigger = Some(trigger);
                 self.awaits = Awaits::Pull;
@@ -153,7 +153,7 @@ impl QmailTrigger {
     /// Takes the pulls out; true if there was one, or may have been.
     fn drain(&mut self) -> bool {
         let drained = self.trigger.as_mut().map(Trigger::drain);
-        drained.is_some_and(|drained| !matches!(drained, Ok(Drained::Nothing)))
+        drained.is_some_and(|drained| !matches!(drained, Ok(DrainOutcome::Empty)))
     }
 }
 

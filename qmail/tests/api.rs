@@ -5,7 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use pullcord::{Pulled, pull};
+use pullcord::{PullOutcome, pull};
 use support::{Program, Queue};
 
 const WAITING: usize = 100;
@@ -29,7 +29,7 @@ fn takes_every_entry(mut command: Command, waits_with: &str, backend: Option<&st
             queue.link(&format!("coming-{number}"));
             // Who has taken all of them may have gone before the last pulls.
             let pulled = pull(queue.trigger()).unwrap();
-            assert!(pulled == Pulled::Delivered || number + 1 == COMING || queue.is_empty());
+            assert!(pulled == PullOutcome::Delivered || number + 1 == COMING || queue.is_empty());
         }
     }
     let done = running.wait_with_output().unwrap();

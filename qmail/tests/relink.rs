@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Pulled, Trigger, pull};
+use pullcord::{PullOutcome, Trigger, pull};
 use support::{Loop, Program, Queue, wait_until};
 
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -61,7 +61,7 @@ fn a_storm_is_paced_and_nobody_is_refused_and_nothing_lost() {
                 for message in 0..MESSAGES {
                     queue.link(&format!("{writer}-{message}"));
                     for _ in 0..PULLS_EACH {
-                        assert_ne!(pull(queue.trigger()).unwrap(), Pulled::NobodyListens);
+                        assert_ne!(pull(queue.trigger()).unwrap(), PullOutcome::NoReader);
                     }
                 }
             });
@@ -102,12 +102,12 @@ fn a_replaced_fifo_is_noticed_and_what_was_queued_meanwhile_found() {
     let queue = Queue::new();
     let mut relinked = Loop::start(&relinked(), &queue, &[], Stdio::null());
     let fresh = queue.path().join("lock/fresh");
-    Trigger::make(&fresh, 0o622).unwrap();
+    Trigger::create(&fresh, 0o622).unwrap();
     fs::rename(&fresh, queue.trigger()).unwrap();
     queue.link("queued");
-    assert_eq!(pull(queue.trigger()).unwrap(), Pulled::NobodyListens);
+    assert_eq!(pull(queue.trigger()).unwrap(), PullOutcome::NoReader);
     wait_until("a turn that looks", || relinked.report().messages == 1);
-    assert_eq!(pull(queue.trigger()).unwrap(), Pulled::Delivered);
+    assert_eq!(pull(queue.trigger()).unwrap(), PullOutcome::Delivered);
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn while_the_fifo_is_missing_the_queue_is_read_all_the_same() {
     wait_until("a turn that looks, and a second", || relinked.report().messages == 1);
     queue.link("second");
     wait_until("a second", || queue.is_empty());
-    Trigger::make(queue.trigger(), 0o622).unwrap();
-    wait_until("a reader", || pull(queue.trigger()).unwrap() == Pulled::Delivered);
+    Trigger::create(queue.trigger(), 0o622).unwrap();
+    wait_until("a reader", || pull(queue.trigger()).unwrap() == PullOutcome::Delivered);
 }
 
 #[test]

@@ -46,7 +46,7 @@ macro_rules! one_descriptor {
 
 one_descriptor! {
     /// Readable after each pull. mio knows edges only: [`drain`](Trigger::drain), and again at the
-    /// next turn after [`Drained::Some`](crate::Drained::Some).
+    /// next turn after [`DrainOutcome::Partial`](crate::DrainOutcome::Partial).
     Trigger
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::queue::Arrival;
 use super::{Backoff, Todo};
-use crate::trigger::{Drained, Trigger};
+use crate::trigger::{DrainOutcome, Trigger};
 use crate::watch::NAMES_ENTRIES;
 
 impl Todo {
@@ -14,11 +14,12 @@ impl Todo {
         let due = if self.agenda.rests() { self.agenda.round_is_due(now) } else { self.pulled };
         let Some(trigger) = self.trigger.as_mut().filter(|_| due) else { return };
         self.counters.drains += 1;
-        let drained = if mutant!(DrainedLate) { Ok(Drained::Everything) } else { trigger.drain() };
-        self.pulled = matches!(drained, Ok(Drained::Some));
+        let drained =
+            if mutant!(DrainedLate) { Ok(DrainOutcome::Drained) } else { trigger.drain() };
+        self.pulled = matches!(drained, Ok(DrainOutcome::Partial));
         match drained {
-            Ok(Drained::Nothing) => {}
-            Ok(Drained::Everything | Drained::Some) => {
+            Ok(DrainOutcome::Empty) => {}
+            Ok(DrainOutcome::Drained | DrainOutcome::Partial) => {
                 self.counters.pulls += 1;
                 self.heed_pull(now);
             }

@@ -9,7 +9,7 @@ use pullcord_platform::dir::{Batch, Dir, Kind};
 use pullcord_platform::file;
 
 use crate::error::{Error, Result};
-use crate::trigger::Sharing;
+use crate::trigger::OtherReaders;
 use crate::watch::Watch;
 
 /// A queue: the directories in which entries appear, the trigger that is pulled for them, and how
@@ -28,7 +28,7 @@ pub struct Queue {
     pub(super) trigger: Option<PathBuf>,
     pub(super) directories: Vec<PathBuf>,
     pub(super) arrival: Arrival,
-    pub(super) sharing: Sharing,
+    pub(super) sharing: OtherReaders,
     pub(super) watch: Watch,
     pub(super) tick: Duration,
     /// The directory whose numbered directories these are, if they are.
@@ -95,7 +95,7 @@ impl Queue {
             trigger: None,
             directories: directories.into_iter().map(Into::into).collect(),
             arrival: Arrival::Complete,
-            sharing: Sharing::Refuse,
+            sharing: OtherReaders::Reject,
             watch: Watch::Auto,
             tick: TICK,
             split: None,
@@ -118,8 +118,9 @@ impl Queue {
         Queue { watch, ..self }
     }
 
-    /// Whether to go on if somebody reads the trigger already; [`Sharing::Refuse`] if not said.
-    pub fn sharing(self, sharing: Sharing) -> Queue {
+    /// Sets whether to open a trigger that another process reads. The default is
+    /// [`OtherReaders::Reject`].
+    pub fn sharing(self, sharing: OtherReaders) -> Queue {
         Queue { sharing, ..self }
     }
 

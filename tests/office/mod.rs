@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, Pulled, Queue, Todo, Trigger, pull};
+use pullcord::{Backend, Events, Key, Notifier, PullOutcome, Queue, Todo, Trigger, pull};
 
 pub(crate) struct Office {
     pub(crate) root: tempfile::TempDir,
@@ -43,7 +43,7 @@ impl Office {
         for part in 0..split.unwrap_or(0) {
             fs::create_dir(office.path(&format!("todo/{part}"))).unwrap();
         }
-        Trigger::make(office.trigger(), 0o622).unwrap();
+        Trigger::create(office.trigger(), 0o622).unwrap();
         office
     }
 
@@ -81,7 +81,7 @@ impl Office {
     }
 
     pub(crate) fn pull(&self) {
-        assert_ne!(pull(self.trigger()).unwrap(), Pulled::NobodyListens);
+        assert_ne!(pull(self.trigger()).unwrap(), PullOutcome::NoReader);
     }
 
     /// A FIFO just made is not read before it was noticed: then nobody listens, which is no harm.

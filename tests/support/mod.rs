@@ -222,7 +222,7 @@ impl Fifo {
     pub(crate) fn new() -> Fifo {
         let directory = directory();
         let path = directory.path().join("fifo");
-        Trigger::make(&path, 0o622).unwrap();
+        Trigger::create(&path, 0o622).unwrap();
         let reader = reader(&path);
         Fifo { reader, writer: writer(&path), path, _directory: directory }
     }

@@ -32,7 +32,7 @@ impl Spool {
             (0..PARTS).map(|part| home.path().join(format!("todo/{part}"))).collect();
         parts.iter().try_for_each(fs::create_dir_all)?;
         let trigger = home.path().join("trigger");
-        Trigger::make(&trigger, 0o622).map_err(io::Error::other)?;
+        Trigger::create(&trigger, 0o622).map_err(io::Error::other)?;
         let mut seeds = Seeds::new(&home.path().join("intd"))?;
         for number in 0..backlog {
             seeds.link(&parts[number % PARTS].join((1_000_000 + number).to_string()))?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pullcord::{Escaped, Pulled};
+use pullcord::{Escaped, PullOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for number in (arguments.first..arguments.end).step_by(arguments.step) {
         let pulled = queue.inject(number)?;
         share.injected += 1;
-        share.refused += u64::from(pulled == Pulled::NobodyListens);
+        share.refused += u64::from(pulled == PullOutcome::NoReader);
     }
     print_json(&share)?;
     Ok(())
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// Writes the message under another name, links it to where it belongs, pulls the trigger.
-    fn inject(&self, number: u64) -> Result<Pulled, Failure> {
+    fn inject(&self, number: u64) -> Result<PullOutcome, Failure> {
         let written = self.mess.join(number.to_string());
         let part = &self.parts[number as usize % self.parts.len()];
         fs::write(&written, b"Subject: demo\n\n").map_err(|e| failed(&written, e))?;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Sharing, Trigger, pull};
+use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, OtherReaders, Trigger, pull};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -106,7 +106,7 @@ struct Bench {
 impl Bench {
     fn new(backend: Backend, path: &Path) -> io::Result<Bench> {
         let trigger =
-            Trigger::make(path, 0o600).and_then(|()| Trigger::open(path, Sharing::Refuse));
+            Trigger::create(path, 0o600).and_then(|()| Trigger::open(path, OtherReaders::Reject));
         let trigger = trigger.map_err(|e| io::Error::other(e.to_string()))?;
         Ok(Bench { notifier: backend.open()?, events: Events::with_capacity(4), trigger })
     }

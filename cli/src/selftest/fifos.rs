@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use pullcord::{Drained, Pulled, Sharing, Trigger, pull};
+use pullcord::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
 use rustix::fs::OFlags;
 
 use super::{Notes, Observation};
@@ -13,9 +13,9 @@ use super::{Notes, Observation};
 pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
     let mut notes = Notes { about: "fifo".into(), observations };
     let path = directory.join("fifo");
-    notes.expect("one can be made", Trigger::make(&path, 0o622).map(|()| true).map_err(other));
+    notes.expect("one can be made", Trigger::create(&path, 0o622).map(|()| true).map_err(other));
 
-    notes.expect("without a reader a pull finds nobody", is(&path, Pulled::NobodyListens));
+    notes.expect("without a reader a pull finds nobody", is(&path, PullOutcome::NoReader));
     if let Ok(mut reader) = end(&path, true) {
         notes.observe("a read without a writer", outcome(reader.read(&mut [0])));
         if let Ok(mut writer) = end(&path, false) {
@@ -26,15 +26,15 @@ pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
         }
     }
     notes.expect("closing and re-opening keeps a byte while a writer is there", keeps_byte(&path));
-    match Trigger::open(&path, Sharing::Refuse) {
+    match Trigger::open(&path, OtherReaders::Reject) {
         Err(e) => notes.expect("a trigger can be opened", Err(other(e))),
         Ok(mut trigger) => {
-            notes.expect("a pull is delivered", is(&path, Pulled::Delivered));
+            notes.expect("a pull is delivered", is(&path, PullOutcome::Delivered));
             let drained = trigger.drain().map_err(other);
-            notes.expect("one read takes it out", drained.map(|d| d == Drained::Everything));
+            notes.expect("one read takes it out", drained.map(|d| d == DrainOutcome::Drained));
             let drained = trigger.drain().map_err(other);
-            notes.expect("and then it is empty", drained.map(|d| d == Drained::Nothing));
-            let second = Trigger::open(&path, Sharing::Refuse).err().map(|e| e.kind());
+            notes.expect("and then it is empty", drained.map(|d| d == DrainOutcome::Empty));
+            let second = Trigger::open(&path, OtherReaders::Reject).err().map(|e| e.kind());
             notes.expect("a second reader is noticed", Ok(second == Some(ErrorKind::ResourceBusy)));
         }
     }
@@ -44,7 +44,7 @@ fn other(error: pullcord::Error) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-fn is(path: &Path, expected: Pulled) -> io::Result<bool> {
+fn is(path: &Path, expected: PullOutcome) -> io::Result<bool> {
     pull(path).map(|pulled| pulled == expected).map_err(other)
 }
 

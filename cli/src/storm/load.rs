@@ -117,7 +117,7 @@ impl Place {
         };
         let place =
             Place(make().map_err(|e| Failure::at_start(&std::env::temp_dir(), "make a queue", e))?);
-        Trigger::make(place.trigger(), 0o622).map_err(Failure::bad_input)?;
+        Trigger::create(place.trigger(), 0o622).map_err(Failure::bad_input)?;
         Ok(place)
     }
 

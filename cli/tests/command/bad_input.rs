@@ -217,7 +217,7 @@ fn colours_obey() {
 fn a_path_that_is_hostile() {
     let queue = Queue::flat();
     let hostile = queue.path("\x1b[2J\nevil");
-    Trigger::make(&hostile, 0o622).unwrap();
+    Trigger::create(&hostile, 0o622).unwrap();
     for command in [pullcord(["pull"]).arg(&hostile), &mut watch(&hostile)] {
         let said = output(command).stderr;
         assert_eq!(text(&said).lines().count(), 1);

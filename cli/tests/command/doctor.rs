@@ -32,7 +32,7 @@ fn state<'a>(checks: &'a [(String, String, String)], wanted: &str) -> &'a str {
 #[test]
 fn a_queue_that_is_read_is_healthy_and_says_by_whom() {
     let queue = Queue::split(3);
-    let _reader = pullcord::Trigger::open(queue.trigger(), pullcord::Sharing::Refuse).unwrap();
+    let _reader = pullcord::Trigger::open(queue.trigger(), pullcord::OtherReaders::Reject).unwrap();
     for options in [&[][..], &["--probe"]] {
         let (code, checks) = examine(&queue, options);
         assert_eq!(code, Some(0), "{checks:?}");

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, Pulled, Todo, Trigger, Watch};
+use pullcord::{Backend, Events, Key, Notifier, PullOutcome, Todo, Trigger, Watch};
 use rustix::process::Signal;
 
 use crate::support::{PATIENCE, Queue, Running, eventually, output, pullcord, text};
@@ -33,7 +33,7 @@ impl Office {
     }
 
     /// Links so many entries, and pulls; whether anybody listens or not.
-    fn inject(&mut self, entries: u64) -> Pulled {
+    fn inject(&mut self, entries: u64) -> PullOutcome {
         for _ in 0..entries {
             self.count += 1;
             self.linked.insert(self.queue.link(format!("todo/{}", self.count)));
@@ -110,12 +110,12 @@ fn a_reader_stopped_until_its_trigger_is_full() {
     let mut office = Office::open();
     office.reader.signal(Signal::STOP);
     office.inject(100);
-    let full = (0..1 << 20).find(|_| office.inject(0) == Pulled::Pending);
+    let full = (0..1 << 20).find(|_| office.inject(0) == PullOutcome::Pending);
     println!("full after {} pulls", full.expect("a FIFO has an end"));
-    assert_eq!(office.inject(100), Pulled::Pending);
+    assert_eq!(office.inject(100), PullOutcome::Pending);
     office.reader.signal(Signal::CONT);
     office.settle();
-    assert_eq!(office.inject(1), Pulled::Delivered);
+    assert_eq!(office.inject(1), PullOutcome::Delivered);
     office.settle();
 }
 
@@ -127,7 +127,7 @@ fn a_reader_killed_and_started_again() {
         office.inject(10);
         office.reader.signal(Signal::KILL);
         office.reader.end();
-        assert_eq!(office.inject(10), Pulled::NobodyListens);
+        assert_eq!(office.inject(10), PullOutcome::NoReader);
         office.reader = Running::start(&mut watch(&office.queue));
         office.settle();
     }
@@ -178,7 +178,7 @@ fn a_trigger_taken_away_while_it_is_read() {
     type Replace = fn(&Queue);
     let faults: [(&str, Replace); 4] = [
         ("removed", |_| ()),
-        ("made again", |queue| Trigger::make(queue.trigger(), 0o622).unwrap()),
+        ("made again", |queue| Trigger::create(queue.trigger(), 0o622).unwrap()),
         ("a regular file", |queue| fs::write(queue.trigger(), "").unwrap()),
         ("a symbolic link", |queue| symlink("../mess", queue.trigger()).unwrap()),
     ];
@@ -200,9 +200,9 @@ fn a_trigger_taken_away_while_it_is_read() {
         replace(&queue);
         see(queue.link("todo/1"), "meanwhile");
         let _ = fs::remove_file(queue.trigger());
-        Trigger::make(queue.trigger(), 0o622).unwrap();
+        Trigger::create(queue.trigger(), 0o622).unwrap();
         see(queue.link("todo/2"), "with a trigger again");
-        assert_eq!(pullcord::pull(queue.trigger()).unwrap(), Pulled::Delivered);
+        assert_eq!(pullcord::pull(queue.trigger()).unwrap(), PullOutcome::Delivered);
         let counters = todo.counters();
         assert!(counters.reopens > 0 && counters.scans < 1_000, "{counters:?}");
     }

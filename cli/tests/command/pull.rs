@@ -1,6 +1,6 @@
 //! `pullcord pull`.
 
-use pullcord::{Drained, Pulled, Sharing, Trigger};
+use pullcord::{DrainOutcome, OtherReaders, PullOutcome, Trigger};
 
 use crate::support::{Queue, output, pullcord, text};
 
@@ -13,11 +13,11 @@ fn pull(queue: &Queue, json: bool) -> (Option<i32>, String, String) {
 #[test]
 fn delivered_and_pending_are_success() {
     let queue = Queue::flat();
-    let mut reader = Trigger::open(queue.trigger(), Sharing::Refuse).unwrap();
+    let mut reader = Trigger::open(queue.trigger(), OtherReaders::Reject).unwrap();
     assert_eq!(pull(&queue, false), (Some(0), "delivered\n".into(), String::new()));
-    assert_eq!(reader.drain().unwrap(), Drained::Everything);
+    assert_eq!(reader.drain().unwrap(), DrainOutcome::Drained);
 
-    while pullcord::pull(queue.trigger()).unwrap() == Pulled::Delivered {}
+    while pullcord::pull(queue.trigger()).unwrap() == PullOutcome::Delivered {}
     let (code, said, _) = pull(&queue, false);
     assert!(code == Some(0) && said.starts_with("already pending"), "{said}");
     let (code, said, _) = pull(&queue, true);

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Pulled, Trigger};
+use pullcord::{Backend, PullOutcome, Trigger};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -56,7 +56,7 @@ impl Queue {
         for directory in ["lock", "mess", "todo"] {
             fs::create_dir(queue.path(directory)).unwrap();
         }
-        Trigger::make(queue.trigger(), 0o622).unwrap();
+        Trigger::create(queue.trigger(), 0o622).unwrap();
         queue
     }
 
@@ -98,7 +98,7 @@ impl Queue {
     /// Pulls, once somebody listens.
     pub(crate) fn pull(&self) {
         eventually("somebody listens", || {
-            (pullcord::pull(self.trigger()).unwrap() != Pulled::NobodyListens).then_some(())
+            (pullcord::pull(self.trigger()).unwrap() != PullOutcome::NoReader).then_some(())
         });
     }
 }

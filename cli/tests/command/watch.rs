@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Drained, Pulled, Sharing, Trigger};
+use pullcord::{Backend, DrainOutcome, OtherReaders, PullOutcome, Trigger};
 use rustix::process::Signal;
 
 use crate::support::{PATIENCE, Queue, Running, eventually, output, pullcord, text};
@@ -44,18 +44,18 @@ fn where_the_watch_suffices_a_reader_is_left_alone() {
     if !queue.watch_suffices() {
         return;
     }
-    let mut reader = Trigger::open(queue.trigger(), Sharing::Refuse).unwrap();
+    let mut reader = Trigger::open(queue.trigger(), OtherReaders::Reject).unwrap();
     let running = watching(&queue, &["--json", "--count", "11"]);
     for number in 0..10 {
         queue.link(format!("todo/{number}"));
         assert!(running.line().contains(r#""via":"watch""#), "and nobody has to pull");
         queue.pull();
-        assert_eq!(reader.drain().unwrap(), Drained::Everything, "every pull is the reader's");
+        assert_eq!(reader.drain().unwrap(), DrainOutcome::Drained, "every pull is the reader's");
     }
 
     let queue = Queue::flat();
     let running = watching(&queue, &[]);
-    assert_eq!(pullcord::pull(queue.trigger()).unwrap(), Pulled::NobodyListens);
+    assert_eq!(pullcord::pull(queue.trigger()).unwrap(), PullOutcome::NoReader);
     running.signal(Signal::TERM);
     let done = running.output();
     assert!(text(&done.stderr).contains(" 0 directories unwatched"), "{done:?}");
@@ -88,7 +88,7 @@ fn postfix_mail_is_printed_once_it_is_ready() {
     for directory in ["public", "maildrop"] {
         fs::create_dir(queue.path(directory)).unwrap();
     }
-    Trigger::make(queue.path("public/pickup"), 0o622).unwrap();
+    Trigger::create(queue.path("public/pickup"), 0o622).unwrap();
     let [ready, unfinished] =
         ["ready", "unfinished"].map(|name| queue.link(format!("maildrop/{name}")));
     fs::set_permissions(&ready, fs::Permissions::from_mode(0o744)).unwrap();
@@ -223,7 +223,7 @@ fn a_reader_that_closes_now_and_then_is_found_by_a_later_look() {
     let fifo = queue.trigger();
     thread::spawn(move || looked.send(fs::OpenOptions::new().write(true).open(fifo)));
     let _writer = look.recv_timeout(PATIENCE).expect("somebody looks").unwrap();
-    let _back = Trigger::open(queue.trigger(), Sharing::Insist).unwrap();
+    let _back = Trigger::open(queue.trigger(), OtherReaders::Allow).unwrap();
     assert_reader_found(&running.output(), &queue);
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, Queue, Sharing, Todo, Watch};
+use pullcord::{Backend, Events, Key, Notifier, OtherReaders, Queue, Todo, Watch};
 
 use super::{
     PULLCORD_DIRECTORY, PULLCORD_NO_TRIGGER, PULLCORD_POSTFIX, PULLCORD_QMAIL, PULLCORD_SHARE,
@@ -154,7 +154,7 @@ fn queue(path: &Path, options: u32, tick: u32) -> Result<Queue, Failure> {
         queue = queue.watch(Watch::Required);
     }
     if has(PULLCORD_SHARE) {
-        queue = queue.sharing(Sharing::Insist);
+        queue = queue.sharing(OtherReaders::Allow);
     }
     if has(PULLCORD_NO_TRIGGER) {
         queue = queue.without_trigger();

@@ -69,7 +69,7 @@ impl Queue {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
         let queue = Queue(directory);
-        pullcord::Trigger::make(queue.trigger(), 0o622).unwrap();
+        pullcord::Trigger::create(queue.trigger(), 0o622).unwrap();
         queue
     }
 
