@@ -3,7 +3,7 @@
 //!
 //! - [`Notifier`] waits for readiness, over epoll, kqueue or select; [`Backend`] chooses one.
 //! - [`Trigger`] is the FIFO by which writers wake the reader; [`pull`] is the writer's side.
-//! - [`DirWatch`] tells what appears in a directory, so that it need not be read.
+//! - [`DirWatcher`] reports new entries of a directory, so that it need not be read.
 //! - [`Todo`] is a queue's front door: trigger, watch and scan put together, every entry handed out
 //!   at least once.
 //!
@@ -55,14 +55,14 @@ pub mod interop;
 pub mod notifier;
 pub mod todo;
 pub mod trigger;
-pub mod watch;
+pub mod watcher;
 
 pub use backend::Backend;
 pub use error::{Error, Escaped, Result};
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, Waker};
 pub use todo::{Counters, Entry, Queue, Sources, Todo, Via};
 pub use trigger::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
-pub use watch::{DirWatch, Watch};
+pub use watcher::{DirWatcher, WatchMode};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

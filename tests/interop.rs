@@ -14,7 +14,7 @@ use office::Office;
 use office::PATIENCE;
 #[cfg(any(feature = "mio", feature = "tokio"))]
 use pullcord::Todo;
-use pullcord::{Backend, PullOutcome, Trigger, Watch, pull};
+use pullcord::{Backend, PullOutcome, Trigger, WatchMode, pull};
 #[cfg(any(feature = "mio", feature = "polling"))]
 use pullcord::{Notifier, interop};
 
@@ -23,7 +23,7 @@ use pullcord::{Notifier, interop};
 fn rides_on(notifier: Box<dyn Notifier>) {
     let mut office = Office::new(Backend::best(), None);
     office.notifier = notifier;
-    office.open_on(office.queue().watch(Watch::Off).tick(Duration::from_millis(20)));
+    office.open_on(office.queue().watch(WatchMode::Off).tick(Duration::from_millis(20)));
     for message in 0..100 {
         if message % 10 == 0 {
             fs::remove_file(office.trigger()).unwrap();
@@ -38,7 +38,7 @@ fn rides_on(notifier: Box<dyn Notifier>) {
     }
     // Without the tick's help.
     take_out(&mut office);
-    office.open_on(office.queue().watch(Watch::Off));
+    office.open_on(office.queue().watch(WatchMode::Off));
     for message in 0..100 {
         let entry = office.link(message.to_string());
         office.pull();
@@ -82,7 +82,7 @@ fn todo_runs_on_polling() {
 #[cfg(any(feature = "mio", feature = "tokio"))]
 fn unwatched() -> (Office, Todo) {
     let office = Office::new(Backend::best(), None);
-    let todo = Todo::open(office.queue().watch(Watch::Off)).unwrap();
+    let todo = Todo::open(office.queue().watch(WatchMode::Off)).unwrap();
     (office, todo)
 }
 
@@ -148,7 +148,7 @@ mod in_mio {
     fn a_trigger_that_is_made_anew_is_heard() {
         let (mut office, _) = unwatched();
         let tick = Duration::from_millis(20);
-        let mut todo = Todo::open(office.queue().watch(Watch::Off).tick(tick)).unwrap();
+        let mut todo = Todo::open(office.queue().watch(WatchMode::Off).tick(tick)).unwrap();
         let mut turns = Loop::new(&mut todo);
         for message in 0..10 {
             fs::remove_file(office.trigger()).unwrap();
@@ -298,7 +298,7 @@ mod in_tokio {
         let (mut office, todo) = unwatched();
         drop(todo);
         let tick = Duration::from_millis(20);
-        let todo = Todo::open(office.queue().watch(Watch::Off).tick(tick)).unwrap();
+        let todo = Todo::open(office.queue().watch(WatchMode::Off).tick(tick)).unwrap();
         let [_, threads] = runtimes();
         threads.block_on(time_out(async {
             let mut entries = Entries::of(todo).unwrap();

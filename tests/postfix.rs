@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pullcord::watch::NAMES_ENTRIES;
+use pullcord::watcher::REPORTS_NAMES;
 use pullcord::{Backend, Counters, Events, Key, Notifier, Queue, Todo, Trigger};
 
 const SENDMAIL: &str = "/usr/sbin/sendmail";
@@ -58,7 +58,7 @@ impl Office {
 
     /// Whether a pull finds what it is for without reading the directory.
     fn names_entries(&self) -> bool {
-        NAMES_ENTRIES && self.counters().unwatched == 0
+        REPORTS_NAMES && self.counters().unwatched == 0
     }
 
     fn files(&self) -> Vec<PathBuf> {

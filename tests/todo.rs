@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use office::{Office, PATIENCE, odd_names, on_each_backend, sorted};
 use pullcord::{
-    Backend, Interest, Key, Mode, OtherReaders, PullOutcome, Queue, Todo, Trigger, Watch, pull,
+    Backend, Interest, Key, Mode, OtherReaders, PullOutcome, Queue, Todo, Trigger, WatchMode, pull,
 };
 
 fn without_watch(office: &Office) -> Queue {
-    office.queue().watch(Watch::Off)
+    office.queue().watch(WatchMode::Off)
 }
 
 fn open(office: &mut Office) {
@@ -279,7 +279,7 @@ fn in_a_maildrop_what_is_not_ready_is_held_back_and_not_forgotten() {
         fs::create_dir(office.path("maildrop/a-directory")).unwrap();
         std::os::unix::fs::symlink(&ready, office.path("maildrop/a-link")).unwrap();
 
-        office.open_on(Queue::postfix(office.root.path()).unwrap().watch(Watch::Off));
+        office.open_on(Queue::postfix(office.root.path()).unwrap().watch(WatchMode::Off));
         assert_eq!(office.settle().0, [ready.as_path()]);
         fs::remove_file(&ready).unwrap();
         assert_ne!(pull(&fifo).unwrap(), PullOutcome::NoReader);

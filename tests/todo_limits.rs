@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
 use office::Office;
-use pullcord::{Backend, Todo, Watch};
+use pullcord::{Backend, Todo, WatchMode};
 use support::{Suite, named, sys};
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn exhaust() -> Vec<File> {
 
 fn running_out_while_open_is_said_once_and_loses_nothing(backend: Backend) {
     let mut office = Office::new(backend, Some(3));
-    office.open_on(office.queue().watch(Watch::Off));
+    office.open_on(office.queue().watch(WatchMode::Off));
     office.settle();
     let entry = office.link("1/17");
     // The writer needs a descriptor too, for a moment.
@@ -69,7 +69,7 @@ fn rights_taken_away_are_said_once_and_lose_nothing(backend: Backend) {
     let office = Office::new(backend, Some(2));
     let played = sys::in_child(|| {
         sys::become_nobody();
-        for watch in [Watch::Off, Watch::Auto] {
+        for watch in [WatchMode::Off, WatchMode::Auto] {
             let mut office = Office::new(backend, Some(2));
             office.open_on(office.queue().watch(watch));
             office.settle();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use office::{Office, PATIENCE};
 use proptest::prelude::*;
-use pullcord::{Backend, Watch};
+use pullcord::{Backend, WatchMode};
 
 const PARTS: usize = 3;
 
@@ -153,10 +153,10 @@ impl Model {
     }
 }
 
-fn check(backend: Backend, watch: Watch, actions: &[Action]) {
+fn check(backend: Backend, watch: WatchMode, actions: &[Action]) {
     let mut office = Office::new(backend, Some(PARTS));
     // Without a watch a replaced trigger is noticed by the tick only.
-    let tick = if watch == Watch::Off { 100 } else { 1_500_000 };
+    let tick = if watch == WatchMode::Off { 100 } else { 1_500_000 };
     office.open_on(office.queue().watch(watch).tick(Duration::from_millis(tick)));
     let mut model = Model::default();
     for action in actions {
@@ -183,11 +183,11 @@ proptest! {
 
     #[test]
     fn with_a_watch(actions in prop::collection::vec(action(), 1..60)) {
-        check(Backend::best(), Watch::Auto, &actions);
+        check(Backend::best(), WatchMode::Auto, &actions);
     }
 
     #[test]
     fn without(actions in prop::collection::vec(action(), 1..60)) {
-        check(Backend::Select, Watch::Off, &actions);
+        check(Backend::Select, WatchMode::Off, &actions);
     }
 }

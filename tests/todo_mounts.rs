@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Instant;
 
 use office::{Office, PATIENCE};
-use pullcord::{Backend, DirWatch, OtherReaders, PullOutcome, Trigger, Watch};
+use pullcord::{Backend, DirWatcher, OtherReaders, PullOutcome, Trigger, WatchMode};
 
 /// Something mounted, until it is dropped.
 struct Mount(PathBuf);
@@ -136,7 +136,7 @@ fn without_watches_to_be_had_it_says_which_limit_and_scans_until_there_are() {
     for backend in Backend::available() {
         let mut office = Office::new(backend, Some(5));
         let setting = Setting::new(LIMIT, "2");
-        let required = pullcord::Todo::open(office.queue().watch(Watch::Required)).unwrap_err();
+        let required = pullcord::Todo::open(office.queue().watch(WatchMode::Required)).unwrap_err();
         assert!(required.to_string().contains("max_user_watches (now 2)"), "{required}");
 
         office.open_on(office.queue());
@@ -165,7 +165,7 @@ fn without_an_instance_to_be_had_it_says_which_limit_and_scans_until_there_is() 
     const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
     let mut office = Office::new(Backend::best(), Some(2));
     let setting = Setting::new(LIMIT, "1");
-    let _taken = DirWatch::open();
+    let _taken = DirWatcher::new();
     office.open_on(office.queue());
     let (_, errors) = office.settle();
     assert_eq!(errors.len(), 1, "{errors:?}");
@@ -210,12 +210,12 @@ fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
     assert_eq!(pullcord::pull(&trigger).unwrap(), PullOutcome::Delivered);
     assert!(!opened.is_replaced());
     drop(opened);
-    let mut watch = DirWatch::open().unwrap();
-    watch.add(merged.0.join("todo")).unwrap();
+    let mut watch = DirWatcher::new().unwrap();
+    watch.watch(merged.0.join("todo")).unwrap();
 
     // Of 2^34 blocks.
     let large = Mount::new("tmpfs", "size=64T", &path("large"));
-    watch.add(&large.0).unwrap();
+    watch.watch(&large.0).unwrap();
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use office::{Office, PATIENCE, odd_names, on_each_backend, sorted};
-use pullcord::watch::NAMES_ENTRIES;
-use pullcord::{Counters, DirWatch, Queue, Trigger, Via, Watch};
+use pullcord::watcher::REPORTS_NAMES;
+use pullcord::{Counters, DirWatcher, Queue, Trigger, Via, WatchMode};
 
 /// Opens the queue and takes what waits; false where nothing can be watched, which is said.
 fn open(office: &mut Office) -> bool {
@@ -23,7 +23,7 @@ fn open(office: &mut Office) -> bool {
     office.settle();
     let watched = office.todo().counters().unwatched == 0;
     if !watched {
-        println!("not watched on {}: {:?}", std::env::consts::OS, DirWatch::open());
+        println!("not watched on {}: {:?}", std::env::consts::OS, DirWatcher::new());
     }
     watched
 }
@@ -71,7 +71,7 @@ fn an_entry_is_found_however_it_arrives_and_however_many_wait() {
                 office.pull();
             });
             assert!(paths.contains(&entry), "{way}");
-            if NAMES_ENTRIES {
+            if REPORTS_NAMES {
                 assert_eq!((done.scans, done.by_scan), (0, 0), "{way}: by its name alone");
             } else {
                 assert_eq!(done.scans, 1, "{way}: its directory is read once");
@@ -100,7 +100,7 @@ fn a_file_made_without_a_name_is_found_once_it_is_linked() {
             linkat(CWD, unnamed, CWD, &entry, AtFlags::SYMLINK_FOLLOW).unwrap();
             office.pull();
         });
-        assert_eq!((paths, done.scans), (vec![entry.clone()], u64::from(!NAMES_ENTRIES)));
+        assert_eq!((paths, done.scans), (vec![entry.clone()], u64::from(!REPORTS_NAMES)));
     });
 }
 
@@ -147,7 +147,7 @@ fn what_arrives_while_the_start_is_scanned_is_handed_out_once() {
             office.pull();
         }
         seen.extend(office.settle().0);
-        if NAMES_ENTRIES && office.todo().counters().unwatched == 0 {
+        if REPORTS_NAMES && office.todo().counters().unwatched == 0 {
             assert_eq!(sorted(seen), linked);
             assert_eq!(office.todo().counters().scans, 1);
         } else {
@@ -199,8 +199,8 @@ fn a_directory_that_is_removed_and_made_again_is_watched_again() {
         wait_until_watched(&mut office);
         let second = office.link("1/9");
         let done = done_by(&mut office, |office| office.pull()).1;
-        assert_eq!(done.scans, u64::from(!NAMES_ENTRIES), "watched again");
-        if NAMES_ENTRIES {
+        assert_eq!(done.scans, u64::from(!REPORTS_NAMES), "watched again");
+        if REPORTS_NAMES {
             assert_eq!(done.by_watch, 1);
         }
         drop(second);
@@ -239,7 +239,7 @@ fn a_directory_that_is_replaced_in_the_middle_of_a_round_hides_nothing() {
         office.turn_at(start);
         assert!(office.todo().is_scanning(), "todo/0 is being read, todo/1 is to come");
         let entry = office.link("1/4711");
-        if NAMES_ENTRIES {
+        if REPORTS_NAMES {
             while !office.turn_at(start).contains(&entry) {
                 assert!(office.todo().is_scanning());
             }
@@ -339,7 +339,7 @@ fn when_the_watch_overflows_everything_is_read() {
         });
         let seen: BTreeSet<_> = paths.iter().collect();
         assert_eq!(seen.len(), LINKS, "lost {}", LINKS - seen.len());
-        if NAMES_ENTRIES {
+        if REPORTS_NAMES {
             assert_eq!(done.overflows, 1);
         }
         assert_eq!(done.scans, 1);
@@ -385,7 +385,7 @@ fn in_a_maildrop_what_is_ready_is_handed_out_by_the_pull_that_follows() {
         pullcord::pull(&fifo).unwrap();
         let handed_out: Vec<_> = (0..5).flat_map(|_| office.turn(Duration::ZERO).0).collect();
         assert_eq!(handed_out, [entry]);
-        if NAMES_ENTRIES && office.todo().counters().unwatched == 0 {
+        if REPORTS_NAMES && office.todo().counters().unwatched == 0 {
             assert_eq!(office.todo().counters().scans, scans, "by its name alone");
         }
     });
@@ -416,13 +416,13 @@ fn what_could_not_be_dealt_with_can_be_asked_for_again() {
 #[test]
 fn a_queue_that_needs_its_watch_is_not_opened_without() {
     let mut office = Office::new(pullcord::Backend::best(), None);
-    let queue = office.queue().watch(Watch::Required);
+    let queue = office.queue().watch(WatchMode::Required);
     match pullcord::Todo::open(queue) {
-        Ok(_) => assert!(DirWatch::open().is_ok()),
+        Ok(_) => assert!(DirWatcher::new().is_ok()),
         Err(error) => println!("{error}"),
     }
     // procfs is on no list of local file systems, and cannot be watched for what appears in it.
-    office.open_on(Queue::directories(["/"]).watch(Watch::Off));
+    office.open_on(Queue::directories(["/"]).watch(WatchMode::Off));
     assert_eq!(office.todo().counters().unwatched, 1);
 }
 
@@ -443,7 +443,7 @@ fn entries_say_how_they_were_found() {
         }
     };
     assert_eq!(via(&mut office), Via::Scan);
-    let watched = NAMES_ENTRIES && office.todo().counters().unwatched == 0;
+    let watched = REPORTS_NAMES && office.todo().counters().unwatched == 0;
     office.settle();
     office.link("after");
     office.pull();

@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, Queue, Todo, Watch};
+use pullcord::{Backend, Events, Key, Notifier, Queue, Todo, WatchMode};
 use serde::Serialize;
 
 use crate::chance::Chance;
@@ -202,9 +202,9 @@ impl Kind {
             Kind::WatchingPulled => {
                 Box::new(Ours::open(Queue::directories(parts).trigger(trigger))?)
             }
-            Kind::Scanning => {
-                Box::new(Ours::open(Queue::directories(parts).trigger(trigger).watch(Watch::Off))?)
-            }
+            Kind::Scanning => Box::new(Ours::open(
+                Queue::directories(parts).trigger(trigger).watch(WatchMode::Off),
+            )?),
             #[cfg(not(target_os = "dragonfly"))]
             Kind::Notify => Box::new(notified::Notified::open(spool)?),
             #[cfg(target_os = "dragonfly")]

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use pullcord::{Backend, Events, Key, Queue, Todo, Watch};
+use pullcord::{Backend, Events, Key, Queue, Todo, WatchMode};
 use serde::Serialize;
 
 use crate::fill::Seeds;
@@ -46,7 +46,7 @@ const IMPLEMENTATIONS: [(&str, Scan); 6] = [
     (raw::LIST, raw),
     (OURS, ours),
     (RAW_WATCHED, raw_watched),
-    (OURS_WATCHED, |directory| hand_out(directory, Watch::Auto)),
+    (OURS_WATCHED, |directory| hand_out(directory, WatchMode::Auto)),
     ("std::fs::read_dir", std_read_dir),
     (STAT, |directory| counting(|each| raw::readdir_and_stat(directory, each))),
 ];
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         Seeds::fill(home.path(), entries)?;
         let todo = home.path().join("todo");
         if options.includes(OURS) {
-            let grown = memory::growth(|| hand_out(&todo, Watch::Auto))?;
+            let grown = memory::growth(|| hand_out(&todo, WatchMode::Auto))?;
             if let Some(bytes) = grown {
                 report.notes.push(format!(
                     "scan: pullcord's memory grew by {} KiB at most while it handed out {entries} entries",
@@ -136,11 +136,11 @@ fn std_read_dir(directory: &Path) -> io::Result<usize> {
 }
 
 pub(crate) fn ours(directory: &Path) -> io::Result<usize> {
-    hand_out(directory, Watch::Off)
+    hand_out(directory, WatchMode::Off)
 }
 
 /// What waits at the start, handed out.
-fn hand_out(directory: &Path, watch: Watch) -> io::Result<usize> {
+fn hand_out(directory: &Path, watch: WatchMode) -> io::Result<usize> {
     let queue = Queue::directories([directory]).watch(watch);
     let mut todo = Todo::open(queue).map_err(io::Error::other)?;
     let mut notifier = Backend::best().open()?;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use pullcord::watch::{Locality, NAMES_ENTRIES, locality};
-use pullcord::{Backend, DirWatch, Escaped, PullOutcome, Queue, pull};
+use pullcord::watcher::{Locality, REPORTS_NAMES, locality};
+use pullcord::{Backend, DirWatcher, Escaped, PullOutcome, Queue, pull};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -266,18 +266,18 @@ fn check_watch(queue: &Queue, report: &mut Report) {
             }
         }
     }
-    let mut watch = match DirWatch::open() {
+    let mut watch = match DirWatcher::new() {
         Ok(watch) => watch,
         Err(e) => {
             let advice = "every pull reads the directories; see the limits below";
             return report.note("watch", format!("none can be opened: {e}"), advice);
         }
     };
-    match queue.paths().iter().find_map(|path| watch.add(path).err()) {
+    match queue.paths().iter().find_map(|path| watch.watch(path).err()) {
         Some(error) => {
             report.note("watch", error.to_string(), "that directory is read by every pull")
         }
-        None if NAMES_ENTRIES => report.ok("watch", "new entries are named as they come"),
+        None if REPORTS_NAMES => report.ok("watch", "new entries are named as they come"),
         None => report.ok("watch", "changed directories are known as they change"),
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use pullcord::{
     Counters, Entry, Escaped, Events, Interest, Key, Mode, Notifier, OtherReaders, Queue, Todo,
-    Trigger, Via, Watch,
+    Trigger, Via, WatchMode,
 };
 use serde::Serialize;
 
@@ -134,7 +134,7 @@ impl Arguments {
     /// Opens the queue: without its trigger where the watch names every entry, so that nobody's
     /// pulls are taken.
     fn open(&self, queue: Queue) -> pullcord::Result<Todo> {
-        if self.watch.when() != Watch::Off {
+        if self.watch.when() != WatchMode::Off {
             queue.trigger_path().map_or(Ok(()), check_trigger)?;
             let todo = Todo::open(queue.clone().without_trigger())?;
             if todo.watch_suffices() {

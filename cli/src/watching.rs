@@ -1,6 +1,6 @@
 //! Whether to watch directories: the option that commands share.
 
-use pullcord::Watch;
+use pullcord::WatchMode;
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -21,17 +21,17 @@ pub(crate) enum When {
 }
 
 impl Choice {
-    pub(crate) fn when(&self) -> Watch {
+    pub(crate) fn when(&self) -> WatchMode {
         self.when.into()
     }
 }
 
-impl From<When> for Watch {
-    fn from(when: When) -> Watch {
+impl From<When> for WatchMode {
+    fn from(when: When) -> WatchMode {
         match when {
-            When::Auto => Watch::Auto,
-            When::Off => Watch::Off,
-            When::Required => Watch::Required,
+            When::Auto => WatchMode::Auto,
+            When::Off => WatchMode::Off,
+            When::Required => WatchMode::Required,
         }
     }
 }

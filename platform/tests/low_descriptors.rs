@@ -69,13 +69,13 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
 
     // What a library keeps in a kernel's place is its own affair.
     let emulated = FACILITIES.iter().any(|facility| facility.emulated);
-    let opened = (!emulated).then(watch::DirWatch::open);
+    let opened = (!emulated).then(watch::DirWatcher::new);
     let watch = match opened.transpose() {
         Err(e) if e.kind() == std::io::ErrorKind::Unsupported => None,
         opened => {
             let mut watch = opened.map_err(failed("open the watch"))?;
             if let Some(watch) = &mut watch {
-                watch.add(queue, false).map_err(failed("watch the directory"))?;
+                watch.watch(queue, false).map_err(failed("watch the directory"))?;
             }
             watch
         }

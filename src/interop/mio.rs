@@ -11,7 +11,7 @@ use mio::{Poll, Registry, Token};
 use pullcord_platform::{check_source, clock, sleep};
 
 use crate::{
-    DirWatch, Event, Events, Interest, Key, Mode, Notifier, Sources, Todo, Trigger, Waker,
+    DirWatcher, Event, Events, Interest, Key, Mode, Notifier, Sources, Todo, Trigger, Waker,
 };
 
 /// A source that is one descriptor, for as long as it lives.
@@ -51,8 +51,9 @@ one_descriptor! {
 }
 
 one_descriptor! {
-    /// Readable after each change. mio knows edges only: [`fill`](DirWatch::fill) until it returns 0.
-    DirWatch
+    /// Readable after each change. mio knows edges only: call
+    /// [`read_events`](DirWatcher::read_events) until it returns 0.
+    DirWatcher
 }
 
 /// Its trigger and its watch, both under one token.

@@ -2,7 +2,7 @@
 //!
 //! | feature | public dependency | what rides in it | what it can be |
 //! |---|---|---|---|
-//! | `mio` | mio 1.2 | [`Trigger`](crate::Trigger), [`DirWatch`](crate::DirWatch) and [`Todo`](crate::Todo) are `mio::event::Source`s | a [`Notifier`](crate::Notifier): `MioNotifier` |
+//! | `mio` | mio 1.2 | [`Trigger`](crate::Trigger), [`DirWatcher`](crate::DirWatcher) and [`Todo`](crate::Todo) are `mio::event::Source`s | a [`Notifier`](crate::Notifier): `MioNotifier` |
 //! | `polling` | polling 3.11 | whatever is registered with a `PollingNotifier` over your `Poller` | the same `PollingNotifier` |
 //! | `tokio` | tokio 1.54, futures-core 0.3 | `Entries`: a [`Todo`](crate::Todo) as a stream | |
 //!

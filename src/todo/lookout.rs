@@ -14,13 +14,15 @@ use std::time::Instant;
 use super::agenda::Backoff;
 use super::queue::{Arrival, Queue};
 use crate::error::{Error, Result};
-use crate::watch::{Change, DirWatch, NAMES_ENTRIES, Watch, WatchId, Watched, explain};
+use crate::watcher::{
+    DirWatcher, REPORTS_NAMES, WatchEvent, WatchId, WatchMode, WatchedDir, explain,
+};
 
 #[derive(Debug)]
 pub(super) struct Lookout {
-    mode: Watch,
+    mode: WatchMode,
     arrival: Arrival,
-    watch: Option<DirWatch>,
+    watch: Option<DirWatcher>,
     places: Vec<Place>,
     /// The place of each of the queue's directories.
     directories: Vec<usize>,
@@ -37,7 +39,7 @@ pub(super) struct Lookout {
 struct Place {
     path: PathBuf,
     about: About,
-    watched: Option<Watched>,
+    watched: Option<WatchedDir>,
     /// What kept it from being watched was said.
     said: bool,
 }
@@ -71,7 +73,7 @@ impl Lookout {
     ///
     /// # Errors
     ///
-    /// With [`Watch::Required`], one of those reasons.
+    /// With [`WatchMode::Required`], one of those reasons.
     pub(super) fn open(
         queue: &Queue,
         now: Instant,
@@ -98,7 +100,7 @@ impl Lookout {
             lookout.arm(now, troubles);
         }
         match troubles.pop_front() {
-            Some(trouble) if queue.watch == Watch::Required => Err(trouble),
+            Some(trouble) if queue.watch == WatchMode::Required => Err(trouble),
             Some(trouble) => {
                 troubles.push_front(trouble);
                 Ok(lookout)
@@ -133,7 +135,7 @@ impl Lookout {
     /// Watches every place that is not watched. Returns the places that now are.
     pub(super) fn arm(&mut self, now: Instant, troubles: &mut VecDeque<Error>) -> Vec<usize> {
         let mut armed = Vec::new();
-        if self.mode == Watch::Off {
+        if self.mode == WatchMode::Off {
             return armed;
         }
         if self.watch_is_open(troubles) {
@@ -154,7 +156,7 @@ impl Lookout {
 
     fn watch_is_open(&mut self, troubles: &mut VecDeque<Error>) -> bool {
         if self.watch.is_none() {
-            match DirWatch::open() {
+            match DirWatcher::new() {
                 Ok(watch) => (self.watch, self.said) = (Some(watch), false),
                 Err(e) => {
                     if let (false, Some(place)) = (self.said, self.places.first()) {
@@ -172,9 +174,9 @@ impl Lookout {
             return false;
         };
         let added = if place.about.directory.is_some() && self.arrival == Arrival::Unfinished {
-            watch.add_with_attributes(&place.path)
+            watch.watch_with_attributes(&place.path)
         } else {
-            watch.add(&place.path)
+            watch.watch(&place.path)
         };
         match added {
             Ok(watched) => match self.by_id.binary_search_by_key(&watched.id, |(id, _)| *id) {
@@ -206,12 +208,12 @@ impl Lookout {
     /// Whether whatever appears in a directory is sure to be reported: by name, or, where the
     /// entries arrive complete, as a change.
     pub(super) fn relies_on(&self, directory: usize) -> bool {
-        (NAMES_ENTRIES || self.arrival == Arrival::Complete)
+        (REPORTS_NAMES || self.arrival == Arrival::Complete)
             && self.watched(directory).is_some_and(|watched| watched.local)
     }
 
     /// What is watched at one of the queue's directories.
-    pub(super) fn watched(&self, directory: usize) -> Option<&Watched> {
+    pub(super) fn watched(&self, directory: usize) -> Option<&WatchedDir> {
         self.places[self.directories[directory]].watched.as_ref()
     }
 
@@ -228,7 +230,7 @@ impl Lookout {
     /// The watched places whose path leads elsewhere by now.
     pub(super) fn misplaced(&self) -> Vec<usize> {
         let places = self.places.iter().enumerate().filter(|(_, place)| {
-            place.watched.as_ref().is_some_and(|watched| !watched.is_at(&place.path))
+            place.watched.as_ref().is_some_and(|watched| !watched.matches_path(&place.path))
         });
         places.map(|(number, _)| number).collect()
     }
@@ -236,13 +238,13 @@ impl Lookout {
     /// Stops watching a place.
     pub(super) fn abandon(&mut self, place: usize) {
         if let (Some(watched), Some(watch)) = (self.places[place].watched.take(), &mut self.watch) {
-            watch.remove(&watched);
+            watch.unwatch(&watched);
             self.by_id.retain(|(id, _)| *id != watched.id);
         }
     }
 
     /// Watches nothing any more, after the watch itself failed. Hands that over.
-    pub(super) fn close(&mut self, now: Instant) -> Option<DirWatch> {
+    pub(super) fn close(&mut self, now: Instant) -> Option<DirWatcher> {
         self.by_id.clear();
         self.places.iter_mut().for_each(|place| place.watched = None);
         let mut backoff = Backoff::new();
@@ -251,26 +253,26 @@ impl Lookout {
     }
 
     /// The watch, to be waited for.
-    pub(super) fn watch(&self) -> Option<&DirWatch> {
+    pub(super) fn watch(&self) -> Option<&DirWatcher> {
         self.watch.as_ref()
     }
 
     /// The watch, to be filled.
-    pub(super) fn watch_mut(&mut self) -> Option<&mut DirWatch> {
+    pub(super) fn watch_mut(&mut self) -> Option<&mut DirWatcher> {
         self.watch.as_mut()
     }
 
     /// The name that was sighted last.
     #[inline]
     pub(super) fn name(&self) -> &OsStr {
-        self.watch.as_ref().map_or(OsStr::new(""), DirWatch::last_name)
+        self.watch.as_ref().map_or(OsStr::new(""), DirWatcher::last_name)
     }
 
     #[inline]
     fn place_watched_as(&self, id: WatchId) -> Option<usize> {
         // While nothing had to be watched anew, they are as the system has counted them.
         let (first, _) = self.by_id.first()?;
-        match self.by_id.get(id.since(*first)) {
+        match self.by_id.get(id.offset_from(*first)) {
             Some((known, place)) if *known == id => Some(*place),
             _ => {
                 let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
@@ -284,11 +286,11 @@ impl Lookout {
     pub(super) fn next_sighting(&mut self) -> Option<Sighting> {
         loop {
             let (id, sighting): (_, fn(usize) -> Sighting) =
-                match self.watch.as_mut()?.next_change()? {
-                    Change::Overflow => return Some(Sighting::Overflow),
-                    Change::Changed(id) => (id, Sighting::Changed),
-                    Change::Lost(id) => (id, Sighting::Lost),
-                    Change::Appeared(id, _) => (id, Sighting::Named),
+                match self.watch.as_mut()?.next_event()? {
+                    WatchEvent::Overflow => return Some(Sighting::Overflow),
+                    WatchEvent::DirectoryChanged(id) => (id, Sighting::Changed),
+                    WatchEvent::WatchLost(id) => (id, Sighting::Lost),
+                    WatchEvent::EntryAdded(id, _) => (id, Sighting::Named),
                 };
             // What still comes of a place that was abandoned is of no use.
             if let Some(place) = self.place_watched_as(id) {

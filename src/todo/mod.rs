@@ -1,6 +1,6 @@
 //! A queue's front door: every entry that appears is handed out at least once, whatever happens.
 //!
-//! [`Todo`] puts the [`Trigger`], the directory [watch](crate::watch) and the scan of the queue's
+//! [`Todo`] puts the [`Trigger`], the directory [watch](crate::watcher) and the scan of the queue's
 //! directories together. It has no loop and no clock: descriptors and a deadline out, events and the
 //! time in, one entry at a time out, every step bounded. The loop is the embedder's.
 //!
@@ -48,7 +48,7 @@ use pullcord_platform::dir::Batch;
 
 use crate::error::{Error, Result};
 use crate::trigger::Trigger;
-use crate::watch::{DirWatch, NAMES_ENTRIES};
+use crate::watcher::{DirWatcher, REPORTS_NAMES};
 use crate::{Event, Interest, Key, Mode, Notifier};
 use agenda::{Agenda, Backoff};
 use lookout::Lookout;
@@ -73,7 +73,7 @@ pub struct Todo {
     /// Triggers that were replaced, open until whoever waits for them has been told.
     replaced: Vec<Trigger>,
     /// Watches that failed, open for as long.
-    failed: Vec<DirWatch>,
+    failed: Vec<DirWatcher>,
     /// When to try again to open the trigger that the path names now.
     reopen: Option<(Instant, Backoff)>,
     /// There may be bytes in the trigger.
@@ -335,7 +335,9 @@ impl Todo {
             } else if self.agenda.has_work(now) {
                 self.absorb(now);
                 self.begin_scan(now);
-            } else if self.changed || self.lookout.watch().is_some_and(DirWatch::has_more) {
+            } else if self.changed
+                || self.lookout.watch().is_some_and(DirWatcher::has_buffered_events)
+            {
                 if let Some(directory) = self.next_arrival(now) {
                     return Some(Ok(self.hand_out(directory, Via::Watch, Name::Sighted)));
                 }
@@ -384,7 +386,7 @@ impl Todo {
 
     /// Whether every entry is sure to be named by the watch: then the trigger is not needed.
     pub fn watch_suffices(&self) -> bool {
-        NAMES_ENTRIES && self.counters().unwatched == 0
+        REPORTS_NAMES && self.counters().unwatched == 0
     }
 
     /// The queue this is the front door of.
@@ -425,7 +427,7 @@ impl Todo {
             || !self.troubles.is_empty()
             || !self.found.is_empty()
             || self.changed
-            || self.lookout.watch().is_some_and(DirWatch::has_more)
+            || self.lookout.watch().is_some_and(DirWatcher::has_buffered_events)
             || self.pulled && !self.agenda.rests();
         if busy {
             return Duration::ZERO;

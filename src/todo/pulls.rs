@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::queue::Arrival;
 use super::{Backoff, Todo};
 use crate::trigger::{DrainOutcome, Trigger};
-use crate::watch::NAMES_ENTRIES;
+use crate::watcher::REPORTS_NAMES;
 
 impl Todo {
     /// Takes the pulls out of the trigger, once a turn: before the scan that they ask for, and not
@@ -33,7 +33,7 @@ impl Todo {
     /// Somebody has pulled. What they linked before is known to the watch by now, so that what the
     /// watch cannot tell is all that has to be read.
     fn heed_pull(&mut self, now: Instant) {
-        if self.queue.arrival == Arrival::Unfinished || !NAMES_ENTRIES {
+        if self.queue.arrival == Arrival::Unfinished || !REPORTS_NAMES {
             self.absorb(now);
         }
         self.agenda.pulled(|directory| self.lookout.relies_on(directory));

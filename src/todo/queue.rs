@@ -10,7 +10,7 @@ use pullcord_platform::file;
 
 use crate::error::{Error, Result};
 use crate::trigger::OtherReaders;
-use crate::watch::Watch;
+use crate::watcher::WatchMode;
 
 /// A queue: the directories in which entries appear, the trigger that is pulled for them, and how
 /// an entry is known to be complete.
@@ -29,7 +29,7 @@ pub struct Queue {
     pub(super) directories: Vec<PathBuf>,
     pub(super) arrival: Arrival,
     pub(super) sharing: OtherReaders,
-    pub(super) watch: Watch,
+    pub(super) watch: WatchMode,
     pub(super) tick: Duration,
     /// The directory whose numbered directories these are, if they are.
     pub(super) split: Option<PathBuf>,
@@ -96,7 +96,7 @@ impl Queue {
             directories: directories.into_iter().map(Into::into).collect(),
             arrival: Arrival::Complete,
             sharing: OtherReaders::Reject,
-            watch: Watch::Auto,
+            watch: WatchMode::Auto,
             tick: TICK,
             split: None,
         }
@@ -113,8 +113,8 @@ impl Queue {
         Queue { trigger: None, ..self }
     }
 
-    /// Whether to watch the directories; [`Watch::Auto`] if not said.
-    pub fn watch(self, watch: Watch) -> Queue {
+    /// Whether to watch the directories; [`WatchMode::Auto`] if not said.
+    pub fn watch(self, watch: WatchMode) -> Queue {
         Queue { watch, ..self }
     }
 

@@ -12,7 +12,7 @@ use super::lookout::Sighting;
 use super::queue::Arrival;
 use super::scan::is_hidden;
 use super::{PATIENCE, Todo};
-use crate::watch::DirWatch;
+use crate::watcher::DirWatcher;
 
 impl Todo {
     /// Looks whether the trigger, and whatever is watched, are still what their paths lead to.
@@ -86,13 +86,13 @@ impl Todo {
             self.collect(sighting, now);
         }
         let Some(watch) = self.lookout.watch_mut() else { return };
-        let mut left = match watch.backlog() {
+        let mut left = match watch.available() {
             Ok(left) => left,
             Err(error) => return self.watch_failed(error, now),
         };
         while left > 0 {
             let Some(watch) = self.lookout.watch_mut() else { return };
-            match watch.fill() {
+            match watch.read_events() {
                 Ok(0) => return,
                 Ok(filled) => left = left.saturating_sub(filled),
                 Err(error) => return self.watch_failed(error, now),
@@ -132,9 +132,9 @@ impl Todo {
     /// The next entry that the watch names, straight out of its buffer.
     pub(super) fn next_arrival(&mut self, now: Instant) -> Option<usize> {
         self.turn.looked_at += 1;
-        if !self.lookout.watch().is_some_and(DirWatch::has_more) {
+        if !self.lookout.watch().is_some_and(DirWatcher::has_buffered_events) {
             self.changed = false;
-            if let Err(error) = self.lookout.watch_mut()?.fill() {
+            if let Err(error) = self.lookout.watch_mut()?.read_events() {
                 self.watch_failed(error, now);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub(crate) use pullcord::WatchMode;
 use pullcord_platform::sim::FsKind;
 
 /// Which directories there are.
@@ -90,13 +91,6 @@ pub(crate) enum Trigger {
     Inside,
     /// By a path whose parent is a symbolic link to the first directory's parent.
     Alias,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WatchMode {
-    Auto,
-    Off,
-    Required,
 }
 
 /// How the queue is named.

@@ -5,7 +5,7 @@
 use crate::history::{Consumer, Gap, History, Layout, Op, PathKind, Trigger, WatchMode};
 use crate::oracle::{Failure, Situation};
 use pullcord_platform::sim::{Call, FsKind};
-use pullcord_platform::watch::NAMES_ENTRIES;
+use pullcord_platform::watch::REPORTS_NAMES;
 
 pub(crate) struct Known {
     /// Its number in the list of known defects; from 21 on, those that the simulation found.
@@ -247,7 +247,7 @@ pub(crate) const KNOWN: &[Known] = &[
             let alias = history.config.trigger == Trigger::Alias;
             let unwatched = matches!(failure, Failure::NeverWatched);
             // A watch that names no entries has the new directory read for a change of the old one.
-            let unnamed = !NAMES_ENTRIES && matches!(failure, Failure::NeedlessScan);
+            let unnamed = !REPORTS_NAMES && matches!(failure, Failure::NeedlessScan);
             let moved = is_late(failure) || unwatched || unnamed;
             moved && has(history, leads_elsewhere)
                 || alias && matches!(failure, Failure::Restless { .. })

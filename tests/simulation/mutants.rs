@@ -5,7 +5,7 @@
 
 use libtest_mimic::Trial;
 use pullcord_platform::sim::{Call, FsKind, Mutant, set_mutant};
-use pullcord_platform::watch::NAMES_ENTRIES;
+use pullcord_platform::watch::REPORTS_NAMES;
 
 use crate::history::{
     Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
@@ -168,7 +168,7 @@ fn one_more(number: u32) -> Vec<Event> {
 
 /// A test for each row. The rules of the watch are those of a watch that reports names.
 pub(crate) fn trials() -> Vec<Trial> {
-    let names = |row: &&Row| NAMES_ENTRIES || row.config.watch == WatchMode::Off;
+    let names = |row: &&Row| REPORTS_NAMES || row.config.watch == WatchMode::Off;
     let rows = ROWS.iter().filter(names);
     rows.map(|row| {
         Trial::test(format!("mutants::{}", row.title), move || {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pullcord_platform::sim::{Ino, Kernel, Name};
-use pullcord_platform::watch::NAMES_ENTRIES;
+use pullcord_platform::watch::REPORTS_NAMES;
 
 use crate::history::{Config, Layout, Trigger};
 
@@ -302,7 +302,7 @@ impl Oracle {
     /// A directory changed: a reason to read it, where the watch does not say more.
     pub(crate) fn change(&mut self, number: usize) {
         self.changes += 1;
-        if !NAMES_ENTRIES {
+        if !REPORTS_NAMES {
             let count = self.directories.len().max(1);
             if let Some(directory) = self.directories.get_mut(number % count) {
                 directory.reasons += 1;
@@ -435,7 +435,7 @@ impl Oracle {
 
     /// Whether a watch reports each entry of the queue's directories by name.
     pub(crate) fn is_fully_reliable(&self) -> bool {
-        NAMES_ENTRIES && self.is_watched() && self.config.events >= 1000 && !self.config.twice
+        REPORTS_NAMES && self.is_watched() && self.config.events >= 1000 && !self.config.twice
     }
 
     /// Whether a watch reports each change of the queue's directories: there are watches enough, on a
@@ -465,9 +465,9 @@ impl Oracle {
             at_most(after(pulled, AT_ONCE).max(disturbed), Situation::Pulled);
         }
         if watched && !tracked.silent {
-            if NAMES_ENTRIES && self.config.layout != Layout::Maildrop {
+            if REPORTS_NAMES && self.config.layout != Layout::Maildrop {
                 at_most(after(tracked.since, AT_ONCE), Situation::Watched);
-            } else if NAMES_ENTRIES || self.config.layout != Layout::Maildrop {
+            } else if REPORTS_NAMES || self.config.layout != Layout::Maildrop {
                 at_most(after(tracked.since, GRACE), Situation::Changed);
             }
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Queue, Todo, Via, Watch};
+use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Queue, Todo, Via};
 use pullcord_platform::sim::{self, Census, QUEUE};
 use pullcord_platform::{Select, clock};
 
@@ -299,12 +299,7 @@ impl Program {
             u64::MAX => Duration::MAX,
             rescan => Duration::from_millis(rescan),
         };
-        let watch = match config.watch {
-            WatchMode::Auto => Watch::Auto,
-            WatchMode::Off => Watch::Off,
-            WatchMode::Required => Watch::Required,
-        };
-        Ok(queue.tick(rescan).watch(watch))
+        Ok(queue.tick(rescan).watch(config.watch))
     }
 
     /// The time as the program passes it.

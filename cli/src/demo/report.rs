@@ -112,7 +112,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use pullcord::{Queue, Watch};
+    use pullcord::{Queue, WatchMode};
 
     use super::*;
 
@@ -124,7 +124,7 @@ mod tests {
         assert!(!tally.has_all());
         assert!(tally.see(OsStr::new("3.19")).is_err());
         let queue = tempfile::tempdir().unwrap();
-        let todo = Todo::open(Queue::directories([queue.path()]).watch(Watch::Off)).unwrap();
+        let todo = Todo::open(Queue::directories([queue.path()]).watch(WatchMode::Off)).unwrap();
         let total = Share { injected: 3, refused: 0 };
         let report = tally.report(Backend::Select, &todo, total);
         assert_eq!((report.seen, report.lost, report.duplicates), (2, 1, 1));

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use pullcord::watch::{Change, Locality, locality};
-use pullcord::{DirWatch, Queue, Todo};
+use pullcord::watcher::{Locality, WatchEvent, locality};
+use pullcord::{DirWatcher, Queue, Todo};
 
 use super::{Notes, Observation};
 
@@ -20,11 +20,11 @@ pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
     }
     let watched = directory.join("watched");
     let mut watch =
-        match DirWatch::open().and_then(|watch| fs::create_dir(&watched).map(|()| watch)) {
+        match DirWatcher::new().and_then(|watch| fs::create_dir(&watched).map(|()| watch)) {
             Ok(watch) => watch,
             Err(e) => return notes.observe("a watch", format!("none: {e}")),
         };
-    if let Err(e) = watch.add(&watched) {
+    if let Err(e) = watch.watch(&watched) {
         return notes.observe("a watch", format!("none: {e}"));
     }
     let (draft, entry) = (directory.join("draft"), watched.join("entry"));
@@ -52,15 +52,15 @@ pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
 }
 
 /// All that the watch tells by now, in words.
-fn told(watch: &mut DirWatch) -> io::Result<String> {
+fn told(watch: &mut DirWatcher) -> io::Result<String> {
     let mut told = Vec::new();
-    while watch.fill()? > 0 {
-        while let Some(change) = watch.next_change() {
+    while watch.read_events()? > 0 {
+        while let Some(change) = watch.next_event() {
             told.push(match change {
-                Change::Appeared(_, name) => format!("appeared: {}", name.display()),
-                Change::Changed(_) => "changed".into(),
-                Change::Lost(_) => "lost".into(),
-                Change::Overflow => "overflow".into(),
+                WatchEvent::EntryAdded(_, name) => format!("appeared: {}", name.display()),
+                WatchEvent::DirectoryChanged(_) => "changed".into(),
+                WatchEvent::WatchLost(_) => "lost".into(),
+                WatchEvent::Overflow => "overflow".into(),
             });
         }
     }
@@ -83,6 +83,6 @@ fn finds(queue: &Path) -> io::Result<bool> {
         fs::write(queue.join("2"), "")?;
     }
     // Without a watch and without a trigger, what comes is found at the tick.
-    let expected: &[&str] = if DirWatch::open().is_ok() { &["1", "2"] } else { &["1"] };
+    let expected: &[&str] = if DirWatcher::new().is_ok() { &["1", "2"] } else { &["1"] };
     Ok(expected.iter().all(|name| names.iter().any(|seen| seen == name)))
 }

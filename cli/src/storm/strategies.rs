@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use pullcord::{Backend, Notifier, Queue, Watch};
+use pullcord::{Backend, Notifier, Queue, WatchMode};
 use pullcord_strategies::{Drain, EarlyClose, Pullcord, Reopen, Strategy};
 
 use super::load::Place;
@@ -39,7 +39,7 @@ impl Name {
         self,
         place: &Place,
         notifier: &mut dyn Notifier,
-        watch: Watch,
+        watch: WatchMode,
     ) -> Result<Box<dyn Strategy>, Failure> {
         let (trigger, todo) = (place.trigger(), place.todo());
         Ok(match self {

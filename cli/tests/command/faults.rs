@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, PullOutcome, Todo, Trigger, Watch};
+use pullcord::{Backend, Events, Key, Notifier, PullOutcome, Todo, Trigger, WatchMode};
 use rustix::process::Signal;
 
 use crate::support::{PATIENCE, Queue, Running, eventually, output, pullcord, text};
@@ -186,7 +186,7 @@ fn a_trigger_taken_away_while_it_is_read() {
         Backend::available().flat_map(|backend| faults.map(|fault| (backend, fault)))
     {
         let queue = Queue::flat();
-        let parts = pullcord::Queue::qmail(queue.root()).unwrap().watch(Watch::Off);
+        let parts = pullcord::Queue::qmail(queue.root()).unwrap().watch(WatchMode::Off);
         // Of a trigger that is taken away nobody is told, until the tick.
         let mut todo = Todo::open(parts.tick(Duration::from_millis(200))).unwrap();
         let mut notifier = backend.open().unwrap();

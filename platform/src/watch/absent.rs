@@ -1,6 +1,6 @@
 //! Where there is neither inotify(7) nor `EVFILT_VNODE`: a directory watch that cannot be opened.
 
-mod change;
+mod event;
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -8,22 +8,22 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-pub use change::{Change, WatchId};
+pub use event::{WatchEvent, WatchId};
 
 use crate::file::Identity;
 
-/// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
-pub const NAMES_ENTRIES: bool = false;
+/// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
+pub const REPORTS_NAMES: bool = false;
 
 /// There is none.
 #[derive(Debug)]
-pub struct DirWatch(Infallible);
+pub struct DirWatcher(Infallible);
 
-impl DirWatch {
+impl DirWatcher {
     /// # Errors
     ///
     /// Always `Unsupported`.
-    pub fn open() -> io::Result<DirWatch> {
+    pub fn new() -> io::Result<DirWatcher> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             format!("{} has no directory watch that pullcord knows", std::env::consts::OS),
@@ -33,24 +33,24 @@ impl DirWatch {
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn add(&mut self, _: &Path, _: bool) -> io::Result<(WatchId, Identity)> {
+    pub fn watch(&mut self, _: &Path, _: bool) -> io::Result<(WatchId, Identity)> {
         match self.0 {}
     }
 
     /// It cannot be called.
-    pub fn remove(&mut self, _: WatchId) {
+    pub fn unwatch(&mut self, _: WatchId) {
         match self.0 {}
     }
 
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn fill(&mut self) -> io::Result<usize> {
+    pub fn read_events(&mut self) -> io::Result<usize> {
         match self.0 {}
     }
 
     /// It cannot be called.
-    pub fn next_change(&mut self) -> Option<Change<'_>> {
+    pub fn next_event(&mut self) -> Option<WatchEvent<'_>> {
         match self.0 {}
     }
 
@@ -60,19 +60,19 @@ impl DirWatch {
     }
 
     /// It cannot be called.
-    pub fn has_more(&self) -> bool {
+    pub fn has_buffered_events(&self) -> bool {
         match self.0 {}
     }
 
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn backlog(&self) -> io::Result<usize> {
+    pub fn available(&self) -> io::Result<usize> {
         match self.0 {}
     }
 }
 
-impl AsFd for DirWatch {
+impl AsFd for DirWatcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self.0 {}
     }

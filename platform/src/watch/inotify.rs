@@ -15,30 +15,30 @@
 //! - What other hosts change on a network file system is not seen.
 //! - Events are of variable length, packed one behind the other; 272 bytes always hold one.
 
-mod change;
+mod event;
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
-pub use change::{Change, WatchId};
+pub use event::{WatchEvent, WatchId};
 
 use crate::file::{self, Identity};
 use crate::records::{InotifyEvent, Records};
 use crate::{OwnedFd, c_path, checked, fd, libc};
 
-/// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
-pub const NAMES_ENTRIES: bool = true;
+/// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
+pub const REPORTS_NAMES: bool = true;
 
 /// A watch on any number of directories, with one descriptor.
 #[derive(Debug)]
-pub struct DirWatch {
+pub struct DirWatcher {
     inotify: OwnedFd,
     events: Records<InotifyEvent>,
 }
 
-impl DirWatch {
+impl DirWatcher {
     /// [inotify_init1(2)](https://man7.org/linux/man-pages/man2/inotify_init.2.html), non-blocking
     /// and closed by exec(2).
     ///
@@ -46,11 +46,11 @@ impl DirWatch {
     ///
     /// `EMFILE`: this process is out of descriptors, or this user out of inotify instances.
     /// `ENFILE`, `ENOMEM`.
-    pub fn open() -> io::Result<DirWatch> {
+    pub fn new() -> io::Result<DirWatcher> {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
         let inotify =
             unsafe { fd::own(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC))? };
-        Ok(DirWatch { inotify, events: Records::new() })
+        Ok(DirWatcher { inotify, events: Records::new() })
     }
 
     /// [inotify_add_watch(2)](https://man7.org/linux/man-pages/man2/inotify_add_watch.2.html):
@@ -60,7 +60,7 @@ impl DirWatch {
     /// # Errors
     ///
     /// `ENOSPC`: the limit of watches is reached. `NotFound`, `NotADirectory`, `PermissionDenied`.
-    pub fn add(&mut self, directory: &Path, attributes: bool) -> io::Result<(WatchId, Identity)> {
+    pub fn watch(&mut self, directory: &Path, attributes: bool) -> io::Result<(WatchId, Identity)> {
         let name = c_path(directory)?;
         let attributes = if attributes { libc::IN_ATTRIB } else { 0 };
         let mask = libc::IN_CREATE
@@ -80,26 +80,26 @@ impl DirWatch {
         if file::followed(directory).is_ok_and(|after| after == before) {
             return Ok((id, before));
         }
-        self.remove(id);
+        self.unwatch(id);
         Err(io::Error::other("it was replaced at this moment"))
     }
 
     /// [inotify_rm_watch(2)](https://man7.org/linux/man-pages/man2/inotify_rm_watch.2.html): stops
     /// watching. What was reported before may still come; it is no error if it was lost already.
-    pub fn remove(&mut self, id: WatchId) {
+    pub fn unwatch(&mut self, id: WatchId) {
         // Android's takes an unsigned number.
         // SAFETY: no pointers. That there is no such watch any more is what was wanted.
         unsafe { libc::inotify_rm_watch(self.inotify.as_raw_fd(), id.0 as _) };
     }
 
-    /// read(2), once: takes in what has happened, in place of what was taken in before. Returns
-    /// how much that was, in the unit of [`backlog`](DirWatch::backlog); 0 if nothing happened.
+    /// read(2), once: reads the pending events, and discards those of the previous call. Returns
+    /// the amount read, in the unit of [`available`](DirWatcher::available); 0 if there are none.
     /// Never blocks.
     ///
     /// # Errors
     ///
     /// Those of read(2), `ENOMEM` at the most; `EINTR` counts as nothing.
-    pub fn fill(&mut self) -> io::Result<usize> {
+    pub fn read_events(&mut self) -> io::Result<usize> {
         let inotify = self.inotify.as_raw_fd();
         let filled = self.events.fill(|buffer| {
             let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
@@ -116,9 +116,9 @@ impl DirWatch {
         }
     }
 
-    /// The next thing that happened, of what was taken in. No system call.
+    /// Returns the next of the events that were read. Makes no system call.
     #[inline]
-    pub fn next_change(&mut self) -> Option<Change<'_>> {
+    pub fn next_event(&mut self) -> Option<WatchEvent<'_>> {
         const LOST: u32 =
             libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_UNMOUNT | libc::IN_IGNORED;
         let id = loop {
@@ -126,40 +126,40 @@ impl DirWatch {
                 return None;
             }
             // What is no event may stand for any number of them.
-            let Some(event) = self.events.next() else { return Some(Change::Overflow) };
+            let Some(event) = self.events.next() else { return Some(WatchEvent::Overflow) };
             if event.mask & libc::IN_Q_OVERFLOW != 0 {
-                return Some(Change::Overflow);
+                return Some(WatchEvent::Overflow);
             }
             if event.mask & LOST != 0 {
-                return Some(Change::Lost(WatchId(event.watch)));
+                return Some(WatchEvent::WatchLost(WatchId(event.watch)));
             }
             // Without a name it is the directory's own attributes that changed.
             if !self.events.name().is_empty() {
                 break WatchId(event.watch);
             }
         };
-        Some(Change::Appeared(id, self.events.name()))
+        Some(WatchEvent::EntryAdded(id, self.events.name()))
     }
 
-    /// The name that the last change has told, until more is taken in.
+    /// Returns the name in the last event, until more events are read.
     #[inline]
     pub fn last_name(&self) -> &OsStr {
         self.events.name()
     }
 
-    /// Whether something that was taken in has not been asked for yet.
+    /// Whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
     #[inline]
-    pub fn has_more(&self) -> bool {
+    pub fn has_buffered_events(&self) -> bool {
         self.events.has_more()
     }
 
-    /// `FIONREAD` of [ioctl(2)](https://man7.org/linux/man-pages/man2/ioctl.2.html): how much has
-    /// happened that was not taken in, in bytes.
+    /// `FIONREAD` of [ioctl(2)](https://man7.org/linux/man-pages/man2/ioctl.2.html): returns the
+    /// size of the events that were not read yet, in bytes.
     ///
     /// # Errors
     ///
     /// None is expected of an inotify descriptor.
-    pub fn backlog(&self) -> io::Result<usize> {
+    pub fn available(&self) -> io::Result<usize> {
         let mut bytes: libc::c_int = 0;
         // SAFETY: FIONREAD writes one int, and `bytes` is one.
         checked(unsafe { libc::ioctl(self.inotify.as_raw_fd(), libc::FIONREAD, &mut bytes) })?;
@@ -167,14 +167,14 @@ impl DirWatch {
     }
 }
 
-/// Readable while something has happened that was not taken in.
-impl AsFd for DirWatch {
+/// Readable while there are events that were not read.
+impl AsFd for DirWatcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
 }
 
-/// What to do about an error of [`DirWatch::open`] or [`DirWatch::add`], in an administrator's
+/// What to do about an error of [`DirWatcher::new`] or [`DirWatcher::watch`], in an administrator's
 /// words: which limit it is, what it is now, how to raise it.
 pub fn advice(error: &io::Error) -> Option<String> {
     let limit = match error.raw_os_error() {
@@ -212,13 +212,13 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no inotify(7)")]
     fn what_cannot_be_read_as_events_is_taken_as_an_overflow() {
-        let mut watch = DirWatch::open().unwrap();
+        let mut watch = DirWatcher::new().unwrap();
         let filled = watch.events.fill(|buffer| {
             buffer[..20].fill(0xff);
             20
         });
         assert_eq!(filled.unwrap(), 20);
-        assert_eq!(watch.next_change(), Some(Change::Overflow));
-        assert_eq!(watch.next_change(), None);
+        assert_eq!(watch.next_event(), Some(WatchEvent::Overflow));
+        assert_eq!(watch.next_event(), None);
     }
 }

@@ -16,7 +16,7 @@
 // another.
 #![allow(clippy::unnecessary_cast)]
 
-mod change;
+mod event;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -25,14 +25,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
 
-pub use change::{Change, WatchId};
+pub use event::{WatchEvent, WatchId};
 
 use crate::file::{self, Identity};
 use crate::kqueue::{Queue, RawEvent, change};
 use crate::{Key, OwnedFd, bsd, libc};
 
-/// Whether [`Change::Appeared`] is what comes, and not [`Change::Changed`].
-pub const NAMES_ENTRIES: bool = false;
+/// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
+pub const REPORTS_NAMES: bool = false;
 
 /// How many events are fetched at a time; there is at most one a directory.
 const ROOM: usize = 64;
@@ -51,7 +51,7 @@ const WATCH_ONLY: libc::c_int = {
 
 /// A watch on any number of directories, with one descriptor to wait for.
 #[derive(Debug)]
-pub struct DirWatch {
+pub struct DirWatcher {
     queue: Queue,
     directories: HashMap<WatchId, OwnedFd>,
     next_id: i32,
@@ -60,7 +60,7 @@ pub struct DirWatch {
     filled: usize,
 }
 
-impl DirWatch {
+impl DirWatcher {
     /// kqueue(2). Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?kqueue(2)),
     /// [NetBSD](https://man.netbsd.org/kqueue.2), [OpenBSD](https://man.openbsd.org/kqueue.2),
     /// [DragonFly](https://man.dragonflybsd.org/?command=kqueue&section=2).
@@ -68,11 +68,11 @@ impl DirWatch {
     /// # Errors
     ///
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
-    pub fn open() -> io::Result<DirWatch> {
+    pub fn new() -> io::Result<DirWatcher> {
         let blank = change(0, 0, 0, Key(0));
         let fetched = vec![blank; ROOM];
         let (queue, directories) = (Queue::open()?, HashMap::new());
-        Ok(DirWatch { queue, directories, next_id: 0, fetched, read: 0, filled: 0 })
+        Ok(DirWatcher { queue, directories, next_id: 0, fetched, read: 0, filled: 0 })
     }
 
     /// open(2), and `EVFILT_VNODE` with `EV_CLEAR`: watches a directory for whatever changes in it.
@@ -81,7 +81,11 @@ impl DirWatch {
     /// # Errors
     ///
     /// `EMFILE` and those of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
-    pub fn add(&mut self, directory: &Path, _attributes: bool) -> io::Result<(WatchId, Identity)> {
+    pub fn watch(
+        &mut self,
+        directory: &Path,
+        _attributes: bool,
+    ) -> io::Result<(WatchId, Identity)> {
         let flags = libc::O_DIRECTORY | libc::O_NONBLOCK | WATCH_ONLY;
         let file = file::open_with(directory, flags)?;
         let identity = file::status(&file)?.identity;
@@ -100,18 +104,18 @@ impl DirWatch {
 
     /// Stops watching, by closing the descriptor. What was fetched before may still come; it is no
     /// error if it was removed already.
-    pub fn remove(&mut self, id: WatchId) {
+    pub fn unwatch(&mut self, id: WatchId) {
         self.directories.remove(&id);
     }
 
-    /// kevent(2), once: takes in what has happened, in place of what was taken in before. Returns
-    /// how much that was, in the unit of [`backlog`](DirWatch::backlog); 0 if nothing happened.
+    /// kevent(2), once: reads the pending events, and discards those of the previous call. Returns
+    /// the amount read, in the unit of [`available`](DirWatcher::available); 0 if there are none.
     /// Never blocks.
     ///
     /// # Errors
     ///
     /// Those of kevent(2), `ENOMEM` at the most; `EINTR` counts as nothing.
-    pub fn fill(&mut self) -> io::Result<usize> {
+    pub fn read_events(&mut self) -> io::Result<usize> {
         (self.read, self.filled) = (0, 0);
         match self.queue.fetch(&mut self.fetched, Some(Duration::ZERO)) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
@@ -122,9 +126,9 @@ impl DirWatch {
         }
     }
 
-    /// The next thing that happened, of what was taken in. No system call.
+    /// Returns the next of the events that were read. Makes no system call.
     #[inline]
-    pub fn next_change(&mut self) -> Option<Change<'_>> {
+    pub fn next_event(&mut self) -> Option<WatchEvent<'_>> {
         while self.read < self.filled {
             let event = self.fetched[self.read].0;
             self.read += 1;
@@ -135,41 +139,45 @@ impl DirWatch {
                 continue;
             }
             let lost = bsd::NOTE_DELETE | bsd::NOTE_RENAME | bsd::NOTE_REVOKE;
-            let change = if event.fflags & lost != 0 { Change::Lost } else { Change::Changed };
-            return Some(change(id));
+            let report = if event.fflags & lost != 0 {
+                WatchEvent::WatchLost
+            } else {
+                WatchEvent::DirectoryChanged
+            };
+            return Some(report(id));
         }
         None
     }
 
-    /// The name that the last change has told: none ever does.
+    /// Returns the name in the last event: always empty.
     pub fn last_name(&self) -> &OsStr {
         OsStr::new("")
     }
 
-    /// Whether something that was taken in has not been asked for yet.
+    /// Whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
     #[inline]
-    pub fn has_more(&self) -> bool {
+    pub fn has_buffered_events(&self) -> bool {
         self.read < self.filled
     }
 
-    /// How much may have happened that was not taken in: one event for each directory at the most.
+    /// Returns the largest possible number of events that were not read yet: one for each directory.
     ///
     /// # Errors
     ///
     /// None; inotify's has some.
-    pub fn backlog(&self) -> io::Result<usize> {
+    pub fn available(&self) -> io::Result<usize> {
         Ok(self.directories.len())
     }
 }
 
-/// Readable while something has happened that was not taken in, and until it was asked.
-impl AsFd for DirWatch {
+/// Readable while there are events that were not read, and until they are read.
+impl AsFd for DirWatcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.as_fd()
     }
 }
 
-/// What to do about an error of [`DirWatch::open`] or [`DirWatch::add`], in an administrator's
+/// What to do about an error of [`DirWatcher::new`] or [`DirWatcher::watch`], in an administrator's
 /// words.
 pub fn advice(error: &io::Error) -> Option<String> {
     let out_of_descriptors = error.raw_os_error() == Some(libc::EMFILE);
@@ -187,15 +195,15 @@ mod tests {
     #[cfg_attr(miri, ignore = "Miri has no kqueue(2)")]
     fn a_directory_that_takes_a_removed_ones_number_is_watched() {
         let parent = tempfile::tempdir().unwrap();
-        let mut watch = DirWatch::open().unwrap();
+        let mut watch = DirWatcher::new().unwrap();
         for round in ["one", "two", "three"] {
             let directory = parent.path().join(round);
             std::fs::create_dir(&directory).unwrap();
-            let (id, _) = watch.add(&directory, false).unwrap();
+            let (id, _) = watch.watch(&directory, false).unwrap();
             std::fs::write(directory.join("entry"), "").unwrap();
-            assert_eq!(watch.fill().unwrap(), 1, "{round}");
-            assert_eq!(watch.next_change(), Some(Change::Changed(id)), "{round}");
-            watch.remove(id);
+            assert_eq!(watch.read_events().unwrap(), 1, "{round}");
+            assert_eq!(watch.next_event(), Some(WatchEvent::DirectoryChanged(id)), "{round}");
+            watch.unwatch(id);
         }
     }
 }

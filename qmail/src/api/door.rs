@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, OtherReaders, Queue, Todo, Watch};
+use pullcord::{Backend, Events, Key, Notifier, OtherReaders, Queue, Todo, WatchMode};
 
 use super::{
     PULLCORD_DIRECTORY, PULLCORD_NO_TRIGGER, PULLCORD_POSTFIX, PULLCORD_QMAIL, PULLCORD_SHARE,
@@ -148,10 +148,10 @@ fn queue(path: &Path, options: u32, tick: u32) -> Result<Queue, Failure> {
         }
     };
     if has(PULLCORD_WATCH_OFF) {
-        queue = queue.watch(Watch::Off);
+        queue = queue.watch(WatchMode::Off);
     }
     if has(PULLCORD_WATCH_REQUIRED) {
-        queue = queue.watch(Watch::Required);
+        queue = queue.watch(WatchMode::Required);
     }
     if has(PULLCORD_SHARE) {
         queue = queue.sharing(OtherReaders::Allow);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use libtest_mimic::Trial;
 use pullcord_platform::sim::{FsKind, Mutant};
-use pullcord_platform::watch::NAMES_ENTRIES as REPORTS_NAMES;
+use pullcord_platform::watch::REPORTS_NAMES;
 
 use super::program::{Case, Name, Outcome, entry_of, run};
 use crate::history::{Config, Event, Gap, Layout, Op, PLAIN, WatchMode};

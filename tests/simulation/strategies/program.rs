@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use pullcord::{Backend, Event as Readiness, Events, Notifier, Queue, Watch};
-use pullcord_platform::watch::NAMES_ENTRIES;
+use pullcord::{Backend, Event as Readiness, Events, Notifier, Queue};
+use pullcord_platform::watch::REPORTS_NAMES;
 use pullcord_platform::{clock, sim};
 use pullcord_strategies::{
     Drain, EarlyClose, Pullcord, Reader, Receive, Reopen, Result as StepResult, Strategy,
@@ -143,8 +143,7 @@ fn start(name: Name, config: &Config, notifier: &mut dyn Notifier) -> Box<dyn St
                 }
                 _ => Queue::qmail(path(HOME)).expect("a queue"),
             };
-            let watch = if config.watch == WatchMode::Off { Watch::Off } else { Watch::Auto };
-            Box::new(Pullcord::start(queue.watch(watch), notifier).expect("no fault"))
+            Box::new(Pullcord::start(queue.watch(config.watch), notifier).expect("no fault"))
         }
     }
 }
@@ -223,7 +222,7 @@ impl Program<'_> {
         let (mut happened, mut wakeups) = (0, 0);
         let replacements = case.events.iter().filter(|it| it.op == Op::ReplaceTrigger).count();
         reasons += replacements as u64;
-        if case.config.watch != WatchMode::Off && !NAMES_ENTRIES {
+        if case.config.watch != WatchMode::Off && !REPORTS_NAMES {
             // A watch that reports no names: each entry is a reason when it comes and when it goes.
             let links = case.events.iter().filter(|it| matches!(it.op, Op::Link(..))).count();
             reasons += 2 * links as u64;

@@ -1,0 +1,205 @@
+//! Directory watch: reports new entries, so that the caller does not need to read the directory.
+//!
+//! [`DirWatcher`] is inotify(7) on Linux, and `EVFILT_VNODE` in a kqueue of its own on the BSDs and
+//! macOS: one pollable descriptor, any number of directories, no thread.
+//!
+//! | | Linux, Android | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS | elsewhere |
+//! |---|---|---|---|
+//! | it says | *this name appeared* | *this directory changed* | cannot be opened: `Unsupported` |
+//! | the consumer's own unlink(2) | is not told | looks like an arrival | |
+//! | it can overflow | yes, and says so | no: changes are merged | |
+//! | it takes | one descriptor, and a watch a directory | one descriptor, and one a directory | |
+//! | a directory that is mounted over | is not told | is not told | |
+//!
+//! # The special problem of trust
+//!
+//! A watch sees what this kernel does. What another host does to a network file system, or a FUSE
+//! server behind the kernel's back, it does not see, and that it could be added proves nothing. So
+//! [`DirWatcher::watch`] asks statfs(2): it refuses a file system known to be shared, and says of the
+//! others whether they are known to be local.
+//!
+//! # The special problem of the start
+//!
+//! Add first, then open the directory, then read it: on btrfs, entries linked after the open are
+//! never returned. What appears while it is read may be returned by the reading, by the watch, or
+//! by both.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use pullcord_platform::file::{self, Identity};
+use pullcord_platform::watch;
+
+pub use pullcord_platform::filesystem::{Locality, locality};
+pub use pullcord_platform::watch::{REPORTS_NAMES, WatchEvent, WatchId};
+
+use crate::error::{Error, Result};
+
+/// Whether to watch a queue's directories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WatchMode {
+    /// Watches those that can be watched. Scans the others, and tries again later to watch them.
+    #[default]
+    Auto,
+    /// Watches none: each pull starts a scan.
+    Off,
+    /// Watches all: opening a queue that cannot be watched fails.
+    Required,
+}
+
+/// A watch on any number of directories.
+///
+/// ```
+/// # use pullcord::watcher::{DirWatcher, WatchEvent};
+/// # let directory = tempfile::tempdir()?;
+/// # let todo = directory.path();
+/// # let Ok(mut watcher) = DirWatcher::new() else { return Ok(()) }; // not on every system
+/// let Ok(watched) = watcher.watch(todo) else { return Ok(()) }; // not on every file system
+/// std::fs::write(todo.join("4711"), "a message")?;
+/// watcher.read_events()?;
+/// match watcher.next_event() {
+///     Some(WatchEvent::EntryAdded(id, name)) => assert!(id == watched.id && name == "4711"),
+///     Some(WatchEvent::DirectoryChanged(id)) => assert!(id == watched.id), // somewhere in it
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct DirWatcher(watch::DirWatcher);
+
+/// A directory that is being watched.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchedDir {
+    /// The id in the events of this directory.
+    pub id: WatchId,
+    /// Whether it is on a file system known to be local, so that every change of it is reported.
+    pub local: bool,
+    identity: Identity,
+}
+
+impl WatchedDir {
+    /// Whether `path` leads to the directory that is watched. False if the directory was replaced or
+    /// mounted over; the watch may not report that. Calls stat(2) once.
+    pub fn matches_path(&self, path: &Path) -> bool {
+        file::followed(path).is_ok_and(|there| there == self.identity)
+    }
+
+    pub(crate) fn is(&self, identity: Identity) -> bool {
+        self.identity == identity
+    }
+}
+
+impl DirWatcher {
+    /// Opens a watcher that watches no directory yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `Unsupported` on systems without inotify and kqueue. Fails with `EMFILE` if the
+    /// process has no free descriptor; on Linux, also if the user has no free inotify instance.
+    /// Fails with `ENFILE` or `ENOMEM` if the system is out of descriptors or memory.
+    pub fn new() -> io::Result<DirWatcher> {
+        watch::DirWatcher::new().map(DirWatcher)
+    }
+
+    /// Watches a directory for new entries. Follows a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `Unsupported` on a file system that another host or program may change.
+    /// At the limit of watches, fails with `ENOSPC` on Linux; at the limit of descriptors, fails with
+    /// `EMFILE` on the other systems. Otherwise fails with the error of open(2).
+    pub fn watch(&mut self, directory: impl AsRef<Path>) -> Result<WatchedDir> {
+        self.watch_local(directory.as_ref(), false)
+    }
+
+    /// As [`watch`](DirWatcher::watch), but also reports an entry again when its attributes change,
+    /// on systems that report names.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](DirWatcher::watch).
+    pub fn watch_with_attributes(&mut self, directory: impl AsRef<Path>) -> Result<WatchedDir> {
+        self.watch_local(directory.as_ref(), true)
+    }
+
+    fn watch_local(&mut self, directory: &Path, attributes: bool) -> Result<WatchedDir> {
+        let local = match locality(directory) {
+            Ok(Locality::Local) => Ok(true),
+            Ok(Locality::Unknown(_)) => Ok(false),
+            Ok(Locality::Remote(name)) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{name} does not tell what other hosts or programs change"),
+            )),
+            Err(e) => Err(e),
+        };
+        let added = local.and_then(|local| Ok((local, self.0.watch(directory, attributes)?)));
+        match added {
+            Ok((local, (id, identity))) => Ok(WatchedDir { id, local, identity }),
+            Err(e) => Err(explain(directory, "watch the directory", e)),
+        }
+    }
+
+    /// Stops watching a directory. Earlier events may still be returned.
+    pub fn unwatch(&mut self, watched: &WatchedDir) {
+        self.0.unwatch(watched.id);
+    }
+
+    /// Reads pending events with one system call. Returns the amount read, in the unit of
+    /// [`available`](DirWatcher::available), or 0 if there are none. Never blocks. Discards unread
+    /// events of the previous call: call [`next_event`](DirWatcher::next_event) until it returns
+    /// `None` first.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of read(2) or kevent(2); in practice only with `ENOMEM`.
+    pub fn read_events(&mut self) -> io::Result<usize> {
+        self.0.read_events()
+    }
+
+    /// Returns the next of the events that were read. Makes no system call and does not allocate.
+    #[inline]
+    pub fn next_event(&mut self) -> Option<WatchEvent<'_>> {
+        self.0.next_event()
+    }
+
+    /// Returns the name in the last event.
+    #[inline]
+    pub(crate) fn last_name(&self) -> &OsStr {
+        self.0.last_name()
+    }
+
+    /// Whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
+    #[inline]
+    pub fn has_buffered_events(&self) -> bool {
+        self.0.has_buffered_events()
+    }
+
+    /// Returns how much [`read_events`](DirWatcher::read_events) can read now, at most. The unit is
+    /// the system's own.
+    ///
+    /// # Errors
+    ///
+    /// On Linux, fails with the error of ioctl(2); in practice never.
+    pub fn available(&self) -> io::Result<usize> {
+        self.0.available()
+    }
+}
+
+/// Readable while there are events to read. Register it level-triggered.
+impl AsFd for DirWatcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// An error of the watch, with the limit to raise where it is one.
+pub(crate) fn explain(path: &Path, attempt: &'static str, cause: io::Error) -> Error {
+    let advice = watch::advice(&cause);
+    let error = Error::new(path, attempt, cause);
+    match advice {
+        Some(advice) => error.advise(advice),
+        None => error,
+    }
+}
