@@ -29,5 +29,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     for event in &events {
         println!("{backend} says: {event:?}");
     }
-    Ok(notifier.remove(&reader)?)
+    Ok(notifier.deregister(&reader)?)
 }

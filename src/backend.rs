@@ -105,7 +105,7 @@ impl Backend {
         !matches!(self, Backend::Select)
     }
 
-    /// Whether it can ride in another loop: whether [`Notifier::nested`] has a descriptor to give.
+    /// Whether it can ride in another loop: whether [`Notifier::pollable_fd`] has a descriptor to give.
     pub const fn nests(self) -> bool {
         !matches!(self, Backend::Select)
     }

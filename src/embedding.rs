@@ -11,7 +11,7 @@
 //! | mio | `Todo` is a source: reregister it before each poll | `mta_mio.rs` |
 //! | polling | a `PollingNotifier` over your `Poller` | `mta_polling.rs` |
 //! | tokio | `Entries`: an asynchronous stream | `mta_tokio.rs` |
-//! | anything else that can wait for a descriptor | let it wait for [`Notifier::nested`] of a notifier that the queue is registered with, and at most as long as [`Todo::prepare`] says; then wait there with a zero timeout until it has no more | |
+//! | anything else that can wait for a descriptor | let it wait for [`Notifier::pollable_fd`] of a notifier that the queue is registered with, and at most as long as [`Todo::prepare`] says; then wait there with a zero timeout until it has no more | |
 //! | select or poll, rebuilt each time | [`Todo::sources`] before each wait, [`Todo::trigger_ready`] and [`Todo::watch_ready`] after | |
 //!
 //! The features and the versions they are built on: [`interop`].

@@ -7,19 +7,19 @@
 //! | edge | at least one event after every arrival into a source that was drained. On select it is reported as level: a consumer that drains sees no difference |
 //! | one-shot | once, then silent as a whole until registered again: hung-up FIFOs and both directions included |
 //! | event | key, readable, writable; hang-up and error besides are hints. A FIFO whose writers left is readable, its bytes first; a writing end whose readers left is writable. Readable and writable at once may come in one event or in two |
-//! | remove | no event from any later wait; to remove what is not registered is no error |
+//! | deregister | no event from any later wait; does nothing if the source is not registered |
 //! | wait | never ends early; a signal ends it with no events and no error; allocates nothing once `Events` has found its size |
 //! | wake | [`Waker::wake`], from any thread; many before a wait are one |
 //! | a regular file, a directory | refused when registered: `InvalidInput` |
 //! | fork | the child drops an inherited notifier and opens its own |
 //! | exec | nothing leaks across it |
-//! | ride in another loop | [`Notifier::nested`], but on select |
+//! | use inside another event loop | [`Notifier::pollable_fd`], except on select |
 //!
 //! # The special problem of what nobody drains
 //!
 //! Level, and on select edge too, reports a source for as long as it is ready. A FIFO that hung up,
 //! or a descriptor that can be written to and is registered for writing with nothing to write, is
-//! ready for ever, and so is the wait. Remove what has hung up; register for writing only what has
+//! ready for ever, and so is the wait. Deregister what has hung up; register for writing only what has
 //! something to say.
 //!
 //! # The special problem of half a drain
@@ -30,7 +30,7 @@
 //!
 //! # The special problem of closed descriptors
 //!
-//! Remove a source before it is closed. What happens otherwise is bounded, but differs:
+//! Deregister a source before it is closed. What happens otherwise is bounded, but differs:
 //!
 //! | | a registered source is closed | its number is used again |
 //! |---|---|---|

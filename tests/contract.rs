@@ -111,7 +111,7 @@ fn what_is_ready_already_is_reported_in_every_mode(backend: Contender) {
         drain(&near);
         desk.register(&fifo.writer, 2, WRITE, mode);
         desk.register(&near, 3, READ, mode);
-        desk.remove(&fifo.reader);
+        desk.deregister(&fifo.reader);
         desk.expect_nothing();
     }
 }
@@ -304,7 +304,7 @@ fn a_number_used_for_another_file_can_be_removed(backend: Contender) {
     let mut desk = Desk::new(backend);
     desk.register(&old.reader, 1, READ, Mode::Level);
     sys::replace(&old.reader, &new.reader);
-    desk.remove(&old.reader);
+    desk.deregister(&old.reader);
     put(&new.writer);
     desk.expect_nothing();
     desk.register(&old.reader, 2, READ, Mode::Level);
@@ -320,7 +320,7 @@ fn keys_need_not_be_unique(backend: Contender) {
     }
     desk.expect([(1, "r")]);
     assert_eq!(desk.events.len(), 2);
-    desk.remove(&one.reader);
+    desk.deregister(&one.reader);
     desk.expect([(1, "r")]);
     assert_eq!(desk.events.len(), 1);
 }
@@ -348,7 +348,7 @@ fn a_regular_file_and_a_directory_are_refused_alike(backend: Contender) {
             }
         }
         desk.expect_nothing();
-        desk.remove(source);
+        desk.deregister(source);
     }
 }
 
@@ -358,13 +358,13 @@ fn a_removed_source_is_silent(backend: Contender) {
         let mut desk = Desk::new(backend);
         desk.register(&near, 1, BOTH, mode);
         put(&far);
-        desk.remove(&near);
+        desk.deregister(&near);
         desk.expect_nothing();
         put(&far);
         desk.expect_nothing();
         desk.register(&near, 2, BOTH, mode);
         desk.expect([(2, "rw")]);
-        desk.remove(&near);
+        desk.deregister(&near);
         desk.expect_nothing();
     }
 }
@@ -372,12 +372,12 @@ fn a_removed_source_is_silent(backend: Contender) {
 fn removing_what_is_not_registered_is_no_error(backend: Contender) {
     let (never, twice) = (Fifo::new(), Fifo::new());
     let mut desk = Desk::new(backend);
-    desk.remove(&never.reader);
+    desk.deregister(&never.reader);
     desk.register(&twice.reader, 1, READ, Mode::OneShot);
     put(&twice.writer);
     desk.expect([(1, "r")]);
-    desk.remove(&twice.reader);
-    desk.remove(&twice.reader);
+    desk.deregister(&twice.reader);
+    desk.deregister(&twice.reader);
     desk.expect_nothing();
 }
 
@@ -394,7 +394,7 @@ fn a_fifos_end_asked_for_both_says_what_it_can_do(backend: Contender) {
         desk.expect_nothing();
         desk.register(&writer, 2, BOTH, mode);
         desk.expect([(2, "w")]);
-        desk.remove(&writer);
+        desk.deregister(&writer);
         put(&writer);
         desk.expect([(1, "r")]);
     }
@@ -640,7 +640,7 @@ fn a_notifier_moves_to_another_thread(backend: Contender) {
 /// Readable while an event waits inside; quiet once the inner one was asked until it had no more.
 fn a_notifier_rides_in_another_loop(backend: Contender) {
     let mut inner = Desk::new(backend);
-    assert_eq!(inner.notifier.nested().is_some(), backend.nests());
+    assert_eq!(inner.notifier.pollable_fd().is_some(), backend.nests());
     if !backend.nests() {
         return;
     }
@@ -652,7 +652,7 @@ fn a_notifier_rides_in_another_loop(backend: Contender) {
     for outer in backends() {
         for mode in MODES {
             let mut outer = Desk::new(outer);
-            outer.register(&inner.notifier.nested().unwrap(), 9, READ, mode);
+            outer.register(&inner.notifier.pollable_fd().unwrap(), 9, READ, mode);
             for _ in 0..100 {
                 outer.expect_nothing();
                 fifos.iter().for_each(|fifo| put(&fifo.writer));
@@ -663,7 +663,7 @@ fn a_notifier_rides_in_another_loop(backend: Contender) {
                     }
                 }
                 if mode == Mode::OneShot {
-                    outer.register(&inner.notifier.nested().unwrap(), 9, READ, mode);
+                    outer.register(&inner.notifier.pollable_fd().unwrap(), 9, READ, mode);
                 }
             }
             waker.wake().unwrap();
@@ -764,7 +764,7 @@ fn descriptors_beyond_fd_setsize_work_or_are_refused_in_words(backend: Contender
             assert!(backend == Backend::Select && !known.contains(&OS), "{refused}");
             assert_eq!(refused.kind(), ErrorKind::InvalidInput);
             assert!(refused.to_string().contains(&reader.as_raw_fd().to_string()), "{refused}");
-            desk.remove(&reader);
+            desk.deregister(&reader);
             desk.expect([(1, "r")]);
             continue;
         }
@@ -774,7 +774,7 @@ fn descriptors_beyond_fd_setsize_work_or_are_refused_in_words(backend: Contender
             Mode::Edge => {}
             Mode::OneShot => desk.expect([(1, "r")]),
         }
-        desk.remove(&reader);
+        desk.deregister(&reader);
         desk.expect([(1, "r")]);
     }
 }
@@ -822,7 +822,7 @@ fn a_forked_child_opens_its_own_and_leaves_its_parents_alone(backend: Contender)
         put(&fresh.writer);
         own.expect([(3, "r")]);
         drain(&fresh.reader);
-        own.remove(&shared.reader);
+        own.deregister(&shared.reader);
         put(&shared.writer);
         own.expect_nothing();
     });

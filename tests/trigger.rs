@@ -144,7 +144,7 @@ fn writers_come_and_go_without_end_of_file_or_hang_up(backend: Backend) {
             desk.expect_nothing();
             assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Empty);
         }
-        desk.remove(&station.trigger);
+        desk.deregister(&station.trigger);
     }
 }
 

@@ -203,7 +203,7 @@ impl<N: Opened, const MODE: u8> Loop for Ours<N, MODE> {
     }
 
     fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
-        self.notifier.remove(&source)
+        self.notifier.deregister(&source)
     }
 
     fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {

@@ -109,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
                     writers.listen()?;
                     last = Instant::now();
                     if writers.are_done() {
-                        notifier.remove(&writers).map_err(Failure::waiting)?;
+                        notifier.deregister(&writers).map_err(Failure::waiting)?;
                     }
                 }
                 _ => {

@@ -154,7 +154,7 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
                     tally.hear(writers.told()?);
                     last = Instant::now();
                     if writers.are_done() {
-                        notifier.remove(&writers).map_err(Failure::waiting)?;
+                        notifier.deregister(&writers).map_err(Failure::waiting)?;
                         meter.stop();
                     }
                 }

@@ -3,7 +3,7 @@
 //! Its sins, and what is made of them:
 //! - A registration belongs to the open file description, not to the descriptor: a number that was
 //!   closed goes on being reported for as long as a duplicate of it is open anywhere, in a forked
-//!   child too. Nobody can help that but the one who closes: remove first.
+//!   child too. Only the caller can prevent that: deregister first.
 //! - There is no "add or change": `EPOLL_CTL_ADD` fails on what is there, `EPOLL_CTL_MOD` on what is
 //!   not, and a shadow set of what is there drifts when a descriptor is closed. So a set is kept,
 //!   but only as a hint at which of the two to try first.
@@ -103,16 +103,16 @@ impl Notifier for Epoll {
             Mode::Edge => libc::EPOLLET,
             Mode::OneShot => libc::EPOLLONESHOT,
         };
-        if interest.reads() {
+        if interest.is_readable() {
             events |= libc::EPOLLIN;
         }
-        if interest.writes() {
+        if interest.is_writable() {
             events |= libc::EPOLLOUT;
         }
         self.put(source.as_fd().as_raw_fd(), events as u32, key)
     }
 
-    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+    fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
         let source = source.as_fd().as_raw_fd();
         match self.control(libc::EPOLL_CTL_DEL, source, 0, Key::RESERVED) {
             // EPERM: a file that could never have been registered.
@@ -144,7 +144,7 @@ impl Notifier for Epoll {
             let (bits, key) = (raw.events as i32, Key(raw.u64 as usize));
             if key == Key::RESERVED {
                 if let Some(waker) = &self.waker {
-                    waker.answer()?;
+                    waker.acknowledge()?;
                 }
                 events.set_woken();
                 continue;
@@ -163,13 +163,13 @@ impl Notifier for Epoll {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            self.put(waker.ear().as_raw_fd(), libc::EPOLLIN as u32, Key::RESERVED)?;
+            self.put(waker.reader().as_raw_fd(), libc::EPOLLIN as u32, Key::RESERVED)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
     }
 
-    fn nested(&self) -> Option<BorrowedFd<'_>> {
+    fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.epoll.as_fd())
     }
 }
@@ -201,9 +201,9 @@ mod tests {
         // SAFETY: the descriptor is open; one byte is read from a constant.
         assert_eq!(unsafe { libc::write(writer.as_raw_fd(), [1u8].as_ptr().cast(), 1) }, 1);
         epoll.wait(&mut events, None).unwrap();
-        let expected = [Event { readable: true, ..Event::of(Key(7)) }];
+        let expected = [Event { readable: true, ..Event::new(Key(7)) }];
         assert!(events.iter().eq(&expected), "{events:?}");
-        epoll.remove(&reader).unwrap();
+        epoll.deregister(&reader).unwrap();
     }
 
     #[test]

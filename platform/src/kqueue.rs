@@ -240,7 +240,7 @@ impl Notifier for Kqueue {
         self.put(source.as_raw_fd(), key, interest, flags)
     }
 
-    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+    fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
         self.delete(source.as_fd().as_raw_fd())
     }
 
@@ -255,7 +255,7 @@ impl Notifier for Kqueue {
             let key = Key(raw.0.udata as usize);
             if key == Key::RESERVED {
                 if let Some(waker) = &self.waker {
-                    waker.answer()?;
+                    waker.acknowledge()?;
                 }
                 events.set_woken();
                 continue;
@@ -279,13 +279,13 @@ impl Notifier for Kqueue {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            self.put(waker.ear().as_raw_fd(), Key::RESERVED, Interest::Read, 0)?;
+            self.put(waker.reader().as_raw_fd(), Key::RESERVED, Interest::Read, 0)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
     }
 
-    fn nested(&self) -> Option<BorrowedFd<'_>> {
+    fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.queue.as_fd())
     }
 }

@@ -32,13 +32,13 @@ pub enum Interest {
 }
 
 impl Interest {
-    /// Whether readiness to be read is asked for.
-    pub const fn reads(self) -> bool {
+    /// Whether it includes readiness to be read.
+    pub const fn is_readable(self) -> bool {
         matches!(self, Interest::Read | Interest::Both)
     }
 
-    /// Whether readiness to be written is asked for.
-    pub const fn writes(self) -> bool {
+    /// Whether it includes readiness to be written.
+    pub const fn is_writable(self) -> bool {
         matches!(self, Interest::Write | Interest::Both)
     }
 }
@@ -78,8 +78,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event of `key` that says nothing yet.
-    pub const fn of(key: Key) -> Event {
+    /// Returns an event of `key` with no readiness set.
+    pub const fn new(key: Key) -> Event {
         Event { key, readable: false, writable: false, hang_up: false, error: false }
     }
 }
@@ -156,8 +156,8 @@ impl<'a> IntoIterator for &'a Events {
 /// Waits until one of many descriptors is ready.
 ///
 /// Sources are borrowed for the call only. The caller keeps each of them open while it is
-/// registered and removes it before it is closed; a source that was closed all the same is the
-/// caller's bug, but neither undefined nor a spin.
+/// registered and deregisters it before it is closed. Closing it first is a bug, but it does not
+/// cause undefined behaviour or a busy loop.
 ///
 /// # After a fork
 ///
@@ -186,13 +186,13 @@ pub trait Notifier: Send {
         mode: Mode,
     ) -> io::Result<()>;
 
-    /// Removes `source`: no later wait has an event of it. To remove what is not registered is no
-    /// error. Never blocks.
+    /// Deregisters `source`: no later wait reports an event of it. Does nothing if `source` is not
+    /// registered. Never blocks.
     ///
     /// # Errors
     ///
-    /// Those of epoll_ctl(2) and kevent(2) that leave it registered.
-    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()>;
+    /// Fails with the error of epoll_ctl(2) or kevent(2) if `source` stays registered.
+    fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()>;
 
     /// Waits until a source is ready, a [`Waker`] wakes, a signal is handled, or `timeout` has
     /// passed (never earlier; `None` is for ever, zero only looks). `events` then holds what is
@@ -212,11 +212,11 @@ pub trait Notifier: Send {
     /// `EMFILE` and `ENFILE`: it takes two descriptors.
     fn waker(&mut self) -> io::Result<Waker>;
 
-    /// The descriptor that is readable while an event waits here, so that this notifier can ride in
-    /// another loop; `None` on select. Once it is readable, wait here with a zero timeout until
-    /// nothing is left: a kqueue stays readable until it was asked, and with an edge-triggered
-    /// outer registration says no more until then.
-    fn nested(&self) -> Option<BorrowedFd<'_>>;
+    /// Returns a descriptor that is readable while this notifier has events, so that another event
+    /// loop can wait for it. Returns `None` on select. When it is readable, call `wait` with a zero
+    /// timeout until no event is left: a kqueue stays readable until then, and an edge-triggered
+    /// outer registration reports it no more before that.
+    fn pollable_fd(&self) -> Option<BorrowedFd<'_>>;
 }
 
 /// The error for a file that no backend can wait for, the same on each of them.

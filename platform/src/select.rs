@@ -92,7 +92,7 @@ impl Select {
             self.asked.reach(number);
         }
         self.sources[number] = Some(Source { key, one_shot: mode == Mode::OneShot });
-        self.asked.set(number, interest.reads(), interest.writes());
+        self.asked.set(number, interest.is_readable(), interest.is_writable());
     }
 
     fn forget(&mut self, number: usize) {
@@ -150,7 +150,7 @@ impl Select {
                     readable: true,
                     writable: true,
                     error: true,
-                    ..Event::of(key)
+                    ..Event::new(key)
                 });
             }
         }
@@ -179,7 +179,7 @@ impl Select {
                 let Some(&Some(source)) = self.sources.get(number) else { continue };
                 if source.key == Key::RESERVED {
                     if let Some(waker) = &self.waker {
-                        waker.answer()?;
+                        waker.acknowledge()?;
                     }
                     events.set_woken();
                     continue;
@@ -191,7 +191,7 @@ impl Select {
                 events.push(Event {
                     readable: read & (1 << bit) != 0,
                     writable: write & (1 << bit) != 0,
-                    ..Event::of(source.key)
+                    ..Event::new(source.key)
                 });
                 if source.one_shot {
                     self.asked.set(number, false, false);
@@ -229,7 +229,7 @@ impl Notifier for Select {
         Ok(())
     }
 
-    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+    fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
         self.forget(source.as_fd().as_raw_fd() as usize);
         Ok(())
     }
@@ -250,13 +250,13 @@ impl Notifier for Select {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            self.put(waker.ear().as_raw_fd(), Key::RESERVED, Interest::Read, Mode::Level);
+            self.put(waker.reader().as_raw_fd(), Key::RESERVED, Interest::Read, Mode::Level);
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
     }
 
-    fn nested(&self) -> Option<BorrowedFd<'_>> {
+    fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }

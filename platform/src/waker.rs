@@ -31,8 +31,8 @@ struct Bell {
 }
 
 impl Waker {
-    /// A waker of nobody yet. This, [`answer`](Waker::answer) and [`ear`](Waker::ear) are for those
-    /// who implement [`Notifier`](crate::Notifier).
+    /// Creates a waker that belongs to no notifier yet. This, [`acknowledge`](Waker::acknowledge)
+    /// and [`reader`](Waker::reader) are for implementations of [`Notifier`](crate::Notifier).
     ///
     /// # Errors
     ///
@@ -57,13 +57,13 @@ impl Waker {
         written.inspect_err(|_| self.0.rung.store(false, Ordering::Release))
     }
 
-    /// Takes the byte out, once the pipe was seen readable. Whatever was written before a wake that
-    /// this answers is visible after it: the two swaps are ordered.
+    /// Reads the byte. Call it when the pipe is readable. Every write before the wake that this
+    /// acknowledges is visible afterwards: the two swaps are ordered.
     ///
     /// # Errors
     ///
-    /// Those of read(2) on a pipe with a byte in it: none is expected.
-    pub fn answer(&self) -> io::Result<()> {
+    /// Fails with the error of read(2) on a pipe with a byte in it; in practice never.
+    pub fn acknowledge(&self) -> io::Result<()> {
         let (ear, mut byte) = (self.0.ear.as_raw_fd(), 0u8);
         // SAFETY: the descriptor is open, and there is room for one byte.
         one_byte(|| unsafe { libc::read(ear, (&raw mut byte).cast(), 1) })?;
@@ -71,8 +71,8 @@ impl Waker {
         Ok(())
     }
 
-    /// The end that is readable while a wake is unanswered.
-    pub fn ear(&self) -> BorrowedFd<'_> {
+    /// Returns the end that is readable while a wake is not acknowledged.
+    pub fn reader(&self) -> BorrowedFd<'_> {
         self.0.ear.as_fd()
     }
 }
@@ -103,7 +103,7 @@ mod tests {
             waker.wake().unwrap();
             other.wake().unwrap();
             assert!(waker.0.rung.load(Ordering::Acquire));
-            waker.answer().unwrap();
+            waker.acknowledge().unwrap();
             assert!(!waker.0.rung.load(Ordering::Acquire), "a second answer would block");
         }
     }

@@ -86,7 +86,7 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
     for facility in FACILITIES.iter().filter(|facility| !facility.emulated) {
         let mut notifier = (facility.open)().map_err(failed(facility.name))?;
         let waker = notifier.waker().map_err(failed("the waker"))?;
-        none_is_low("the waker", Some(&waker.ear()))?;
+        none_is_low("the waker", Some(&waker.reader()))?;
         none_is_low(facility.name, None)?;
         notifiers.push(notifier);
     }

@@ -128,7 +128,7 @@ impl Notifier for Registrar<'_> {
         put(self.0, source.as_fd().as_raw_fd(), Token(key.0), in_mio(interest))
     }
 
-    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+    fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
         take(self.0, source.as_fd().as_raw_fd())
     }
 
@@ -140,7 +140,7 @@ impl Notifier for Registrar<'_> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn nested(&self) -> Option<BorrowedFd<'_>> {
+    fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }
@@ -254,7 +254,7 @@ impl Notifier for MioNotifier {
         Ok(())
     }
 
-    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+    fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
         let source = source.as_fd().as_raw_fd();
         // A file that could never have been registered is no error either.
         if self.sources.remove(&source).is_some() {
@@ -283,7 +283,7 @@ impl Notifier for MioNotifier {
         for event in &self.found {
             if event.token() == WAKER {
                 if let Some(waker) = &self.waker {
-                    waker.answer()?;
+                    waker.acknowledge()?;
                 }
                 events.set_woken();
                 continue;
@@ -314,14 +314,14 @@ impl Notifier for MioNotifier {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            let ear = waker.ear().as_raw_fd();
+            let ear = waker.reader().as_raw_fd();
             put(self.poll.registry(), ear, WAKER, mio::Interest::READABLE)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
     }
 
-    fn nested(&self) -> Option<BorrowedFd<'_>> {
+    fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }

@@ -7,7 +7,7 @@
 //! | `tokio` | tokio 1.54, futures-core 0.3 | `Entries`: a [`Todo`](crate::Todo) as a stream | |
 //!
 //! Any other loop: see [`Todo::sources`](crate::Todo::sources), or let it wait for
-//! [`Notifier::nested`](crate::Notifier::nested), which never changes, and wait on that notifier
+//! [`Notifier::pollable_fd`](crate::Notifier::pollable_fd), which never changes, and wait on that notifier
 //! with a zero timeout until it has no more.
 //!
 //! # What a foreign notifier cannot promise

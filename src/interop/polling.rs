@@ -99,7 +99,7 @@ impl Notifier for PollingNotifier {
                  any other can be registered",
             ));
         }
-        let wanted = polling::Event::new(key.0, interest.reads(), interest.writes());
+        let wanted = polling::Event::new(key.0, interest.is_readable(), interest.is_writable());
         let mode = match mode {
             Mode::Level => PollMode::Level,
             Mode::Edge => PollMode::Edge,
@@ -108,7 +108,7 @@ impl Notifier for PollingNotifier {
         self.sources.put(source, wanted, mode)
     }
 
-    fn remove(&mut self, source: &dyn AsFd) -> io::Result<()> {
+    fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
         self.sources.remove(source.as_fd())
     }
 
@@ -125,7 +125,7 @@ impl Notifier for PollingNotifier {
         for event in self.found.iter() {
             match &self.waker {
                 Some(waker) if event.key == WAKER => {
-                    waker.answer()?;
+                    waker.acknowledge()?;
                     events.set_woken();
                 }
                 _ => events.push(event_of(event)),
@@ -138,13 +138,13 @@ impl Notifier for PollingNotifier {
         if self.waker.is_none() {
             let waker = Waker::new()?;
             let wanted = polling::Event::readable(WAKER);
-            self.sources.put(waker.ear(), wanted, PollMode::Level)?;
+            self.sources.put(waker.reader(), wanted, PollMode::Level)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
     }
 
-    fn nested(&self) -> Option<BorrowedFd<'_>> {
+    fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }

@@ -78,7 +78,7 @@ impl Entries {
     pub fn of(mut todo: Todo) -> io::Result<Entries> {
         let backend = Backend::best();
         let mut notifier = backend.open()?;
-        let Some(nested) = notifier.nested() else {
+        let Some(nested) = notifier.pollable_fd() else {
             let cause = format!("{backend} cannot ride in another loop");
             return Err(io::Error::new(io::ErrorKind::Unsupported, cause));
         };

@@ -213,14 +213,14 @@ impl Todo {
     ///
     /// # Errors
     ///
-    /// Those of [`Notifier::remove`], after which it can be called again.
+    /// Those of [`Notifier::deregister`], after which it can be called again.
     pub fn deregister(&mut self, notifier: &mut dyn Notifier) -> Result<()> {
         let triggers = self.trigger.iter().chain(&self.replaced).map(|it| it as &dyn AsFd);
         let watches = self.lookout.watch().into_iter().chain(&self.failed);
         for source in triggers.chain(watches.map(|it| it as &dyn AsFd)) {
             let path = self.queue.trigger.as_ref().or(self.queue.directories.first());
             let path = || path.cloned().unwrap_or_default();
-            let removed = notifier.remove(source);
+            let removed = notifier.deregister(source);
             removed.map_err(|e| Error::new(path(), "stop waiting for the queue", e))?;
         }
         (self.keys, self.trigger_is_armed, self.watch_is_armed) = (None, false, false);
@@ -241,14 +241,14 @@ impl Todo {
     ) -> Result<Option<Duration>> {
         self.turn = Turn::default();
         while let Some(replaced) = self.replaced.last() {
-            let removed = notifier.remove(replaced);
+            let removed = notifier.deregister(replaced);
             removed
                 .map_err(|e| Error::new(replaced.path(), "stop waiting for the old trigger", e))?;
             self.replaced.pop();
             self.trigger_is_armed = false;
         }
         while let Some(failed) = self.failed.last() {
-            let removed = notifier.remove(failed);
+            let removed = notifier.deregister(failed);
             removed.map_err(|e| self.watch_error("stop waiting for the failed watch", e))?;
             self.failed.pop();
         }
@@ -404,7 +404,7 @@ impl Todo {
             let done = if wanted {
                 notifier.register(trigger, trigger_key, Interest::Read, Mode::Level)
             } else {
-                notifier.remove(trigger)
+                notifier.deregister(trigger)
             };
             done.map_err(|e| Error::new(trigger.path(), "wait for the trigger", e))?;
             self.trigger_is_armed = wanted;

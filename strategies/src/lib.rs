@@ -53,7 +53,7 @@ pub trait Strategy {
     ///
     /// # Errors
     ///
-    /// Fails with the error of [`Notifier::register`] or [`Notifier::remove`].
+    /// Fails with the error of [`Notifier::register`] or [`Notifier::deregister`].
     fn prepare(&mut self, _: &mut dyn Notifier, _: Instant) -> Result<Option<Duration>> {
         Ok(None)
     }
@@ -62,7 +62,7 @@ pub trait Strategy {
     ///
     /// # Errors
     ///
-    /// Fails with the error of [`Notifier::remove`].
+    /// Fails with the error of [`Notifier::deregister`].
     fn woken(&mut self, _: &Event, _: &mut dyn Notifier) -> Result<()> {
         Ok(())
     }

@@ -61,10 +61,10 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Fails with the error of [`Notifier::remove`]; the trigger is closed then, too.
+    /// Fails with the error of [`Notifier::deregister`]; the trigger is closed then, too.
     pub fn close(&mut self, notifier: &mut dyn Notifier) -> Result<()> {
         let Some(trigger) = self.trigger.take() else { return Ok(()) };
-        notifier.remove(&trigger).map_err(|e| self.error("stop waiting for it", e))
+        notifier.deregister(&trigger).map_err(|e| self.error("stop waiting for it", e))
     }
 
     /// Reads the trigger until it is empty, 4,096 bytes at a time. Does not return while writers

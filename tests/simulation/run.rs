@@ -215,7 +215,7 @@ impl Program {
             Loop::InsideEdge => Mode::Edge,
             _ => return Ok(None),
         };
-        let inner = inner.nested().expect("the best notifier has a descriptor");
+        let inner = inner.pollable_fd().expect("the best notifier has a descriptor");
         // The program's own: it tries again until that succeeds.
         loop {
             let opened = Backend::best().open().and_then(|mut outer| {

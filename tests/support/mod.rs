@@ -300,8 +300,8 @@ impl Desk {
     }
 
     #[track_caller]
-    pub(crate) fn remove(&mut self, source: &dyn AsFd) {
-        self.notifier.remove(source).unwrap();
+    pub(crate) fn deregister(&mut self, source: &dyn AsFd) {
+        self.notifier.deregister(source).unwrap();
     }
 
     /// Waits; says whether a waker ended that.
@@ -320,7 +320,7 @@ impl Desk {
         self.wait(if N == 0 { Duration::ZERO } else { PATIENCE / 2 });
         let mut seen = BTreeMap::new();
         for event in &self.events {
-            let all = seen.entry(event.key.0).or_insert(Event::of(event.key));
+            let all = seen.entry(event.key.0).or_insert(Event::new(event.key));
             all.readable |= event.readable;
             all.writable |= event.writable;
             all.hang_up |= event.hang_up | event.error;

@@ -54,7 +54,7 @@ const TRIES: [(&str, Try); 8] = [
     ("what was removed is silent", |bench| {
         bench.register(Mode::Level)?;
         bench.pull()?;
-        bench.notifier.remove(&bench.trigger)?;
+        bench.notifier.deregister(&bench.trigger)?;
         bench.is_quiet()
     }),
     ("a wait is not early", |bench| {
@@ -78,7 +78,7 @@ const TRIES: [(&str, Try); 8] = [
         bench.notifier.register(&high, Key(0), Interest::Read, Mode::Level)?;
         bench.pull()?;
         let wakes = bench.wakes();
-        bench.notifier.remove(&high)?;
+        bench.notifier.deregister(&high)?;
         wakes
     }),
 ];
@@ -138,7 +138,7 @@ impl Bench {
 /// once the inner one was asked until it had nothing left.
 fn nests(mut inner: Bench) -> io::Result<Option<bool>> {
     inner.register(Mode::Level)?;
-    let Some(descriptor) = inner.notifier.nested().map(|fd| fd.try_clone_to_owned()) else {
+    let Some(descriptor) = inner.notifier.pollable_fd().map(|fd| fd.try_clone_to_owned()) else {
         return Ok(None);
     };
     let (outer, mut events) = (Backend::Select.open(), Events::with_capacity(1));

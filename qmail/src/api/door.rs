@@ -42,7 +42,7 @@ impl Door {
         let notifier = Backend::from_env()?.open()?;
         let mut todo = Todo::open(queue(path, options, tick)?)?;
         let mut waits = Waits::Bare;
-        if notifier.nested().is_some() {
+        if notifier.pollable_fd().is_some() {
             let mut notifier = notifier;
             todo.register(&mut *notifier, [Key(0), Key(1)])?;
             waits = Waits::Nested(notifier, Events::with_capacity(8));
@@ -52,7 +52,7 @@ impl Door {
 
     pub(super) fn descriptor(&self) -> Result<c_int, Failure> {
         let nested = match &self.waits {
-            Waits::Nested(notifier, _) => notifier.nested(),
+            Waits::Nested(notifier, _) => notifier.pollable_fd(),
             Waits::Bare => None,
         };
         let none =
@@ -75,7 +75,7 @@ impl Door {
     pub(super) fn prepare_select(&mut self, wanted: &mut Wanted<'_>) -> Result<c_int, Failure> {
         let deadline = self.prepare()?;
         let fits = match &self.waits {
-            Waits::Nested(notifier, _) => notifier.nested().is_none_or(|fd| wanted.add(fd)),
+            Waits::Nested(notifier, _) => notifier.pollable_fd().is_none_or(|fd| wanted.add(fd)),
             Waits::Bare => {
                 let sources = self.todo.sources(Instant::now());
                 let mut all = [sources.trigger, sources.watch].into_iter().flatten();
