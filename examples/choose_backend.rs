@@ -12,9 +12,10 @@ use pullcord::{Backend, Events, Interest, Key, Mode};
 
 fn main() -> Result<(), Box<dyn Error>> {
     for backend in Backend::ALL {
-        let edges = if backend.native_edges() { "its own edges" } else { "level for edges" };
-        let nests = if backend.nests() { "rides in another loop" } else { "rides in none" };
-        let here = if backend.exists() { "here" } else { "not here" };
+        let edges = if backend.has_native_edge() { "its own edges" } else { "level for edges" };
+        let nests =
+            if backend.has_pollable_fd() { "rides in another loop" } else { "rides in none" };
+        let here = if backend.is_available() { "here" } else { "not here" };
         println!("{backend:<6}  {here:<8}  {edges:<15}  {nests}");
     }
     let backend = Backend::from_env()?;

@@ -14,7 +14,7 @@ use crate::Notifier;
 /// ```
 /// use pullcord::Backend;
 ///
-/// assert!(Backend::Select.exists(), "select(2) is everywhere");
+/// assert!(Backend::Select.is_available(), "select(2) is everywhere");
 /// let notifier = Backend::best().open()?;
 /// # drop(notifier);
 /// # Ok::<(), std::io::Error>(())
@@ -34,8 +34,8 @@ impl Backend {
     /// All there are, on whatever system.
     pub const ALL: [Backend; 3] = [Backend::Epoll, Backend::Kqueue, Backend::Select];
 
-    /// The variable that [`Backend::from_env`] looks at.
-    pub const VARIABLE: &'static str = "PULLCORD_BACKEND";
+    /// The environment variable that [`Backend::from_env`] reads.
+    pub const ENV_VAR: &'static str = "PULLCORD_BACKEND";
 
     /// The one to use where nothing speaks for another: the first of [`Backend::available`].
     pub fn best() -> Backend {
@@ -47,8 +47,8 @@ impl Backend {
         FACILITIES.iter().filter_map(|facility| facility.name.parse().ok())
     }
 
-    /// Whether it exists on this system.
-    pub fn exists(self) -> bool {
+    /// Whether it is available on this system.
+    pub fn is_available(self) -> bool {
         self.facility().is_some()
     }
 
@@ -68,31 +68,31 @@ impl Backend {
         }
     }
 
-    /// The one of this name, if it exists here.
+    /// Returns the backend of this name.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if there is none, `Unsupported` if it does not exist here; both say what it
-    /// may be.
-    pub fn named(name: &str) -> io::Result<Backend> {
+    /// Fails with `InvalidInput` if no backend has this name, and with `Unsupported` if it is not
+    /// available on this system. Both messages list the available names.
+    pub fn from_name(name: &str) -> io::Result<Backend> {
         let backend: Backend = name.parse()?;
-        if backend.exists() { Ok(backend) } else { backend.open().map(|_| backend) }
+        if backend.is_available() { Ok(backend) } else { backend.open().map(|_| backend) }
     }
 
     /// The one that the environment variable `PULLCORD_BACKEND` names, or else the best.
     ///
     /// # Errors
     ///
-    /// As [`Backend::named`].
+    /// As [`Backend::from_name`].
     pub fn from_env() -> io::Result<Backend> {
-        match env::var_os(Backend::VARIABLE) {
+        match env::var_os(Backend::ENV_VAR) {
             None => Ok(Backend::best()),
-            Some(name) => Backend::named(&name.to_string_lossy()),
+            Some(name) => Backend::from_name(&name.to_string_lossy()),
         }
     }
 
-    /// Its name: `epoll`, `kqueue` or `select`.
-    pub const fn name(self) -> &'static str {
+    /// Returns its name: `epoll`, `kqueue` or `select`.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Backend::Epoll => "epoll",
             Backend::Kqueue => "kqueue",
@@ -100,13 +100,15 @@ impl Backend {
         }
     }
 
-    /// Whether its edges are the kernel's own, or level reported as edge.
-    pub const fn native_edges(self) -> bool {
+    /// Whether the kernel reports edges. If not, [`Mode::Edge`](crate::Mode::Edge) is reported as
+    /// level.
+    pub const fn has_native_edge(self) -> bool {
         !matches!(self, Backend::Select)
     }
 
-    /// Whether it can ride in another loop: whether [`Notifier::pollable_fd`] has a descriptor to give.
-    pub const fn nests(self) -> bool {
+    /// Whether it can be used inside another event loop: whether [`Notifier::pollable_fd`] returns a
+    /// descriptor.
+    pub const fn has_pollable_fd(self) -> bool {
         !matches!(self, Backend::Select)
     }
 
@@ -117,18 +119,18 @@ impl Backend {
     }
 
     fn facility(self) -> Option<&'static Facility> {
-        FACILITIES.iter().find(|facility| facility.name == self.name())
+        FACILITIES.iter().find(|facility| facility.name == self.as_str())
     }
 }
 
 /// The names of those that exist here, for an error message.
 fn choices() -> String {
-    Backend::available().map(Backend::name).collect::<Vec<_>>().join(" or ")
+    Backend::available().map(Backend::as_str).collect::<Vec<_>>().join(" or ")
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad(self.as_str())
     }
 }
 
@@ -137,7 +139,7 @@ impl FromStr for Backend {
 
     /// By name, whether it exists here or not.
     fn from_str(name: &str) -> io::Result<Backend> {
-        Backend::ALL.into_iter().find(|backend| backend.name() == name).ok_or_else(|| {
+        Backend::ALL.into_iter().find(|backend| backend.as_str() == name).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("there is no backend {name:?}; use {}", choices()),
@@ -152,11 +154,11 @@ mod tests {
 
     #[test]
     fn one_that_does_not_exist_here_is_refused_with_those_that_do() {
-        for absent in Backend::ALL.into_iter().filter(|backend| !backend.exists()) {
+        for absent in Backend::ALL.into_iter().filter(|backend| !backend.is_available()) {
             let Err(error) = absent.open() else { panic!("{absent} was opened") };
             assert_eq!(error.kind(), io::ErrorKind::Unsupported);
             for present in Backend::available() {
-                assert!(error.to_string().contains(present.name()), "{error}");
+                assert!(error.to_string().contains(present.as_str()), "{error}");
             }
         }
         let error = "devpoll".parse::<Backend>().unwrap_err();
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn the_best_is_first_and_select_is_always_there() {
         assert_eq!(Backend::available().next(), Some(Backend::best()));
-        assert!(Backend::Select.exists());
+        assert!(Backend::Select.is_available());
         let own = Backend::available().filter(|backend| !backend.is_emulated()).count();
         assert!(own <= 2, "one of the system's own, and select");
         assert!(!Backend::best().is_emulated());

@@ -266,7 +266,7 @@ fn registering_again_changes_the_mode(backend: Contender) {
             desk.register(&reader, 1, READ, mode);
             desk.expect([(1, "r")]);
 
-            let repeats = mode == Mode::Level || mode == Mode::Edge && !backend.native_edges();
+            let repeats = mode == Mode::Level || mode == Mode::Edge && !backend.has_native_edge();
             if repeats {
                 desk.expect([(1, "r")]);
             } else {
@@ -640,8 +640,8 @@ fn a_notifier_moves_to_another_thread(backend: Contender) {
 /// Readable while an event waits inside; quiet once the inner one was asked until it had no more.
 fn a_notifier_rides_in_another_loop(backend: Contender) {
     let mut inner = Desk::new(backend);
-    assert_eq!(inner.notifier.pollable_fd().is_some(), backend.nests());
-    if !backend.nests() {
+    assert_eq!(inner.notifier.pollable_fd().is_some(), backend.has_pollable_fd());
+    if !backend.has_pollable_fd() {
         return;
     }
     let fifos = [Fifo::new(), Fifo::new()];

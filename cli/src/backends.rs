@@ -35,9 +35,9 @@ impl Choice {
     pub(crate) fn backend(&self) -> Result<Backend, Failure> {
         match &self.name {
             None => Backend::from_env()
-                .map_err(|e| Failure::bad_input(format!("{}: {e}", Backend::VARIABLE))),
+                .map_err(|e| Failure::bad_input(format!("{}: {e}", Backend::ENV_VAR))),
             Some(name) => {
-                Backend::named(name).map_err(|e| Failure::bad_input(format!("--backend: {e}")))
+                Backend::from_name(name).map_err(|e| Failure::bad_input(format!("--backend: {e}")))
             }
         }
     }
@@ -91,11 +91,11 @@ fn report() -> Report {
             .into(),
     };
     let row = |backend: Backend| Row {
-        name: backend.name(),
-        exists: backend.exists(),
+        name: backend.as_str(),
+        exists: backend.is_available(),
         emulated: backend.is_emulated(),
-        native_edges: backend.native_edges(),
-        nests: backend.nests(),
+        native_edges: backend.has_native_edge(),
+        nests: backend.has_pollable_fd(),
     };
-    Report { best: best.name(), why, backends: Backend::ALL.map(row).into() }
+    Report { best: best.as_str(), why, backends: Backend::ALL.map(row).into() }
 }

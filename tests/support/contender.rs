@@ -50,12 +50,12 @@ impl Contender {
         }
     }
 
-    pub(crate) fn native_edges(self) -> bool {
-        self.own().is_none_or(Backend::native_edges)
+    pub(crate) fn has_native_edge(self) -> bool {
+        self.own().is_none_or(Backend::has_native_edge)
     }
 
-    pub(crate) fn nests(self) -> bool {
-        self.own().is_some_and(Backend::nests)
+    pub(crate) fn has_pollable_fd(self) -> bool {
+        self.own().is_some_and(Backend::has_pollable_fd)
     }
 
     /// The highest key that it takes: polling needs one for its waker.

@@ -79,7 +79,7 @@ impl Tally {
             wakes: counters.wakes,
             scans: counters.scans,
             refused: total.refused,
-            backend: backend.name(),
+            backend: backend.as_str(),
             watch,
             latency_us: Latency::of(self.latencies),
         }

@@ -20,7 +20,7 @@ pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
     for backend in Backend::available() {
         let mut notes = Notes { about: backend.to_string(), observations };
         match backend.open() {
-            Ok(_) => try_all(backend, &directory.join(backend.name()), &mut notes),
+            Ok(_) => try_all(backend, &directory.join(backend.as_str()), &mut notes),
             Err(e) => notes.expect("it can be opened", Err(e)),
         }
     }

@@ -137,15 +137,15 @@ fn no_permission() {
 #[test]
 fn a_backend_that_does_not_exist_here() {
     let queue = Queue::flat();
-    let absent = Backend::ALL.into_iter().find(|backend| !backend.exists()).unwrap();
-    for name in ["devpoll", absent.name()] {
+    let absent = Backend::ALL.into_iter().find(|backend| !backend.is_available()).unwrap();
+    for name in ["devpoll", absent.as_str()] {
         let by_option = complaint(&queue, watch(queue.root()).args(["--backend", name]));
-        let by_variable = complaint(&queue, watch(queue.root()).env(Backend::VARIABLE, name));
+        let by_variable = complaint(&queue, watch(queue.root()).env(Backend::ENV_VAR, name));
         let by_demo = complaint(&queue, pullcord(["demo"]).args(["--backend", name]));
-        assert!(by_option.contains("--backend") && by_variable.contains(Backend::VARIABLE));
+        assert!(by_option.contains("--backend") && by_variable.contains(Backend::ENV_VAR));
         for said in [by_option, by_variable, by_demo] {
             assert!(said.contains(name), "{said}");
-            assert!(Backend::available().all(|backend| said.contains(backend.name())), "{said}");
+            assert!(Backend::available().all(|backend| said.contains(backend.as_str())), "{said}");
         }
     }
 }
@@ -160,7 +160,7 @@ fn too_few_descriptors_to_start() {
             let mut command = Command::new("/bin/sh");
             command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
             command.args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--share-trigger"]);
-            command.args(["--idle-exit", "0", "--backend", backend.name(), "--watch", option]);
+            command.args(["--idle-exit", "0", "--backend", backend.as_str(), "--watch", option]);
             output(command.arg(queue.root()))
         };
         // With fewer than four, not even the command's own libraries can be opened.

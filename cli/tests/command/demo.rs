@@ -14,7 +14,7 @@ fn assert_none_lost(messages: u64, writers: u64) {
         Backend::available().flat_map(|backend| ["auto", "off"].map(|watch| (backend, watch)))
     {
         let place = tempfile::tempdir().unwrap();
-        let mut command = pullcord(["demo", "--json", "--backend", backend.name()]);
+        let mut command = pullcord(["demo", "--json", "--backend", backend.as_str()]);
         command.args(["--watch", watch, "--messages", &messages.to_string()]);
         command.args(["--writers", &writers.to_string()]);
         let done = output(command.env("TMPDIR", place.path()));
@@ -29,7 +29,7 @@ fn assert_none_lost(messages: u64, writers: u64) {
         for member in ["lost", "duplicates", "refused"] {
             assert_eq!(report[member], 0, "{member} of {report}");
         }
-        assert_eq!(report["backend"], backend.name());
+        assert_eq!(report["backend"], backend.as_str());
         assert!(watch == "auto" || report["watch"] == "off", "{report}");
         assert!(report["wakes"].as_u64() > Some(0) && report["scans"].as_u64() > Some(0));
         let latency = &report["latency_us"];

@@ -245,7 +245,7 @@ fn a_system_call_that_fails(backend: Backend, (watch, fault): (&str, &str)) {
     let mut strace = Command::new("strace");
     strace.args(["-D", "-q", "-e", CALLS, "-e", &format!("inject={fault}"), "-o"]);
     strace.arg(&log).args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--backend"]);
-    strace.args([backend.name(), "--watch", watch]).arg(queue.root());
+    strace.args([backend.as_str(), "--watch", watch]).arg(queue.root());
     // Cargo's directories, which the loader would search with more calls than a start has.
     strace.env_remove("LD_LIBRARY_PATH");
     let begun = Instant::now();

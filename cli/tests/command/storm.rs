@@ -30,7 +30,7 @@ fn storm(strategy: &str, arguments: &[&str]) -> Value {
 /// The library, on every backend.
 fn pullcords(arguments: &[&str]) -> impl Iterator<Item = Value> {
     Backend::available().map(move |backend| {
-        let report = storm("pullcord", &[arguments, &["--backend", backend.name()]].concat());
+        let report = storm("pullcord", &[arguments, &["--backend", backend.as_str()]].concat());
         for member in ["refused", "broken", "lost"] {
             assert_eq!(report[member], 0, "{member} of {report}");
         }

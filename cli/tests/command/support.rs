@@ -20,7 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn pullcord<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pullcord"));
     command.args(arguments).stdin(Stdio::null());
-    for variable in [Backend::VARIABLE, "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+    for variable in [Backend::ENV_VAR, "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
     command

@@ -34,7 +34,7 @@ impl Traced {
         let log = queue.path("log");
         let mut strace = Command::new("strace");
         strace.args(["-D", "-q", "-y", "-e", CALLS, "-o"]).arg(&log).arg(command).args(arguments);
-        Traced { running: Running::start(strace.env(Backend::VARIABLE, backend.name())), log }
+        Traced { running: Running::start(strace.env(Backend::ENV_VAR, backend.as_str())), log }
     }
 
     /// Waits until it sleeps: for the next pull, as there is nothing else it could sleep for.

@@ -29,7 +29,7 @@ fn what_is_linked_and_pulled_is_printed_on_every_backend() {
         Backend::available().flat_map(|backend| ["auto", "off"].map(|watch| (backend, watch)))
     {
         let queue = Queue::flat();
-        let running = watching(&queue, &["--backend", backend.name(), "--watch", watch]);
+        let running = watching(&queue, &["--backend", backend.as_str(), "--watch", watch]);
         for number in 0..10 {
             let linked = queue.link(format!("todo/{number}"));
             pullcord::pull(queue.trigger()).unwrap(); // nobody may listen
