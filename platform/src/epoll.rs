@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::notifier::{always_ready, check_key};
 use crate::{
     Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, checked, fd, libc,
-    pause,
+    timeout,
 };
 
 /// The backend of Linux and Android, over epoll_wait(2).
@@ -132,7 +132,7 @@ impl Notifier for Epoll {
         let epoll = self.epoll.as_raw_fd();
         // An int's worth of room is asked for at most; what is beyond stays in the kernel.
         let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
-        let found = pause::sleep(timeout, |slice| {
+        let found = timeout::wait_with_timeout(timeout, |slice| {
             // SAFETY: `found` has room for `room` events and lives through the call.
             let n = checked(unsafe {
                 libc::epoll_wait(epoll, self.found.as_mut_ptr(), room, milliseconds(slice))

@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::notifier::{always_ready, check_key};
 use crate::{
     Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, bsd, checked, file,
-    libc, pause,
+    libc, timeout,
 };
 
 /// The backend of the BSDs and macOS, over kevent(2).
@@ -250,7 +250,7 @@ impl Notifier for Kqueue {
             self.found.resize(events.capacity(), change(0, READ, 0, Key(0)));
         }
         let room = &mut self.found[..events.capacity()];
-        let found = pause::sleep(timeout, |slice| self.queue.fetch(room, slice))?;
+        let found = timeout::wait_with_timeout(timeout, |slice| self.queue.fetch(room, slice))?;
         for raw in &self.found[..found] {
             let key = Key(raw.0.udata as usize);
             if key == Key::RESERVED {

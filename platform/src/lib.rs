@@ -43,7 +43,6 @@ pub mod file;
 mod libc;
 mod notifier;
 mod path;
-mod pause;
 mod pipe;
 #[cfg(feature = "polling")]
 pub mod polling;
@@ -52,6 +51,7 @@ mod select;
 pub mod sim;
 #[cfg(any(pullcord_libkqueue, pullcord_sim = "bsd"))]
 mod sys_event;
+mod timeout;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod waker;
@@ -61,8 +61,8 @@ use sim::libc;
 
 pub use fd::OwnedFd;
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, check_source};
-pub use pause::sleep;
 pub use select::Select;
+pub use timeout::wait_with_timeout;
 pub use waker::Waker;
 
 use path::c_path;
@@ -80,7 +80,7 @@ cfg_if::cfg_if! {
         pub mod dir;
         #[path = "watch/vnode.rs"]
         pub mod watch;
-        #[path = "filesystem/magic.rs"]
+        #[path = "filesystem/statfs_magic.rs"]
         pub mod filesystem;
 
         /// The backends that exist here, best first.
@@ -97,7 +97,7 @@ cfg_if::cfg_if! {
         pub mod records;
         #[path = "watch/inotify.rs"]
         pub mod watch;
-        #[path = "filesystem/magic.rs"]
+        #[path = "filesystem/statfs_magic.rs"]
         pub mod filesystem;
 
         /// The backends that exist here, best first.
@@ -117,7 +117,7 @@ cfg_if::cfg_if! {
         pub mod dir;
         #[path = "watch/vnode.rs"]
         pub mod watch;
-        #[path = "filesystem/named.rs"]
+        #[path = "filesystem/statfs_name.rs"]
         pub mod filesystem;
 
         /// The backends that exist here, best first.
@@ -125,9 +125,9 @@ cfg_if::cfg_if! {
     } else {
         #[path = "dir/readdir.rs"]
         pub mod dir;
-        #[path = "watch/absent.rs"]
+        #[path = "watch/unsupported.rs"]
         pub mod watch;
-        #[path = "filesystem/unknown.rs"]
+        #[path = "filesystem/unsupported.rs"]
         pub mod filesystem;
 
         /// The backends that exist here, best first.

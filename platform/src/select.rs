@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
 use crate::{
-    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, libc, pause,
+    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, libc, timeout,
 };
 
 /// What the kernel reads the sets in. The width matters only where the first byte is not the
@@ -236,7 +236,7 @@ impl Notifier for Select {
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
-        match pause::sleep(timeout, |slice| self.select(slice)) {
+        match timeout::wait_with_timeout(timeout, |slice| self.select(slice)) {
             Ok(0) => Ok(()),
             Ok(_) => self.report_ready(events),
             Err(e) if e.raw_os_error() == Some(libc::EBADF) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Poll, Registry, Token};
-use pullcord_platform::{check_source, clock, sleep};
+use pullcord_platform::{check_source, clock, wait_with_timeout};
 
 use crate::{
     DirWatcher, Event, Events, Interest, Key, Mode, Notifier, Sources, Todo, Trigger, Waker,
@@ -271,7 +271,7 @@ impl Notifier for MioNotifier {
             self.found = mio::Events::with_capacity(self.room);
         }
         self.arm_reported();
-        sleep(timeout, |slice| {
+        wait_with_timeout(timeout, |slice| {
             self.poll.poll(&mut self.found, slice)?;
             Ok(self.found.iter().count())
         })

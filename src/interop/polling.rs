@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use polling::{PollMode, Poller};
 use pullcord_platform::polling::Sources;
-use pullcord_platform::{check_source, sleep};
+use pullcord_platform::{check_source, wait_with_timeout};
 
 use crate::{Event, Events, Interest, Key, Mode, Notifier, Waker};
 
@@ -118,7 +118,7 @@ impl Notifier for PollingNotifier {
         if self.found.capacity() != room {
             self.found = polling::Events::with_capacity(room);
         }
-        sleep(timeout, |slice| {
+        wait_with_timeout(timeout, |slice| {
             self.found.clear();
             self.sources.poller().wait(&mut self.found, slice)
         })?;

@@ -1,0 +1,76 @@
+//! Timeouts: never early, as long as anybody asks for, and in the units of each system call.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+
+/// The longest timeout of one system call. epoll_wait(2) counts milliseconds in an `int`, and
+/// select(2) may refuse more than some 100 million seconds; a day is far below both.
+const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Waits for at most `timeout` by calls of `wait`, which returns the number of events. A signal ends
+/// it with 0 events. For implementations of [`Notifier`](crate::Notifier).
+///
+/// # Errors
+///
+/// Fails with the error of `wait`, except `Interrupted`.
+#[inline]
+pub fn wait_with_timeout(
+    timeout: Option<Duration>,
+    mut wait: impl FnMut(Option<Duration>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let found = match timeout {
+        Some(long) if long > MAX_SLICE => wait_until(clock::now().checked_add(long), &mut wait),
+        _ => wait(timeout),
+    };
+    match found {
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(0),
+        found => found,
+    }
+}
+
+/// Waits until `deadline`, or without a timeout if the clock cannot represent it.
+fn wait_until(
+    deadline: Option<Instant>,
+    wait: &mut impl FnMut(Option<Duration>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let Some(deadline) = deadline else { return wait(None) };
+    loop {
+        let remaining = deadline.saturating_duration_since(clock::now());
+        let found = wait(Some(remaining.min(MAX_SLICE)))?;
+        if found > 0 || remaining <= MAX_SLICE {
+            return Ok(found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_timeout_is_slept_in_slices_and_not_cut_short() {
+        let mut asked = Vec::new();
+        let found = wait_with_timeout(Some(3 * MAX_SLICE), |slice| {
+            asked.push(slice);
+            Ok(usize::from(asked.len() == 3))
+        });
+        assert_eq!(found.unwrap(), 1);
+        assert_eq!(asked, [Some(MAX_SLICE); 3]);
+    }
+
+    #[test]
+    fn a_timeout_beyond_the_clock_is_for_ever() {
+        let found =
+            wait_with_timeout(Some(Duration::MAX), |slice| Ok(usize::from(slice.is_none())));
+        assert_eq!(found.unwrap(), 1);
+    }
+
+    #[test]
+    fn a_signal_ends_the_sleep_without_an_error() {
+        let interrupted = |_| Err(io::Error::from(io::ErrorKind::Interrupted));
+        assert_eq!(wait_with_timeout(None, interrupted).unwrap(), 0);
+        assert_eq!(wait_with_timeout(Some(2 * MAX_SLICE), interrupted).unwrap(), 0);
+    }
+}
