@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use pullcord_platform::{FACILITIES, Facility};
+use pullcord_platform::{BACKENDS, BackendInfo};
 
 use crate::Notifier;
 
@@ -44,12 +44,12 @@ impl Backend {
 
     /// Those that exist on this system, best first.
     pub fn available() -> impl Iterator<Item = Backend> {
-        FACILITIES.iter().filter_map(|facility| facility.name.parse().ok())
+        BACKENDS.iter().filter_map(|info| info.name.parse().ok())
     }
 
     /// Whether it is available on this system.
     pub fn is_available(self) -> bool {
-        self.facility().is_some()
+        self.info().is_some()
     }
 
     /// Opens a notifier over it.
@@ -59,11 +59,11 @@ impl Backend {
     /// `Unsupported` if it does not exist here, with a list of those that do; else those of
     /// epoll_create1(2) or kqueue(2): `EMFILE`, `ENFILE`, `ENOMEM`.
     pub fn open(self) -> io::Result<Box<dyn Notifier>> {
-        match self.facility() {
-            Some(facility) => (facility.open)(),
+        match self.info() {
+            Some(info) => (info.open)(),
             None => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                format!("{self} does not exist on {}; use {}", env::consts::OS, choices()),
+                format!("{self} does not exist on {}; use {}", env::consts::OS, available_names()),
             )),
         }
     }
@@ -115,16 +115,16 @@ impl Backend {
     /// Whether a library plays the kernel's part here, as libkqueue does on Linux for those who work
     /// on pullcord: what it shows says little about the kernel's own.
     pub fn is_emulated(self) -> bool {
-        self.facility().is_some_and(|facility| facility.emulated)
+        self.info().is_some_and(|info| info.emulated)
     }
 
-    fn facility(self) -> Option<&'static Facility> {
-        FACILITIES.iter().find(|facility| facility.name == self.as_str())
+    fn info(self) -> Option<&'static BackendInfo> {
+        BACKENDS.iter().find(|info| info.name == self.as_str())
     }
 }
 
 /// The names of those that exist here, for an error message.
-fn choices() -> String {
+fn available_names() -> String {
     Backend::available().map(Backend::as_str).collect::<Vec<_>>().join(" or ")
 }
 
@@ -142,7 +142,7 @@ impl FromStr for Backend {
         Backend::ALL.into_iter().find(|backend| backend.as_str() == name).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("there is no backend {name:?}; use {}", choices()),
+                format!("there is no backend {name:?}; use {}", available_names()),
             )
         })
     }

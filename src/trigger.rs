@@ -71,7 +71,7 @@ pub struct Trigger {
     _writer: OwnedFd,
     identity: file::Identity,
     other_readers: OtherReaders,
-    drain: fifo::Drain,
+    buffer: fifo::DrainBuffer,
 }
 
 impl Trigger {
@@ -83,7 +83,7 @@ impl Trigger {
     /// Fails with `AlreadyExists` if `path` exists. Otherwise fails with the error of mkfifo(2).
     pub fn create(path: impl AsRef<Path>, mode: u32) -> Result<()> {
         let path = path.as_ref();
-        fifo::make(path, mode).map_err(|e| Error::new(path, "make a FIFO", e))
+        fifo::create(path, mode).map_err(|e| Error::new(path, "make a FIFO", e))
     }
 
     /// Opens the FIFO at `path` for reading, and a writing end beside it. Does not block.
@@ -101,8 +101,8 @@ impl Trigger {
         let path = path.into();
         match open_both(&path, other_readers) {
             Ok((reader, writer, identity)) => {
-                let drain = fifo::Drain::new();
-                Ok(Trigger { path, reader, _writer: writer, identity, other_readers, drain })
+                let buffer = fifo::DrainBuffer::new();
+                Ok(Trigger { path, reader, _writer: writer, identity, other_readers, buffer })
             }
             Err(e) => Err(explain(path, "open the trigger", e)),
         }
@@ -118,7 +118,7 @@ impl Trigger {
     ///
     /// Those of read(2), `EIO` at the most; the pull should then be taken as one that came.
     pub fn drain(&mut self) -> Result<DrainOutcome> {
-        fifo::drain(&self.reader, &mut self.drain)
+        fifo::drain(&self.reader, &mut self.buffer)
             .map_err(|e| Error::new(&self.path, "read the trigger", e))
     }
 
@@ -160,18 +160,18 @@ fn open_both(
     path: &Path,
     other_readers: OtherReaders,
 ) -> io::Result<(OwnedFd, OwnedFd, file::Identity)> {
-    if other_readers == OtherReaders::Reject && fifo::open_to_write(path)?.is_some() {
+    if other_readers == OtherReaders::Reject && fifo::open_write(path)?.is_some() {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads it already"));
     }
     // The path may come to name another FIFO between the two; whoever does that goes on for long
     // or stops, and a handful of times is enough for those who stop.
     for _ in 0..5 {
-        let reader = fifo::open_to_read(path)?;
+        let reader = fifo::open_read(path)?;
         let identity = file::status(&reader)?.identity;
-        if let Some(writer) = fifo::open_to_write(path)?
+        if let Some(writer) = fifo::open_write(path)?
             && file::status(&writer)?.identity == identity
         {
-            let writer = if mutant!(WithoutWriteEnd) { fifo::open_to_read(path)? } else { writer };
+            let writer = if mutant!(WithoutWriteEnd) { fifo::open_read(path)? } else { writer };
             return Ok((reader, writer, identity));
         }
     }
@@ -218,11 +218,11 @@ pub enum PullOutcome {
 pub fn pull(path: impl AsRef<Path>) -> Result<PullOutcome> {
     let path = path.as_ref();
     let pull = || {
-        let Some(fifo) = fifo::open_to_write(path)? else { return Ok(PullOutcome::NoReader) };
+        let Some(fifo) = fifo::open_write(path)? else { return Ok(PullOutcome::NoReader) };
         Ok(match fifo::write_byte(&fifo)? {
-            fifo::Written::Delivered => PullOutcome::Delivered,
-            fifo::Written::Full => PullOutcome::Pending,
-            fifo::Written::NoReader => PullOutcome::NoReader,
+            fifo::WriteOutcome::Delivered => PullOutcome::Delivered,
+            fifo::WriteOutcome::Full => PullOutcome::Pending,
+            fifo::WriteOutcome::NoReader => PullOutcome::NoReader,
         })
     };
     pull().map_err(|e| explain(path.into(), "pull the trigger", e))

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pullcord::{Backend, DrainOutcome, Interest, Mode, OtherReaders, PullOutcome, Trigger, pull};
-use pullcord_platform::fifo::{self, DRAIN_LIMIT, Written};
+use pullcord_platform::fifo::{self, DRAIN_LIMIT, WriteOutcome};
 use support::{Desk, Fifo, Helper, MODES, Suite, drain, fill, named, put, sys};
 use tempfile::TempDir;
 
@@ -403,7 +403,7 @@ fn a_pull_raises_no_sigpipe_where_that_signal_kills() {
     let killed = sys::in_child(|| drop(std::io::Write::write(&mut &writer, &[1])));
     assert_eq!(killed.signal(), Some(libc::SIGPIPE), "the signal does kill: {killed}");
 
-    assert_eq!(fifo::write_byte(&writer).unwrap(), Written::NoReader);
+    assert_eq!(fifo::write_byte(&writer).unwrap(), WriteOutcome::NoReader);
     assert!(!sys::is_blocked(libc::SIGPIPE) && !sys::is_pending(libc::SIGPIPE));
     drop(writer);
     assert_eq!(pull(&path).unwrap(), PullOutcome::NoReader);
@@ -435,12 +435,12 @@ fn a_sigpipe_of_somebody_elses_stays_pending() {
     drop(reader);
 
     sys::block(libc::SIGPIPE);
-    assert_eq!(fifo::write_byte(&writer).unwrap(), Written::NoReader);
+    assert_eq!(fifo::write_byte(&writer).unwrap(), WriteOutcome::NoReader);
     assert!(sys::is_blocked(libc::SIGPIPE), "the mask is as it was");
     assert!(!sys::is_pending(libc::SIGPIPE), "its own signal is taken back");
 
     sys::Thread::this().signal(libc::SIGPIPE);
-    assert_eq!(fifo::write_byte(&writer).unwrap(), Written::NoReader);
+    assert_eq!(fifo::write_byte(&writer).unwrap(), WriteOutcome::NoReader);
     assert!(sys::is_blocked(libc::SIGPIPE), "the mask is as it was");
     assert!(sys::is_pending(libc::SIGPIPE), "the other's signal is still there");
 }

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
 use crate::{
-    Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, checked, fd, libc,
-    timeout,
+    BackendInfo, Event, Events, Interest, Key, Mode, Notifier, OwnedFd, Waker, check_errno, fd,
+    libc, timeout,
 };
 
 /// The backend of Linux and Android, over epoll_wait(2).
@@ -39,8 +39,8 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    pub(crate) const FACILITY: Facility =
-        Facility { name: "epoll", emulated: false, open: || Ok(Box::new(Epoll::open()?)) };
+    pub(crate) const INFO: BackendInfo =
+        BackendInfo { name: "epoll", emulated: false, open: || Ok(Box::new(Epoll::open()?)) };
 
     /// epoll_create1(2), with `EPOLL_CLOEXEC`.
     ///
@@ -57,7 +57,9 @@ impl Epoll {
         let mut event = libc::epoll_event { events, u64: key.0 as u64 };
         // SAFETY: `event` lives through the call, which reads it and keeps no pointer; a stale
         // number in `source` would be an error, not undefined.
-        checked(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, source, &mut event) })?;
+        check_errno(unsafe {
+            libc::epoll_ctl(self.epoll.as_raw_fd(), operation, source, &mut event)
+        })?;
         Ok(())
     }
 
@@ -134,7 +136,7 @@ impl Notifier for Epoll {
         let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
         let found = timeout::wait_with_timeout(timeout, |slice| {
             // SAFETY: `found` has room for `room` events and lives through the call.
-            let n = checked(unsafe {
+            let n = check_errno(unsafe {
                 libc::epoll_wait(epoll, self.found.as_mut_ptr(), room, milliseconds(slice))
             })?;
             Ok(n as usize)

@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::FromRawFd;
 
-use crate::{checked, libc};
+use crate::{check_errno, libc};
 
 #[cfg(pullcord_sim)]
 pub use crate::sim::OwnedFd;
@@ -32,13 +32,13 @@ const LOWEST: libc::c_int = 3;
 /// `raw` must be -1, or an open descriptor that has no other owner.
 pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: the caller has just opened it, and it has no other owner.
-    let owned = unsafe { OwnedFd::from_raw_fd(checked(raw)?) };
+    let owned = unsafe { OwnedFd::from_raw_fd(check_errno(raw)?) };
     if raw >= LOWEST {
         return Ok(owned);
     }
     // SAFETY: the descriptor is open; what the call returns has no other owner.
     unsafe {
-        let moved = checked(libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST))?;
+        let moved = check_errno(libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST))?;
         Ok(OwnedFd::from_raw_fd(moved))
     }
 }

@@ -20,9 +20,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use crate::{OwnedFd, c_path, checked, file, libc};
+use crate::{OwnedFd, check_errno, file, libc, to_c_string};
 
-/// mkfifo(2): makes a FIFO with just these permission bits, whatever the umask is.
+/// mkfifo(2): creates a FIFO with exactly these permission bits. Ignores the umask.
 ///
 /// Man pages: [Linux](https://man7.org/linux/man-pages/man3/mkfifo.3.html),
 /// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?mkfifo(2)),
@@ -35,21 +35,21 @@ use crate::{OwnedFd, c_path, checked, file, libc};
 ///
 /// Those of mkfifo(2), `AlreadyExists` among them; and those of fchmod(2), after which the FIFO is
 /// there with fewer bits than asked for.
-pub fn make(path: &Path, mode: u32) -> io::Result<()> {
-    let name = c_path(path)?;
+pub fn create(path: &Path, mode: u32) -> io::Result<()> {
+    let name = to_c_string(path)?;
     let mode = mode as libc::mode_t;
     // SAFETY: `name` ends with a NUL byte and lives through the call.
-    checked(unsafe { libc::mkfifo(name.as_ptr(), mode) })?;
+    check_errno(unsafe { libc::mkfifo(name.as_ptr(), mode) })?;
     // The umask may have taken bits away. What was opened cannot be anything but a FIFO, so that a
     // name changed meanwhile does no harm.
-    if let Ok(fifo) = open_to_read(path) {
+    if let Ok(fifo) = open_read(path) {
         // SAFETY: the descriptor is open.
-        checked(unsafe { libc::fchmod(fifo.as_raw_fd(), mode) })?;
+        check_errno(unsafe { libc::fchmod(fifo.as_raw_fd(), mode) })?;
         return Ok(());
     }
     // The owner's own right to read was taken away too.
     // SAFETY: as above.
-    checked(unsafe {
+    check_errno(unsafe {
         libc::fchmodat(libc::AT_FDCWD, name.as_ptr(), mode, libc::AT_SYMLINK_NOFOLLOW)
     })?;
     Ok(())
@@ -67,17 +67,17 @@ pub fn make(path: &Path, mode: u32) -> io::Result<()> {
 /// # Errors
 ///
 /// Those of open(2); `InvalidInput`, with words for what it is, for anything but a FIFO.
-pub fn open_to_read(path: &Path) -> io::Result<OwnedFd> {
+pub fn open_read(path: &Path) -> io::Result<OwnedFd> {
     open(path, libc::O_RDONLY)
 }
 
-/// open(2) with `O_WRONLY | O_NONBLOCK | O_NOFOLLOW`: a writing end, or `None` if nobody reads
-/// (`ENXIO`). Never waits. Man pages as for [`open_to_read`].
+/// open(2) with `O_WRONLY | O_NONBLOCK | O_NOFOLLOW`: a writing end, or `None` if no process reads
+/// the FIFO (`ENXIO`). Never waits. Man pages as for [`open_read`].
 ///
 /// # Errors
 ///
-/// As [`open_to_read`].
-pub fn open_to_write(path: &Path) -> io::Result<Option<OwnedFd>> {
+/// As [`open_read`].
+pub fn open_write(path: &Path) -> io::Result<Option<OwnedFd>> {
     let opened = match open(path, libc::O_WRONLY) {
         Err(e) if e.raw_os_error() == Some(libc::ENXIO) => return Ok(None),
         opened => opened?,
@@ -85,7 +85,7 @@ pub fn open_to_write(path: &Path) -> io::Result<Option<OwnedFd>> {
     // Where SIGPIPE goes to the whole process, to block it in one thread is not enough.
     #[cfg(any(target_os = "netbsd", target_vendor = "apple"))]
     // SAFETY: the descriptor is open.
-    checked(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_SETNOSIGPIPE, 1) })?;
+    check_errno(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_SETNOSIGPIPE, 1) })?;
     Ok(Some(opened))
 }
 
@@ -119,20 +119,21 @@ pub enum DrainOutcome {
 /// The most that one [`drain`] takes: a FIFO's capacity.
 pub const DRAIN_LIMIT: usize = 64 * 1024;
 
-/// Where drained bytes go. On the heap, and kept: on the stack, each drain would touch all its pages.
+/// A buffer for drained bytes, on the heap and kept: on the stack, each drain would touch all its
+/// pages.
 #[derive(Debug)]
-pub struct Drain(Box<[u8; DRAIN_LIMIT]>);
+pub struct DrainBuffer(Box<[u8; DRAIN_LIMIT]>);
 
-impl Drain {
+impl DrainBuffer {
     /// Allocates it, once.
-    pub fn new() -> Drain {
-        Drain(Box::new([0; DRAIN_LIMIT]))
+    pub fn new() -> DrainBuffer {
+        DrainBuffer(Box::new([0; DRAIN_LIMIT]))
     }
 }
 
-impl Default for Drain {
-    fn default() -> Drain {
-        Drain::new()
+impl Default for DrainBuffer {
+    fn default() -> DrainBuffer {
+        DrainBuffer::new()
     }
 }
 
@@ -149,8 +150,8 @@ impl Default for Drain {
 /// # Errors
 ///
 /// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
-pub fn drain(fifo: impl AsFd, into: &mut Drain) -> io::Result<DrainOutcome> {
-    match read(fifo, &mut into.0[..]) {
+pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutcome> {
+    match read(fifo, &mut buffer.0[..]) {
         Ok(0) => Ok(DrainOutcome::Empty),
         Ok(DRAIN_LIMIT) => Ok(DrainOutcome::Partial),
         Ok(_) => Ok(DrainOutcome::Drained),
@@ -174,12 +175,12 @@ pub fn read(fifo: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// What became of a byte.
+/// The result of [`write_byte`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It is in the FIFO.
+pub enum WriteOutcome {
+    /// The byte is in the FIFO.
     Delivered,
-    /// The FIFO is full: others' bytes are there, which say the same.
+    /// The FIFO is full, so a wake-up is already pending.
     Full,
     /// The last reader has gone (`EPIPE`).
     NoReader,
@@ -198,20 +199,20 @@ pub enum Written {
 /// # Errors
 ///
 /// Those of write(2), such as `EIO`; `EAGAIN` and `EPIPE` are none.
-pub fn write_byte(fifo: impl AsFd) -> io::Result<Written> {
+pub fn write_byte(fifo: impl AsFd) -> io::Result<WriteOutcome> {
     let fifo = fifo.as_fd().as_raw_fd();
     without_sigpipe(|| {
         loop {
             // SAFETY: the descriptor is open for the length of the borrow; one byte is read from a
             // constant.
             if unsafe { libc::write(fifo, [1u8].as_ptr().cast(), 1) } == 1 {
-                return Ok(Written::Delivered);
+                return Ok(WriteOutcome::Delivered);
             }
             let error = io::Error::last_os_error();
             match error.kind() {
                 io::ErrorKind::Interrupted => continue,
-                io::ErrorKind::WouldBlock => return Ok(Written::Full),
-                io::ErrorKind::BrokenPipe => return Ok(Written::NoReader),
+                io::ErrorKind::WouldBlock => return Ok(WriteOutcome::Full),
+                io::ErrorKind::BrokenPipe => return Ok(WriteOutcome::NoReader),
                 _ => return Err(error),
             }
         }
@@ -219,9 +220,9 @@ pub fn write_byte(fifo: impl AsFd) -> io::Result<Written> {
 }
 
 /// Runs `write` with SIGPIPE blocked in this thread. The kernel sends that signal to the writing
-/// thread (NetBSD, and perhaps macOS, to the process: see [`open_to_write`]), so one that is pending
+/// thread (NetBSD, and perhaps macOS, to the process: see [`open_write`]), so one that is pending
 /// afterwards and was not before is ours, and is taken off.
-fn without_sigpipe(write: impl FnOnce() -> io::Result<Written>) -> io::Result<Written> {
+fn without_sigpipe(write: impl FnOnce() -> io::Result<WriteOutcome>) -> io::Result<WriteOutcome> {
     /// Whether SIGPIPE waits for this thread.
     fn pending() -> bool {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
@@ -242,7 +243,7 @@ fn without_sigpipe(write: impl FnOnce() -> io::Result<Written>) -> io::Result<Wr
     }
     let was_pending = pending();
     let written = write();
-    if matches!(written, Ok(Written::NoReader)) && !was_pending && pending() {
+    if matches!(written, Ok(WriteOutcome::NoReader)) && !was_pending && pending() {
         let mut signal = 0;
         // SAFETY: the set was filled above; as the signal is pending, this does not wait.
         unsafe { libc::sigwait(pipe.as_ptr(), &mut signal) };
@@ -260,9 +261,9 @@ mod tests {
     fn fifo() -> (tempfile::TempDir, OwnedFd, OwnedFd) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("trigger");
-        make(&path, 0o622).unwrap();
-        let reader = open_to_read(&path).unwrap();
-        let writer = open_to_write(&path).unwrap().expect("there is a reader");
+        create(&path, 0o622).unwrap();
+        let reader = open_read(&path).unwrap();
+        let writer = open_write(&path).unwrap().expect("there is a reader");
         (directory, reader, writer)
     }
 
@@ -270,26 +271,26 @@ mod tests {
     #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
     fn one_drain_takes_what_is_there_and_proves_it() {
         let (_directory, reader, writer) = fifo();
-        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), DrainOutcome::Empty);
+        assert_eq!(drain(&reader, &mut DrainBuffer::new()).unwrap(), DrainOutcome::Empty);
         for _ in 0..3 {
-            assert_eq!(write_byte(&writer).unwrap(), Written::Delivered);
+            assert_eq!(write_byte(&writer).unwrap(), WriteOutcome::Delivered);
         }
-        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), DrainOutcome::Drained);
-        assert_eq!(drain(&reader, &mut Drain::new()).unwrap(), DrainOutcome::Empty);
+        assert_eq!(drain(&reader, &mut DrainBuffer::new()).unwrap(), DrainOutcome::Drained);
+        assert_eq!(drain(&reader, &mut DrainBuffer::new()).unwrap(), DrainOutcome::Empty);
     }
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
     fn a_full_fifo_is_said_and_drained_in_bounded_steps() {
         let (_directory, reader, writer) = fifo();
-        while write_byte(&writer).unwrap() == Written::Delivered {}
-        assert_eq!(write_byte(&writer).unwrap(), Written::Full);
+        while write_byte(&writer).unwrap() == WriteOutcome::Delivered {}
+        assert_eq!(write_byte(&writer).unwrap(), WriteOutcome::Full);
         let mut drains = 0;
-        while drain(&reader, &mut Drain::new()).unwrap() != DrainOutcome::Empty {
+        while drain(&reader, &mut DrainBuffer::new()).unwrap() != DrainOutcome::Empty {
             drains += 1;
         }
         assert!((1..=2).contains(&drains), "{drains} drains on {}", std::env::consts::OS);
-        assert_eq!(write_byte(&writer).unwrap(), Written::Delivered);
+        assert_eq!(write_byte(&writer).unwrap(), WriteOutcome::Delivered);
     }
 
     #[test]
@@ -297,9 +298,9 @@ mod tests {
     fn without_a_reader_a_writer_is_told_so() {
         let (directory, reader, writer) = fifo();
         drop(reader);
-        assert_eq!(write_byte(&writer).unwrap(), Written::NoReader);
+        assert_eq!(write_byte(&writer).unwrap(), WriteOutcome::NoReader);
         drop(writer);
-        assert!(open_to_write(&directory.path().join("trigger")).unwrap().is_none());
+        assert!(open_write(&directory.path().join("trigger")).unwrap().is_none());
     }
 
     #[test]
@@ -307,7 +308,7 @@ mod tests {
     fn nothing_but_a_fifo_is_opened() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name| directory.path().join(name);
-        make(&path("fifo"), 0o600).unwrap();
+        create(&path("fifo"), 0o600).unwrap();
         std::fs::write(path("file"), "kept").unwrap();
         std::os::unix::fs::symlink("fifo", path("link")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
@@ -318,8 +319,8 @@ mod tests {
             (".", "a directory"),
         ] {
             for error in [
-                open_to_read(&path(name)).map(drop).unwrap_err(),
-                open_to_write(&path(name)).map(drop).unwrap_err(),
+                open_read(&path(name)).map(drop).unwrap_err(),
+                open_write(&path(name)).map(drop).unwrap_err(),
             ] {
                 assert!(error.to_string().contains(is), "{name}: {error}");
             }

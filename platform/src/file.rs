@@ -18,7 +18,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use crate::{OwnedFd, c_path, checked, fd, libc};
+use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
 
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "linux", target_os = "android"))] {
@@ -94,7 +94,7 @@ pub(crate) fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> 
     // A 32-bit program opens a file of 2 GiB and more only with this flag.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let flags = flags | libc::O_LARGEFILE;
-    let name = c_path(path)?;
+    let name = to_c_string(path)?;
     loop {
         // SAFETY: `name` ends with a NUL byte and lives through the call, which returns a
         // descriptor without an owner.
@@ -113,7 +113,7 @@ pub(crate) fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> 
 pub fn status(file: impl AsFd) -> io::Result<Status> {
     let mut raw = MaybeUninit::uninit();
     // SAFETY: the descriptor is open for the length of the borrow, and `raw` has room for one stat.
-    checked(unsafe { fstat(file.as_fd().as_raw_fd(), raw.as_mut_ptr()) })?;
+    check_errno(unsafe { fstat(file.as_fd().as_raw_fd(), raw.as_mut_ptr()) })?;
     // SAFETY: fstat succeeded and has filled it.
     Ok(Status::of(unsafe { raw.assume_init_ref() }))
 }
@@ -154,11 +154,11 @@ pub fn is_directory(path: &Path) -> bool {
 
 /// fstatat(2).
 fn status_of(directory: libc::c_int, path: &Path, flags: libc::c_int) -> io::Result<Status> {
-    let name = c_path(path)?;
+    let name = to_c_string(path)?;
     let mut raw = MaybeUninit::uninit();
     // SAFETY: `name` ends with a NUL byte, and `raw` has room for one stat. A number that is not an
     // open directory is an error, not undefined.
-    checked(unsafe { fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), flags) })?;
+    check_errno(unsafe { fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), flags) })?;
     // SAFETY: fstatat succeeded and has filled it.
     Ok(Status::of(unsafe { raw.assume_init_ref() }))
 }

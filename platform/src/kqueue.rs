@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
 use crate::{
-    Event, Events, Facility, Interest, Key, Mode, Notifier, OwnedFd, Waker, bsd, checked, file,
-    libc, timeout,
+    BackendInfo, Event, Events, Interest, Key, Mode, Notifier, OwnedFd, Waker, bsd, check_errno,
+    file, libc, timeout,
 };
 
 /// The backend of the BSDs and macOS, over kevent(2).
@@ -101,12 +101,13 @@ impl Queue {
         // The library knows a kqueue by its number: it stays where it is.
         #[cfg(pullcord_libkqueue)]
         // SAFETY: as above.
-        let queue =
-            unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(checked(bsd::kqueue())?) };
+        let queue = unsafe {
+            <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(check_errno(bsd::kqueue())?)
+        };
         // A child of another thread's fork does not inherit it, so that there is no moment at which
         // it could leak.
         // SAFETY: the descriptor is open.
-        checked(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        check_errno(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
         Ok(Queue { queue: ManuallyDrop::new(queue), opened_by: process::id() })
     }
 
@@ -116,7 +117,7 @@ impl Queue {
         let answered = loop {
             // SAFETY: both lists live through the call, the second has room for as many as it says,
             // and RawEvent is a transparent kevent.
-            let answered = checked(unsafe {
+            let answered = check_errno(unsafe {
                 bsd::kevent(
                     self.queue.as_raw_fd(),
                     changes.as_ptr().cast(),
@@ -146,7 +147,7 @@ impl Queue {
         let most = i32::try_from(room.len()).unwrap_or(i32::MAX);
         // SAFETY: `room` has room for as many events, RawEvent is a transparent kevent, and the
         // timeout, where there is one, lives through the call.
-        let found = checked(unsafe {
+        let found = check_errno(unsafe {
             bsd::kevent(
                 self.queue.as_raw_fd(),
                 ptr::null(),
@@ -181,7 +182,7 @@ impl Drop for Queue {
 }
 
 impl Kqueue {
-    pub(crate) const FACILITY: Facility = Facility {
+    pub(crate) const INFO: BackendInfo = BackendInfo {
         name: "kqueue",
         emulated: cfg!(pullcord_libkqueue),
         open: || Ok(Box::new(Kqueue::open()?)),

@@ -65,7 +65,7 @@ pub use select::Select;
 pub use timeout::wait_with_timeout;
 pub use waker::Waker;
 
-use path::c_path;
+use path::to_c_string;
 
 // Which file is compiled on which system is said here and nowhere else.
 cfg_if::cfg_if! {
@@ -84,8 +84,8 @@ cfg_if::cfg_if! {
         pub mod filesystem;
 
         /// The backends that exist here, best first.
-        pub const FACILITIES: &[Facility] =
-            &[Epoll::FACILITY, Kqueue::FACILITY, Select::FACILITY];
+        pub const BACKENDS: &[BackendInfo] =
+            &[Epoll::INFO, Kqueue::INFO, Select::INFO];
     } else if #[cfg(all(
         any(target_os = "linux", target_os = "android"),
         not(any(pullcord_sim = "bsd", pullcord_sim = "none")),
@@ -101,7 +101,7 @@ cfg_if::cfg_if! {
         pub mod filesystem;
 
         /// The backends that exist here, best first.
-        pub const FACILITIES: &[Facility] = &[Epoll::FACILITY, Select::FACILITY];
+        pub const BACKENDS: &[BackendInfo] = &[Epoll::INFO, Select::INFO];
     } else if #[cfg(any(
         target_os = "freebsd",
         target_os = "netbsd",
@@ -121,7 +121,7 @@ cfg_if::cfg_if! {
         pub mod filesystem;
 
         /// The backends that exist here, best first.
-        pub const FACILITIES: &[Facility] = &[Kqueue::FACILITY, Select::FACILITY];
+        pub const BACKENDS: &[BackendInfo] = &[Kqueue::INFO, Select::INFO];
     } else {
         #[path = "dir/readdir.rs"]
         pub mod dir;
@@ -131,13 +131,13 @@ cfg_if::cfg_if! {
         pub mod filesystem;
 
         /// The backends that exist here, best first.
-        pub const FACILITIES: &[Facility] = &[Select::FACILITY];
+        pub const BACKENDS: &[BackendInfo] = &[Select::INFO];
     }
 }
 
-/// One kernel facility that can wait for readiness.
+/// A backend: a kernel facility that can wait for readiness.
 #[derive(Clone, Copy, Debug)]
-pub struct Facility {
+pub struct BackendInfo {
     /// The name of the system call family: `epoll`, `kqueue`, `select`.
     pub name: &'static str,
     /// Whether a library plays the kernel's part.
@@ -146,7 +146,7 @@ pub struct Facility {
     pub open: fn() -> std::io::Result<Box<dyn Notifier>>,
 }
 
-/// The result of a system call that says -1 for an error and leaves the reason in `errno`.
-fn checked(returned: libc::c_int) -> std::io::Result<libc::c_int> {
+/// Returns what a system call returned, or the error in `errno` if it returned -1.
+fn check_errno(returned: libc::c_int) -> std::io::Result<libc::c_int> {
     if returned == -1 { Err(std::io::Error::last_os_error()) } else { Ok(returned) }
 }

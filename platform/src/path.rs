@@ -32,7 +32,7 @@ impl CPath {
 /// # Errors
 ///
 /// Fails with `InvalidInput` if `path` holds a NUL byte.
-pub(crate) fn c_path(path: &Path) -> io::Result<CPath> {
+pub(crate) fn to_c_string(path: &Path) -> io::Result<CPath> {
     let bytes = path.as_os_str().as_bytes();
     let has_nul = || io::Error::new(io::ErrorKind::InvalidInput, "a path cannot hold a NUL byte");
     let mut path = CPath { short: [0; ROOM], long: None };
@@ -53,12 +53,12 @@ mod tests {
     fn a_path_of_any_length_ends_with_a_nul_byte_and_holds_no_other() {
         for length in [0, 1, ROOM - 2, ROOM - 1, ROOM, ROOM + 1, 3 * ROOM] {
             let path = "p".repeat(length);
-            let name = c_path(Path::new(&path)).unwrap();
+            let name = to_c_string(Path::new(&path)).unwrap();
             // SAFETY: it ends with a NUL byte, which is what is tested, and the room behind a short
             // one is zero.
             let name = unsafe { CStr::from_ptr(name.as_ptr()) };
             assert_eq!(name.to_bytes(), path.as_bytes());
-            let error = c_path(Path::new(&format!("{path}\0"))).err().unwrap();
+            let error = to_c_string(Path::new(&format!("{path}\0"))).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{length} bytes");
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 #[cfg(target_vendor = "apple")]
 use std::os::fd::AsRawFd;
 
-use crate::{OwnedFd, checked, fd, libc};
+use crate::{OwnedFd, check_errno, fd, libc};
 
 /// Makes a pipe. Returns its reading end and its writing end, both blocking and closed by exec(2).
 ///
@@ -18,10 +18,10 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     #[cfg(not(target_vendor = "apple"))]
     // SAFETY: there is room for two descriptors.
-    checked(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    check_errno(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
     #[cfg(target_vendor = "apple")]
     // SAFETY: as above.
-    checked(unsafe { libc::pipe(ends.as_mut_ptr()) })?;
+    check_errno(unsafe { libc::pipe(ends.as_mut_ptr()) })?;
     // SAFETY: both were just opened and have no other owner. Each has its own before either error
     // is returned.
     let (reader, writer) = unsafe { (fd::own(ends[0]), fd::own(ends[1])) };
@@ -29,7 +29,7 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     #[cfg(target_vendor = "apple")]
     for end in [&reader, &writer] {
         // SAFETY: the descriptor is open.
-        checked(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        check_errno(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
     }
     Ok((reader, writer))
 }

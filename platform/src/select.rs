@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use crate::notifier::{always_ready, check_key};
 use crate::{
-    Event, Events, Facility, Interest, Key, Mode, Notifier, Waker, checked, file, libc, timeout,
+    BackendInfo, Event, Events, Interest, Key, Mode, Notifier, Waker, check_errno, file, libc,
+    timeout,
 };
 
 /// What the kernel reads the sets in. The width matters only where the first byte is not the
@@ -73,8 +74,8 @@ struct Source {
 }
 
 impl Select {
-    pub(crate) const FACILITY: Facility =
-        Facility { name: "select", emulated: false, open: || Ok(Box::new(Select::open()?)) };
+    pub(crate) const INFO: BackendInfo =
+        BackendInfo { name: "select", emulated: false, open: || Ok(Box::new(Select::open()?)) };
 
     /// Takes no system call, and no descriptor.
     ///
@@ -119,7 +120,7 @@ impl Select {
         }
         // SAFETY: both sets reach as far as the highest of `sources`, in whole words; the kernel
         // reads and writes no more than the words that hold the first `nfds` bits.
-        let ready = checked(unsafe {
+        let ready = check_errno(unsafe {
             libc::select(
                 self.sources.len() as libc::c_int,
                 self.found.read.as_mut_ptr().cast(),

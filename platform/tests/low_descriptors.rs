@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::process::{Command, ExitCode};
 
-use pullcord_platform::{FACILITIES, OwnedFd, dir, fifo, file, watch};
+use pullcord_platform::{BACKENDS, OwnedFd, dir, fifo, file, watch};
 
 /// Told to the process that closes them.
 const CLOSED: &str = "with-closed-descriptors";
@@ -52,12 +52,12 @@ fn with_closed_descriptors() -> ExitCode {
 fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String> {
     let failed = |step: &'static str| move |error| format!("{step}: {error}");
 
-    fifo::make(trigger, 0o600).map_err(failed("make a FIFO"))?;
+    fifo::create(trigger, 0o600).map_err(failed("make a FIFO"))?;
     none_is_low("make a FIFO", None)?;
-    let reader = fifo::open_to_read(trigger).map_err(failed("open the FIFO to read"))?;
+    let reader = fifo::open_read(trigger).map_err(failed("open the FIFO to read"))?;
     none_is_low("the reading end", Some(&reader))?;
     let writer: Option<OwnedFd> =
-        fifo::open_to_write(trigger).map_err(failed("open the FIFO to write"))?;
+        fifo::open_write(trigger).map_err(failed("open the FIFO to write"))?;
     none_is_low("the writing end", writer.as_ref().map(|writer| writer as &dyn AsFd))?;
 
     let opened = file::open(queue).map_err(failed("open a file"))?;
@@ -68,7 +68,7 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
     none_is_low("a directory", Some(&directory))?;
 
     // What a library keeps in a kernel's place is its own affair.
-    let emulated = FACILITIES.iter().any(|facility| facility.emulated);
+    let emulated = BACKENDS.iter().any(|info| info.emulated);
     let opened = (!emulated).then(watch::DirWatcher::new);
     let watch = match opened.transpose() {
         Err(e) if e.kind() == std::io::ErrorKind::Unsupported => None,
@@ -83,11 +83,11 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
     none_is_low("the watch", watch.as_ref().map(|watch| watch as &dyn AsFd))?;
 
     let mut notifiers = Vec::new();
-    for facility in FACILITIES.iter().filter(|facility| !facility.emulated) {
-        let mut notifier = (facility.open)().map_err(failed(facility.name))?;
+    for info in BACKENDS.iter().filter(|info| !info.emulated) {
+        let mut notifier = (info.open)().map_err(failed(info.name))?;
         let waker = notifier.waker().map_err(failed("the waker"))?;
         none_is_low("the waker", Some(&waker.reader()))?;
-        none_is_low(facility.name, None)?;
+        none_is_low(info.name, None)?;
         notifiers.push(notifier);
     }
     Ok(())

@@ -49,7 +49,7 @@ impl Reader {
     ///
     /// Fails with the error of open(2) or of [`Notifier::register`].
     pub fn open(&mut self, notifier: &mut dyn Notifier) -> Result<()> {
-        let trigger = fifo::open_to_read(&self.path).map_err(|e| self.error("open it", e))?;
+        let trigger = fifo::open_read(&self.path).map_err(|e| self.error("open it", e))?;
         notifier
             .register(&trigger, TRIGGER, Interest::Read, Mode::Level)
             .map_err(|e| self.error("wait for it", e))?;

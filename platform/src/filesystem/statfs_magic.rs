@@ -11,7 +11,7 @@ use std::path::Path;
 
 pub use locality::Locality;
 
-use crate::{c_path, checked, libc};
+use crate::{check_errno, libc, to_c_string};
 
 /// [statfs(2)](https://man7.org/linux/man-pages/man2/statfs.2.html): whether the changes of the
 /// file system that `path` is on can all be seen from here.
@@ -20,11 +20,11 @@ use crate::{c_path, checked, libc};
 ///
 /// Those of statfs(2).
 pub fn locality(path: &Path) -> io::Result<Locality> {
-    let name = c_path(path)?;
+    let name = to_c_string(path)?;
     let mut raw = MaybeUninit::<libc::statfs64>::uninit();
     // The plain call fails with EOVERFLOW in a 32-bit program if the file system is large.
     // SAFETY: `name` ends with a NUL byte, and `raw` has room for one statfs.
-    checked(unsafe { libc::statfs64(name.as_ptr(), raw.as_mut_ptr()) })?;
+    check_errno(unsafe { libc::statfs64(name.as_ptr(), raw.as_mut_ptr()) })?;
     // SAFETY: statfs succeeded and has filled it.
     let magic = unsafe { raw.assume_init_ref() }.f_type;
     // The field's type differs between architectures and C libraries; the number has 32 bits.

@@ -26,7 +26,7 @@ pub use event::{WatchEvent, WatchId};
 
 use crate::file::{self, Identity};
 use crate::records::{InotifyEvent, Records};
-use crate::{OwnedFd, c_path, checked, fd, libc};
+use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
 
 /// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
 pub const REPORTS_NAMES: bool = true;
@@ -61,7 +61,7 @@ impl DirWatcher {
     ///
     /// `ENOSPC`: the limit of watches is reached. `NotFound`, `NotADirectory`, `PermissionDenied`.
     pub fn watch(&mut self, directory: &Path, attributes: bool) -> io::Result<(WatchId, Identity)> {
-        let name = c_path(directory)?;
+        let name = to_c_string(directory)?;
         let attributes = if attributes { libc::IN_ATTRIB } else { 0 };
         let mask = libc::IN_CREATE
             | libc::IN_MOVED_TO
@@ -72,7 +72,7 @@ impl DirWatcher {
             | attributes;
         let before = file::followed(directory)?;
         // SAFETY: `name` ends with a NUL byte and lives through the call.
-        let id = WatchId(checked(unsafe {
+        let id = WatchId(check_errno(unsafe {
             libc::inotify_add_watch(self.inotify.as_raw_fd(), name.as_ptr(), mask)
         })?);
         // The path may have come to name another directory meanwhile: then it is not known which
@@ -162,7 +162,7 @@ impl DirWatcher {
     pub fn available(&self) -> io::Result<usize> {
         let mut bytes: libc::c_int = 0;
         // SAFETY: FIONREAD writes one int, and `bytes` is one.
-        checked(unsafe { libc::ioctl(self.inotify.as_raw_fd(), libc::FIONREAD, &mut bytes) })?;
+        check_errno(unsafe { libc::ioctl(self.inotify.as_raw_fd(), libc::FIONREAD, &mut bytes) })?;
         Ok(bytes as usize)
     }
 }
