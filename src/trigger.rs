@@ -69,7 +69,7 @@ pub struct Trigger {
     reader: OwnedFd,
     /// Never written to: see "the special problem of the last writer".
     _writer: OwnedFd,
-    identity: file::Identity,
+    identity: file::FileId,
     other_readers: OtherReaders,
     buffer: fifo::DrainBuffer,
 }
@@ -125,7 +125,7 @@ impl Trigger {
     /// Whether the path names something else by now, or nothing: then no pull arrives here any
     /// more, and it is time to [`reopen`](Trigger::reopen) and to look for messages.
     pub fn is_replaced(&self) -> bool {
-        !file::named(&self.path).is_ok_and(|named| named.identity == self.identity)
+        !file::lstat(&self.path).is_ok_and(|status| status.identity == self.identity)
     }
 
     /// Opens what the path names now. This trigger stays open beside the new one, which has another
@@ -159,7 +159,7 @@ impl AsFd for Trigger {
 fn open_both(
     path: &Path,
     other_readers: OtherReaders,
-) -> io::Result<(OwnedFd, OwnedFd, file::Identity)> {
+) -> io::Result<(OwnedFd, OwnedFd, file::FileId)> {
     if other_readers == OtherReaders::Reject && fifo::open_write(path)?.is_some() {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads it already"));
     }
@@ -167,9 +167,9 @@ fn open_both(
     // or stops, and a handful of times is enough for those who stop.
     for _ in 0..5 {
         let reader = fifo::open_read(path)?;
-        let identity = file::status(&reader)?.identity;
+        let identity = file::fstat(&reader)?.identity;
         if let Some(writer) = fifo::open_write(path)?
-            && file::status(&writer)?.identity == identity
+            && file::fstat(&writer)?.identity == identity
         {
             let writer = if mutant!(WithoutWriteEnd) { fifo::open_read(path)? } else { writer };
             return Ok((reader, writer, identity));

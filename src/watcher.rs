@@ -29,7 +29,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use pullcord_platform::file::{self, Identity};
+use pullcord_platform::file::{self, FileId};
 use pullcord_platform::watch;
 
 pub use pullcord_platform::filesystem::{Locality, locality};
@@ -76,17 +76,17 @@ pub struct WatchedDir {
     pub id: WatchId,
     /// Whether it is on a file system known to be local, so that every change of it is reported.
     pub local: bool,
-    identity: Identity,
+    identity: FileId,
 }
 
 impl WatchedDir {
     /// Whether `path` leads to the directory that is watched. False if the directory was replaced or
     /// mounted over; the watch may not report that. Calls stat(2) once.
     pub fn matches_path(&self, path: &Path) -> bool {
-        file::followed(path).is_ok_and(|there| there == self.identity)
+        file::stat_id(path).is_ok_and(|there| there == self.identity)
     }
 
-    pub(crate) fn is(&self, identity: Identity) -> bool {
+    pub(crate) fn is(&self, identity: FileId) -> bool {
         self.identity == identity
     }
 }

@@ -95,14 +95,14 @@ fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
     let no_fifo = || {
         io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("it is {}, not a FIFO", file::kind_in_words(path)),
+            format!("it is {}, not a FIFO", file::describe_file_type(path)),
         )
     };
     let opened = match opened {
-        Err(_) if file::named(path).is_ok_and(|named| !named.is_fifo()) => return Err(no_fifo()),
+        Err(_) if file::lstat(path).is_ok_and(|status| !status.is_fifo()) => return Err(no_fifo()),
         opened => opened?,
     };
-    if file::status(&opened)?.is_fifo() { Ok(opened) } else { Err(no_fifo()) }
+    if file::fstat(&opened)?.is_fifo() { Ok(opened) } else { Err(no_fifo()) }
 }
 
 /// The result of a [`drain`].

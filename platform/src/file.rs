@@ -24,30 +24,30 @@ cfg_if::cfg_if! {
     if #[cfg(any(target_os = "linux", target_os = "android"))] {
         // The plain calls fail with EOVERFLOW in a 32-bit program if the inode number has more than
         // 32 bits.
-        use libc::{fstat64 as fstat, fstatat64 as fstatat, stat64 as stat};
+        use libc::{fstat64 as sys_fstat, fstatat64 as sys_fstatat, stat64 as sys_stat};
     } else {
-        use libc::{fstat, fstatat, stat};
+        use libc::{fstat as sys_fstat, fstatat as sys_fstatat, stat as sys_stat};
     }
 }
 
-/// What tells one file from every other: its device and its inode number. An inode number is used
-/// again once its file is gone, so this says "the same" only of files that both exist.
+/// Identifies a file: its device and its inode number. An inode number is used again after its file
+/// is removed, so compare only files that both exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct FileId {
     device: u64,
     inode: u64,
 }
 
-/// What can be known of an open file.
+/// The status of a file: its identity, type and permissions.
 #[derive(Clone, Copy, Debug)]
-pub struct Status {
+pub struct FileStatus {
     /// Which file it is.
-    pub identity: Identity,
+    pub identity: FileId,
     /// Its type and permission bits, `st_mode`.
     pub mode: u32,
 }
 
-impl Status {
+impl FileStatus {
     /// Whether it is a FIFO.
     pub fn is_fifo(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFIFO)
@@ -73,9 +73,9 @@ impl Status {
         self.mode & mask as u32 == wanted as u32
     }
 
-    fn of(raw: &stat) -> Status {
-        let identity = Identity { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
-        Status { identity, mode: raw.st_mode as u32 }
+    fn of(raw: &sys_stat) -> FileStatus {
+        let identity = FileId { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
+        FileStatus { identity, mode: raw.st_mode as u32 }
     }
 }
 
@@ -105,45 +105,45 @@ pub(crate) fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> 
     }
 }
 
-/// fstat(2): the status of an open file. Never blocks on a local file system.
+/// fstat(2): returns the status of an open file. Never blocks on a local file system.
 ///
 /// # Errors
 ///
 /// Those of fstat(2), such as `EIO`.
-pub fn status(file: impl AsFd) -> io::Result<Status> {
+pub fn fstat(file: impl AsFd) -> io::Result<FileStatus> {
     let mut raw = MaybeUninit::uninit();
     // SAFETY: the descriptor is open for the length of the borrow, and `raw` has room for one stat.
-    check_errno(unsafe { fstat(file.as_fd().as_raw_fd(), raw.as_mut_ptr()) })?;
+    check_errno(unsafe { sys_fstat(file.as_fd().as_raw_fd(), raw.as_mut_ptr()) })?;
     // SAFETY: fstat succeeded and has filled it.
-    Ok(Status::of(unsafe { raw.assume_init_ref() }))
+    Ok(FileStatus::of(unsafe { raw.assume_init_ref() }))
 }
 
-/// fstatat(2) with `AT_SYMLINK_NOFOLLOW`: the status of `name` in an open directory; of the link
-/// itself if it is a symbolic link.
+/// fstatat(2) with `AT_SYMLINK_NOFOLLOW`: returns the status of `name` in an open directory, or of
+/// the link itself if it is a symbolic link.
 ///
 /// # Errors
 ///
 /// Those of fstatat(2): `NotFound` when the entry is gone.
-pub fn status_at(directory: impl AsFd, name: &OsStr) -> io::Result<Status> {
+pub fn fstatat(directory: impl AsFd, name: &OsStr) -> io::Result<FileStatus> {
     let directory = directory.as_fd().as_raw_fd();
     status_of(directory, Path::new(name), libc::AT_SYMLINK_NOFOLLOW)
 }
 
-/// lstat(2): the status of what `path` names now, a symbolic link not followed.
+/// lstat(2): returns the status of the file at `path`. Does not follow a symbolic link.
 ///
 /// # Errors
 ///
 /// Those of lstat(2): `NotFound` when nothing has that name.
-pub fn named(path: &Path) -> io::Result<Status> {
+pub fn lstat(path: &Path) -> io::Result<FileStatus> {
     status_of(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW)
 }
 
-/// stat(2): the identity of what `path` leads to now, symbolic links followed.
+/// stat(2): returns the identity of the file at `path`. Follows symbolic links.
 ///
 /// # Errors
 ///
 /// Those of stat(2): `NotFound` when it leads nowhere.
-pub fn followed(path: &Path) -> io::Result<Identity> {
+pub fn stat_id(path: &Path) -> io::Result<FileId> {
     status_of(libc::AT_FDCWD, path, 0).map(|status| status.identity)
 }
 
@@ -153,20 +153,20 @@ pub fn is_directory(path: &Path) -> bool {
 }
 
 /// fstatat(2).
-fn status_of(directory: libc::c_int, path: &Path, flags: libc::c_int) -> io::Result<Status> {
+fn status_of(directory: libc::c_int, path: &Path, flags: libc::c_int) -> io::Result<FileStatus> {
     let name = to_c_string(path)?;
     let mut raw = MaybeUninit::uninit();
     // SAFETY: `name` ends with a NUL byte, and `raw` has room for one stat. A number that is not an
     // open directory is an error, not undefined.
-    check_errno(unsafe { fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), flags) })?;
+    check_errno(unsafe { sys_fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), flags) })?;
     // SAFETY: fstatat succeeded and has filled it.
-    Ok(Status::of(unsafe { raw.assume_init_ref() }))
+    Ok(FileStatus::of(unsafe { raw.assume_init_ref() }))
 }
 
-/// What `path` names, in words for an error message: "a symbolic link", "a directory".
-pub fn kind_in_words(path: &Path) -> &'static str {
-    let Ok(named) = named(path) else { return "missing" };
-    match named.mode as libc::mode_t & libc::S_IFMT {
+/// Describes the type of the file at `path` for an error message: "a symbolic link", "a directory".
+pub fn describe_file_type(path: &Path) -> &'static str {
+    let Ok(status) = lstat(path) else { return "missing" };
+    match status.mode as libc::mode_t & libc::S_IFMT {
         libc::S_IFLNK => "a symbolic link",
         libc::S_IFDIR => "a directory",
         libc::S_IFIFO => "a FIFO",

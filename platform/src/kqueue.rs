@@ -229,7 +229,7 @@ impl Notifier for Kqueue {
     ) -> io::Result<()> {
         check_key(key)?;
         let source = source.as_fd();
-        if file::status(source)?.is_always_ready() {
+        if file::fstat(source)?.is_always_ready() {
             return Err(always_ready());
         }
         let flags = match mode {

@@ -235,7 +235,7 @@ pub(crate) fn always_ready() -> io::Error {
 /// `InvalidInput`, in words; those of fstat(2).
 pub fn check_source(source: BorrowedFd<'_>, key: Key) -> io::Result<()> {
     check_key(key)?;
-    if file::status(source)?.is_always_ready() { Err(always_ready()) } else { Ok(()) }
+    if file::fstat(source)?.is_always_ready() { Err(always_ready()) } else { Ok(()) }
 }
 
 /// Refuses the key that is the notifiers' own.

@@ -223,7 +223,7 @@ impl Notifier for Select {
                 ),
             ));
         }
-        if file::status(source)?.is_always_ready() {
+        if file::fstat(source)?.is_always_ready() {
             return Err(always_ready());
         }
         self.put(source.as_raw_fd(), key, interest, mode);

@@ -161,7 +161,7 @@ impl QmailTrigger {
 /// which it gives orders to qmail-clean.
 fn say_once(said: &mut bool, what: impl Display) {
     let stderr = io::stderr();
-    if !*said && file::status(&stderr).is_ok_and(|status| !status.is_fifo()) {
+    if !*said && file::fstat(&stderr).is_ok_and(|status| !status.is_fifo()) {
         let _ = writeln!(stderr.lock(), "pullcord: {what}");
     }
     *said = true;

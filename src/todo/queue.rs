@@ -146,7 +146,7 @@ impl Queue {
         for directory in &self.directories {
             let open = || {
                 let opened = file::open(directory)?;
-                if !file::status(&opened)?.is_directory() {
+                if !file::fstat(&opened)?.is_directory() {
                     return Err(io::ErrorKind::NotADirectory.into());
                 }
                 Dir::open(directory).map(drop)

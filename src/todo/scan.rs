@@ -53,7 +53,7 @@ impl Todo {
     /// What is being read should be what is being watched.
     fn check_watched(&mut self, directory: usize, open: &Dir, now: Instant) {
         let Some(watched) = self.lookout.watched(directory) else { return };
-        if !file::status(open).is_ok_and(|status| watched.is(status.identity)) {
+        if !file::fstat(open).is_ok_and(|status| watched.is(status.identity)) {
             self.agenda.is_dirty_now(directory);
             self.compare_identities(now);
         }
@@ -82,7 +82,7 @@ impl Todo {
             return None;
         }
         if self.queue.arrival == Arrival::Unfinished {
-            let status = file::status_at(&scan.open, entry.name);
+            let status = file::fstatat(&scan.open, entry.name);
             if !status.is_ok_and(|status| status.is_executable_file()) {
                 return None;
             }

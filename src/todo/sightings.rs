@@ -215,7 +215,7 @@ impl Todo {
         self.look_at_held = None;
         for (directory, name) in std::mem::take(&mut self.held) {
             let path = self.queue.directories[directory].join(&name);
-            match file::named(&path) {
+            match file::lstat(&path) {
                 Ok(status) if status.is_executable_file() => self.put_aside(directory, name),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 _ => drop(self.held.insert((directory, name))),

@@ -24,7 +24,7 @@ use std::path::Path;
 
 pub use event::{WatchEvent, WatchId};
 
-use crate::file::{self, Identity};
+use crate::file::{self, FileId};
 use crate::records::{InotifyEvent, Records};
 use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
 
@@ -60,7 +60,7 @@ impl DirWatcher {
     /// # Errors
     ///
     /// `ENOSPC`: the limit of watches is reached. `NotFound`, `NotADirectory`, `PermissionDenied`.
-    pub fn watch(&mut self, directory: &Path, attributes: bool) -> io::Result<(WatchId, Identity)> {
+    pub fn watch(&mut self, directory: &Path, attributes: bool) -> io::Result<(WatchId, FileId)> {
         let name = to_c_string(directory)?;
         let attributes = if attributes { libc::IN_ATTRIB } else { 0 };
         let mask = libc::IN_CREATE
@@ -70,14 +70,14 @@ impl DirWatcher {
             | libc::IN_ONLYDIR
             | libc::IN_MASK_ADD
             | attributes;
-        let before = file::followed(directory)?;
+        let before = file::stat_id(directory)?;
         // SAFETY: `name` ends with a NUL byte and lives through the call.
         let id = WatchId(check_errno(unsafe {
             libc::inotify_add_watch(self.inotify.as_raw_fd(), name.as_ptr(), mask)
         })?);
         // The path may have come to name another directory meanwhile: then it is not known which
         // of the two is watched.
-        if file::followed(directory).is_ok_and(|after| after == before) {
+        if file::stat_id(directory).is_ok_and(|after| after == before) {
             return Ok((id, before));
         }
         self.unwatch(id);

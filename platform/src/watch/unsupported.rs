@@ -10,7 +10,7 @@ use std::path::Path;
 
 pub use event::{WatchEvent, WatchId};
 
-use crate::file::Identity;
+use crate::file::FileId;
 
 /// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
 pub const REPORTS_NAMES: bool = false;
@@ -33,7 +33,7 @@ impl DirWatcher {
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn watch(&mut self, _: &Path, _: bool) -> io::Result<(WatchId, Identity)> {
+    pub fn watch(&mut self, _: &Path, _: bool) -> io::Result<(WatchId, FileId)> {
         match self.0 {}
     }
 

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use event::{WatchEvent, WatchId};
 
-use crate::file::{self, Identity};
+use crate::file::{self, FileId};
 use crate::kqueue::{Queue, RawEvent, change};
 use crate::{Key, OwnedFd, bsd, libc};
 
@@ -81,20 +81,16 @@ impl DirWatcher {
     /// # Errors
     ///
     /// `EMFILE` and those of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
-    pub fn watch(
-        &mut self,
-        directory: &Path,
-        _attributes: bool,
-    ) -> io::Result<(WatchId, Identity)> {
+    pub fn watch(&mut self, directory: &Path, _attributes: bool) -> io::Result<(WatchId, FileId)> {
         let flags = libc::O_DIRECTORY | libc::O_NONBLOCK | WATCH_ONLY;
         let file = file::open_with(directory, flags)?;
-        let identity = file::status(&file)?.identity;
+        let identity = file::fstat(&file)?.identity;
         let id = WatchId(self.next_id);
         let add = (bsd::EV_ADD as u32) | (bsd::EV_CLEAR as u32);
         let mut add = change(file.as_raw_fd(), bsd::EVFILT_VNODE as i64, add, Key(id.0 as usize));
         add.0.fflags = bsd::NOTE_WRITE | bsd::NOTE_DELETE | bsd::NOTE_RENAME | bsd::NOTE_REVOKE;
         self.queue.apply(&[add])?;
-        if !file::followed(directory).is_ok_and(|after| after == identity) {
+        if !file::stat_id(directory).is_ok_and(|after| after == identity) {
             return Err(io::Error::other("it was replaced at this moment"));
         }
         self.next_id += 1;
