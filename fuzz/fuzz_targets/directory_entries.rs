@@ -4,20 +4,20 @@
 
 use libfuzzer_sys::fuzz_target;
 use pullcord_fuzz::{check, end_of_name};
-use pullcord_platform::dir::Kind;
+use pullcord_platform::dir::FileType;
 use pullcord_platform::records::{DirectoryEntry, Record};
 
 fuzz_target!(|input: &[u8]| check::<DirectoryEntry>(input, slow, write));
 
 const NAME: usize = 19;
 
-fn slow(bytes: &[u8]) -> Option<Record<Kind>> {
+fn slow(bytes: &[u8]) -> Option<Record<FileType>> {
     let header = bytes.get(..NAME)?;
     let length = usize::from(u16::from_ne_bytes([header[16], header[17]]));
     let header = match header[18] {
-        0 => Kind::Unknown,
-        4 => Kind::Directory,
-        _ => Kind::Other,
+        0 => FileType::Unknown,
+        4 => FileType::Directory,
+        _ => FileType::Other,
     };
     let name = NAME..end_of_name(bytes.get(..length)?, NAME, 8)?;
     Some(Record { header, name, length })

@@ -11,13 +11,13 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::dir::Kind;
+use crate::dir::FileType;
 
-/// What one system call can fill: some 2,000 records. More gains nothing.
-const SIZE: usize = 64 * 1024;
+/// The size of the buffer that one system call fills: some 2,000 records. More gains nothing.
+const BUFFER_SIZE: usize = 64 * 1024;
 
-/// A kind of record.
-pub trait Layout {
+/// The format of a record.
+pub trait RecordFormat {
     /// What it says besides a name.
     type Header;
 
@@ -41,18 +41,18 @@ pub struct Record<H> {
 #[derive(Debug)]
 pub enum DirectoryEntry {}
 
-impl Layout for DirectoryEntry {
-    type Header = Kind;
+impl RecordFormat for DirectoryEntry {
+    type Header = FileType;
 
     #[inline]
-    fn parse(bytes: &[u8]) -> Option<Record<Kind>> {
+    fn parse(bytes: &[u8]) -> Option<Record<FileType>> {
         const LENGTH: usize = 16;
         const KIND: usize = 18;
         const NAME: usize = 19;
         let header = bytes.first_chunk::<NAME>()?;
         let length = usize::from(u16::from_ne_bytes([header[LENGTH], header[LENGTH + 1]]));
         let name = NAME..end_of_name::<1>(bytes.get(..length)?, NAME)?;
-        Some(Record { header: Kind::of(header[KIND]), name, length })
+        Some(Record { header: FileType::of(header[KIND]), name, length })
     }
 }
 
@@ -70,7 +70,7 @@ pub struct InotifyHeader {
     pub mask: u32,
 }
 
-impl Layout for InotifyEvent {
+impl RecordFormat for InotifyEvent {
     type Header = InotifyHeader;
 
     #[inline]
@@ -114,19 +114,19 @@ fn end_of_name<const WORDS: usize>(record: &[u8], name: usize) -> Option<usize> 
 
 /// A buffer of records, and how far it was read.
 #[derive(Debug)]
-pub(crate) struct Records<L> {
-    buffer: Box<[u8; SIZE]>,
+pub(crate) struct RecordBuffer<F> {
+    buffer: Box<[u8; BUFFER_SIZE]>,
     filled: usize,
     read: usize,
     /// Of the record that was read last.
     name: Range<usize>,
-    layout: PhantomData<L>,
+    format: PhantomData<F>,
 }
 
-impl<L: Layout> Records<L> {
-    pub(crate) fn new() -> Records<L> {
-        let buffer = Box::new([0; SIZE]);
-        Records { buffer, filled: 0, read: 0, name: 0..0, layout: PhantomData }
+impl<F: RecordFormat> RecordBuffer<F> {
+    pub(crate) fn new() -> RecordBuffer<F> {
+        let buffer = Box::new([0; BUFFER_SIZE]);
+        RecordBuffer { buffer, filled: 0, read: 0, name: 0..0, format: PhantomData }
     }
 
     /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
@@ -142,8 +142,8 @@ impl<L: Layout> Records<L> {
 
     /// The next record. What is none ends the buffer.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<L::Header> {
-        let record = L::parse(&self.buffer[self.read..self.filled]);
+    pub(crate) fn next(&mut self) -> Option<F::Header> {
+        let record = F::parse(&self.buffer[self.read..self.filled]);
         let Some(Record { header, name, length }) = record else {
             self.read = self.filled;
             return None;
@@ -178,7 +178,7 @@ mod tests {
         entry[18] = libc::DT_DIR;
         entry[19..23].copy_from_slice(b"name");
         let record = DirectoryEntry::parse(&entry).unwrap();
-        assert_eq!(record, Record { header: Kind::Directory, name: 19..23, length: 24 });
+        assert_eq!(record, Record { header: FileType::Directory, name: 19..23, length: 24 });
         for cut in 0..24 {
             assert!(DirectoryEntry::parse(&entry[..cut]).is_none(), "{cut} bytes");
         }
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_is_no_record_ends_the_buffer() {
-        let mut records = Records::<DirectoryEntry>::new();
+        let mut records = RecordBuffer::<DirectoryEntry>::new();
         let filled = records.fill(|buffer| {
             buffer[..24].fill(0);
             buffer[16..18].copy_from_slice(&24u16.to_ne_bytes());
@@ -217,7 +217,7 @@ mod tests {
             50
         });
         assert_eq!(filled.unwrap(), 50);
-        assert_eq!((records.next(), records.name()), (Some(Kind::Unknown), OsStr::new("")));
+        assert_eq!((records.next(), records.name()), (Some(FileType::Unknown), OsStr::new("")));
         assert!(records.has_more());
         assert_eq!(records.next(), None);
         assert!(!records.has_more(), "or it would be asked for ever");

@@ -64,7 +64,7 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
     none_is_low("a file", Some(&opened))?;
     let mut batch = dir::Batch::new();
     let mut directory = dir::Dir::open(queue).map_err(failed("open the directory"))?;
-    directory.read(&mut batch).map_err(failed("read the directory"))?;
+    directory.read_batch(&mut batch).map_err(failed("read the directory"))?;
     none_is_low("a directory", Some(&directory))?;
 
     // What a library keeps in a kernel's place is its own affair.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pullcord_platform::dir::{Batch, Dir, Kind};
+use pullcord_platform::dir::{Batch, Dir, FileType};
 use pullcord_platform::file;
 
 use crate::error::{Error, Result};
@@ -166,12 +166,12 @@ const NAME_A_QUEUE: &str = "name a queue directory, the one that has lock/trigge
 fn parts_of(todo: &Path) -> io::Result<usize> {
     let (mut directory, mut batch) = (Dir::open(todo)?, Batch::new());
     let mut parts = 0;
-    while directory.read(&mut batch)? {
+    while directory.read_batch(&mut batch)? {
         while let Some(entry) = batch.next_entry() {
             let is_directory = match entry.kind {
-                Kind::Directory => true,
-                Kind::Other => false,
-                Kind::Unknown => file::is_directory(&todo.join(entry.name)),
+                FileType::Directory => true,
+                FileType::Other => false,
+                FileType::Unknown => file::is_directory(&todo.join(entry.name)),
             };
             parts += usize::from(is_directory && is_number(entry.name));
         }

@@ -97,7 +97,7 @@ impl Todo {
         let Some(scan) = &mut self.scan else { return };
         let directory = scan.directory;
         let begun = clock::now();
-        let more = scan.open.read(&mut self.batch);
+        let more = scan.open.read_batch(&mut self.batch);
         self.spent(clock::now() - begun);
         match more {
             Ok(true) if mutant!(NotAbsorbed) => return,

@@ -96,7 +96,7 @@ impl Reader {
         self.scans += 1;
         let error = |source| failed(&self.directory, "read it", source);
         let mut directory = Dir::open(&self.directory).map_err(error)?;
-        while directory.read(&mut self.batch).map_err(error)? {
+        while directory.read_batch(&mut self.batch).map_err(error)? {
             while let Some(entry) = self.batch.next_entry() {
                 let path = self.directory.join(entry.name);
                 if receive(Ok(Found { path: &path, scan: Some(self.scans) })).is_break() {

@@ -10,12 +10,12 @@ pub struct Entry<'a> {
     /// Its name: bytes, in no encoding, without `/` and NUL.
     pub name: &'a OsStr,
     /// What it is, where the file system says so for nothing.
-    pub kind: Kind,
+    pub kind: FileType,
 }
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileType {
     /// A directory.
     Directory,
     /// Something else.
@@ -24,12 +24,12 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
-    pub(crate) fn of(kind: u8) -> Kind {
+impl FileType {
+    pub(crate) fn of(kind: u8) -> FileType {
         match kind {
-            libc::DT_DIR => Kind::Directory,
-            libc::DT_UNKNOWN => Kind::Unknown,
-            _ => Kind::Other,
+            libc::DT_DIR => FileType::Directory,
+            libc::DT_UNKNOWN => FileType::Unknown,
+            _ => FileType::Other,
         }
     }
 }

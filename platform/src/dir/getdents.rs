@@ -16,9 +16,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
-pub use entry::{Entry, Kind};
+pub use entry::{Entry, FileType};
 
-use crate::records::{DirectoryEntry, Records};
+use crate::records::{DirectoryEntry, RecordBuffer};
 use crate::{OwnedFd, file, libc};
 
 /// An open directory, read batch by batch.
@@ -41,7 +41,7 @@ impl Dir {
     /// # Errors
     ///
     /// Those of getdents64(2): `EIO`, and `ENOENT` if the directory was removed.
-    pub fn read(&mut self, batch: &mut Batch) -> io::Result<bool> {
+    pub fn read_batch(&mut self, batch: &mut Batch) -> io::Result<bool> {
         let directory = self.0.as_raw_fd();
         let filled = batch.0.fill(|buffer| {
             let (to, room) = (buffer.as_mut_ptr(), buffer.len());
@@ -61,12 +61,12 @@ impl AsFd for Dir {
 
 /// Some entries of a directory. To be kept from one directory to the next: it is a large buffer.
 #[derive(Debug)]
-pub struct Batch(Records<DirectoryEntry>);
+pub struct Batch(RecordBuffer<DirectoryEntry>);
 
 impl Batch {
     /// An empty one.
     pub fn new() -> Batch {
-        Batch(Records::new())
+        Batch(RecordBuffer::new())
     }
 
     /// The next entry, `.` and `..` left out. No system call.

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
-pub use entry::{Entry, Kind};
+pub use entry::{Entry, FileType};
 
 use crate::{OwnedFd, file, libc};
 
@@ -29,7 +29,7 @@ pub struct Dir {
     failed: Option<io::Error>,
 }
 
-// SAFETY: a DIR belongs to nobody's thread; it is used by one at a time, as `read` takes it by &mut.
+// SAFETY: a DIR belongs to no thread; only one uses it at a time, as `read_batch` takes it by &mut.
 unsafe impl Send for Dir {}
 
 impl Dir {
@@ -63,7 +63,7 @@ impl Dir {
     /// # Errors
     ///
     /// Those of readdir(3), such as `EIO`, after what was read before them.
-    pub fn read(&mut self, batch: &mut Batch) -> io::Result<bool> {
+    pub fn read_batch(&mut self, batch: &mut Batch) -> io::Result<bool> {
         batch.clear();
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -111,7 +111,7 @@ impl Drop for Dir {
 pub struct Batch {
     names: Vec<u8>,
     /// Where each name ends in `names`, and what it is the name of.
-    entries: Vec<(usize, Kind)>,
+    entries: Vec<(usize, FileType)>,
     read: usize,
 }
 
@@ -147,8 +147,8 @@ impl Batch {
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "solaris", target_os = "illumos"))] {
         /// Entries have no type there.
-        unsafe fn kind(_: *const libc::dirent) -> Kind {
-            Kind::of(libc::DT_UNKNOWN)
+        unsafe fn kind(_: *const libc::dirent) -> FileType {
+            FileType::of(libc::DT_UNKNOWN)
         }
     } else {
         /// Returns what an entry is.
@@ -156,9 +156,9 @@ cfg_if::cfg_if! {
         /// # Safety
         ///
         /// `entry` must be an entry that readdir(3) returned and that is still valid.
-        unsafe fn kind(entry: *const libc::dirent) -> Kind {
+        unsafe fn kind(entry: *const libc::dirent) -> FileType {
             // SAFETY: only the type is read, which every entry has.
-            Kind::of(unsafe { (&raw const (*entry).d_type).read() })
+            FileType::of(unsafe { (&raw const (*entry).d_type).read() })
         }
     }
 }
@@ -197,6 +197,6 @@ mod tests {
         unsafe { start.add(at).copy_from(NAME.as_ptr().cast(), NAME.to_bytes_with_nul().len()) };
         // SAFETY: it is what readdir returns: the fields, and a name that ends with a NUL byte.
         let (name, kind) = unsafe { (name(start.cast()), kind(start.cast())) };
-        assert_eq!((name, kind), (NAME, Kind::Unknown));
+        assert_eq!((name, kind), (NAME, FileType::Unknown));
     }
 }

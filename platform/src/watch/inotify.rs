@@ -25,7 +25,7 @@ use std::path::Path;
 pub use event::{WatchEvent, WatchId};
 
 use crate::file::{self, FileId};
-use crate::records::{InotifyEvent, Records};
+use crate::records::{InotifyEvent, RecordBuffer};
 use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
 
 /// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
@@ -35,7 +35,7 @@ pub const REPORTS_NAMES: bool = true;
 #[derive(Debug)]
 pub struct DirWatcher {
     inotify: OwnedFd,
-    events: Records<InotifyEvent>,
+    events: RecordBuffer<InotifyEvent>,
 }
 
 impl DirWatcher {
@@ -50,7 +50,7 @@ impl DirWatcher {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
         let inotify =
             unsafe { fd::own(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC))? };
-        Ok(DirWatcher { inotify, events: Records::new() })
+        Ok(DirWatcher { inotify, events: RecordBuffer::new() })
     }
 
     /// [inotify_add_watch(2)](https://man7.org/linux/man-pages/man2/inotify_add_watch.2.html):
