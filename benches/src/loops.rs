@@ -163,7 +163,7 @@ impl Opened for Best {
     type Notifier = Best;
 
     fn open() -> io::Result<Box<Best>> {
-        Best::open().map(Box::new)
+        Best::new().map(Box::new)
     }
 }
 

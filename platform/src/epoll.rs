@@ -32,28 +32,28 @@ use crate::{
 #[derive(Debug)]
 pub struct Epoll {
     epoll: OwnedFd,
-    /// A hint, one bit for each descriptor: was this number registered when last seen?
-    seen: Vec<u64>,
-    found: Vec<libc::epoll_event>,
+    /// A hint, one bit for each descriptor: whether this number was registered before.
+    registered_hint: Vec<u64>,
+    raw_events: Vec<libc::epoll_event>,
     waker: Option<Waker>,
 }
 
 impl Epoll {
     pub(crate) const INFO: BackendInfo =
-        BackendInfo { name: "epoll", emulated: false, open: || Ok(Box::new(Epoll::open()?)) };
+        BackendInfo { name: "epoll", emulated: false, open: || Ok(Box::new(Epoll::new()?)) };
 
     /// epoll_create1(2), with `EPOLL_CLOEXEC`.
     ///
     /// # Errors
     ///
     /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
-    pub fn open() -> io::Result<Epoll> {
+    pub fn new() -> io::Result<Epoll> {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
         let epoll = unsafe { fd::own(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
-        Ok(Epoll { epoll, seen: Vec::new(), found: Vec::new(), waker: None })
+        Ok(Epoll { epoll, registered_hint: Vec::new(), raw_events: Vec::new(), waker: None })
     }
 
-    fn control(&self, operation: i32, source: RawFd, events: u32, key: Key) -> io::Result<()> {
+    fn epoll_ctl(&self, operation: i32, source: RawFd, events: u32, key: Key) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: key.0 as u64 };
         // SAFETY: `event` lives through the call, which reads it and keeps no pointer; a stale
         // number in `source` would be an error, not undefined.
@@ -63,31 +63,36 @@ impl Epoll {
         Ok(())
     }
 
-    /// Adds or changes, whichever it takes.
-    fn put(&mut self, source: RawFd, events: u32, key: Key) -> io::Result<()> {
+    /// Adds the source, or modifies it if it is registered.
+    fn add_or_modify(&mut self, source: RawFd, events: u32, key: Key) -> io::Result<()> {
         use libc::{EPOLL_CTL_ADD as ADD, EPOLL_CTL_MOD as MOD};
-        let (first, wrong, second) =
-            if self.was_seen(source) { (MOD, libc::ENOENT, ADD) } else { (ADD, libc::EEXIST, MOD) };
-        let put = match self.control(first, source, events, key) {
-            Err(e) if e.raw_os_error() == Some(wrong) => self.control(second, source, events, key),
-            put => put,
+        let (first, wrong, second) = if self.was_registered(source) {
+            (MOD, libc::ENOENT, ADD)
+        } else {
+            (ADD, libc::EEXIST, MOD)
         };
-        self.set_seen(source, put.is_ok());
-        put.map_err(|e| if e.raw_os_error() == Some(libc::EPERM) { always_ready() } else { e })
+        let result = match self.epoll_ctl(first, source, events, key) {
+            Err(e) if e.raw_os_error() == Some(wrong) => {
+                self.epoll_ctl(second, source, events, key)
+            }
+            result => result,
+        };
+        self.set_registered(source, result.is_ok());
+        result.map_err(|e| if e.raw_os_error() == Some(libc::EPERM) { always_ready() } else { e })
     }
 
-    fn was_seen(&self, source: RawFd) -> bool {
+    fn was_registered(&self, source: RawFd) -> bool {
         let bit = source as usize;
-        self.seen.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
+        self.registered_hint.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
     }
 
-    fn set_seen(&mut self, source: RawFd, seen: bool) {
+    fn set_registered(&mut self, source: RawFd, registered: bool) {
         let bit = source as usize;
-        if bit / 64 >= self.seen.len() {
-            self.seen.resize(bit / 64 + 1, 0);
+        if bit / 64 >= self.registered_hint.len() {
+            self.registered_hint.resize(bit / 64 + 1, 0);
         }
-        let word = &mut self.seen[bit / 64];
-        *word = *word & !(1 << (bit % 64)) | u64::from(seen) << (bit % 64);
+        let word = &mut self.registered_hint[bit / 64];
+        *word = *word & !(1 << (bit % 64)) | u64::from(registered) << (bit % 64);
     }
 }
 
@@ -111,16 +116,16 @@ impl Notifier for Epoll {
         if interest.is_writable() {
             events |= libc::EPOLLOUT;
         }
-        self.put(source.as_fd().as_raw_fd(), events as u32, key)
+        self.add_or_modify(source.as_fd().as_raw_fd(), events as u32, key)
     }
 
     fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
         let source = source.as_fd().as_raw_fd();
-        match self.control(libc::EPOLL_CTL_DEL, source, 0, Key::RESERVED) {
+        match self.epoll_ctl(libc::EPOLL_CTL_DEL, source, 0, Key::RESERVED) {
             // EPERM: a file that could never have been registered.
             Err(e) if !matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EPERM)) => Err(e),
             _ => {
-                self.set_seen(source, false);
+                self.set_registered(source, false);
                 Ok(())
             }
         }
@@ -128,20 +133,20 @@ impl Notifier for Epoll {
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
-        if self.found.len() < events.capacity() {
-            self.found.resize(events.capacity(), libc::epoll_event { events: 0, u64: 0 });
+        if self.raw_events.len() < events.capacity() {
+            self.raw_events.resize(events.capacity(), libc::epoll_event { events: 0, u64: 0 });
         }
         let epoll = self.epoll.as_raw_fd();
         // An int's worth of room is asked for at most; what is beyond stays in the kernel.
         let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
         let found = timeout::wait_with_timeout(timeout, |slice| {
-            // SAFETY: `found` has room for `room` events and lives through the call.
+            // SAFETY: `raw_events` has room for `room` events and lives through the call.
             let n = check_errno(unsafe {
-                libc::epoll_wait(epoll, self.found.as_mut_ptr(), room, milliseconds(slice))
+                libc::epoll_wait(epoll, self.raw_events.as_mut_ptr(), room, milliseconds(slice))
             })?;
             Ok(n as usize)
         })?;
-        for raw in &self.found[..found] {
+        for raw in &self.raw_events[..found] {
             // A packed struct: its fields are copied, never borrowed.
             let (bits, key) = (raw.events as i32, Key(raw.u64 as usize));
             if key == Key::RESERVED {
@@ -165,7 +170,7 @@ impl Notifier for Epoll {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            self.put(waker.reader().as_raw_fd(), libc::EPOLLIN as u32, Key::RESERVED)?;
+            self.add_or_modify(waker.reader().as_raw_fd(), libc::EPOLLIN as u32, Key::RESERVED)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
@@ -197,7 +202,7 @@ mod tests {
     /// What Miri can run of it: edges, on a pipe.
     #[test]
     fn an_edge_is_reported_with_its_key() {
-        let (mut epoll, mut events) = (Epoll::open().unwrap(), Events::with_capacity(4));
+        let (mut epoll, mut events) = (Epoll::new().unwrap(), Events::with_capacity(4));
         let (reader, writer) = crate::pipe::pipe().unwrap();
         epoll.register(&reader, Key(7), Interest::Read, Mode::Edge).unwrap();
         // SAFETY: the descriptor is open; one byte is read from a constant.

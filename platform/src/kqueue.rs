@@ -41,16 +41,16 @@ use crate::{
 /// [macOS](https://developer.apple.com/library/archive/documentation/System/Conceptual/ManPages_iPhoneOS/man2/kqueue.2.html).
 #[derive(Debug)]
 pub struct Kqueue {
-    queue: Queue,
-    found: Vec<RawEvent>,
+    kqueue: KqueueFd,
+    raw_events: Vec<RawEvent>,
     waker: Option<Waker>,
 }
 
 /// A kqueue, with what every user of one needs: a backend, and the directory watch.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    queue: ManuallyDrop<OwnedFd>,
-    /// The process in which `queue` is a kqueue.
+pub(crate) struct KqueueFd {
+    fd: ManuallyDrop<OwnedFd>,
+    /// The process in which `fd` is a kqueue.
     opened_by: u32,
 }
 
@@ -88,38 +88,38 @@ impl RawEvent {
 
 /// On a one-shot knote this says that the other filter of the same source has to go with it: it
 /// means nothing to the kernel there, and comes back with the event.
-const PAIRED: u32 = bsd::EV_CLEAR as u32;
+const ONESHOT_BOTH: u32 = bsd::EV_CLEAR as u32;
 
-impl Queue {
+impl KqueueFd {
     /// kqueue(2), closed by exec(2).
-    pub(crate) fn open() -> io::Result<Queue> {
+    pub(crate) fn new() -> io::Result<KqueueFd> {
         // FreeBSD duplicates a kqueue as it does any descriptor, so that one with a low number can be
         // moved. That was not tried on the other systems.
         #[cfg(not(pullcord_libkqueue))]
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
-        let queue = unsafe { crate::fd::own(bsd::kqueue())? };
+        let fd = unsafe { crate::fd::own(bsd::kqueue())? };
         // The library knows a kqueue by its number: it stays where it is.
         #[cfg(pullcord_libkqueue)]
         // SAFETY: as above.
-        let queue = unsafe {
+        let fd = unsafe {
             <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(check_errno(bsd::kqueue())?)
         };
         // A child of another thread's fork does not inherit it, so that there is no moment at which
         // it could leak.
         // SAFETY: the descriptor is open.
-        check_errno(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        Ok(Queue { queue: ManuallyDrop::new(queue), opened_by: process::id() })
+        check_errno(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        Ok(KqueueFd { fd: ManuallyDrop::new(fd), opened_by: process::id() })
     }
 
-    /// Makes these changes, at most four, and returns the first error that is not "was not there".
-    pub(crate) fn apply(&self, changes: &[RawEvent]) -> io::Result<()> {
+    /// Applies these changes, at most four, and returns the first error that is not "was not there".
+    pub(crate) fn apply_changes(&self, changes: &[RawEvent]) -> io::Result<()> {
         let mut receipts = [change(0, READ, 0, Key(0)); 4];
         let answered = loop {
             // SAFETY: both lists live through the call, the second has room for as many as it says,
             // and RawEvent is a transparent kevent.
             let answered = check_errno(unsafe {
                 bsd::kevent(
-                    self.queue.as_raw_fd(),
+                    self.fd.as_raw_fd(),
                     changes.as_ptr().cast(),
                     changes.len() as _,
                     receipts.as_mut_ptr().cast(),
@@ -141,42 +141,46 @@ impl Queue {
             .map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
     }
 
-    /// Fetches what has happened: as many events as there is room for, waiting for the first one.
-    pub(crate) fn fetch(&self, room: &mut [RawEvent], wait: Option<Duration>) -> io::Result<usize> {
-        let wait = wait.map(timespec);
+    /// Waits for the first event, and returns as many as there is room for.
+    pub(crate) fn wait(
+        &self,
+        room: &mut [RawEvent],
+        timeout: Option<Duration>,
+    ) -> io::Result<usize> {
+        let timeout = timeout.map(timespec);
         let most = i32::try_from(room.len()).unwrap_or(i32::MAX);
         // SAFETY: `room` has room for as many events, RawEvent is a transparent kevent, and the
         // timeout, where there is one, lives through the call.
         let found = check_errno(unsafe {
             bsd::kevent(
-                self.queue.as_raw_fd(),
+                self.fd.as_raw_fd(),
                 ptr::null(),
                 0,
                 room.as_mut_ptr().cast(),
                 most as _,
-                wait.as_ref().map_or(ptr::null(), ptr::from_ref),
+                timeout.as_ref().map_or(ptr::null(), ptr::from_ref),
             )
         })?;
         Ok(found as usize)
     }
 }
 
-/// Readable while there is something to fetch.
-impl AsFd for Queue {
+/// Readable while there are events.
+impl AsFd for KqueueFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        let queue = self.queue.as_fd();
+        let fd = self.fd.as_fd();
         #[cfg(pullcord_libkqueue)]
-        let queue = bsd::waitable(queue);
-        queue
+        let fd = bsd::waitable(fd);
+        fd
     }
 }
 
 /// In a forked child there is nothing to close, and the number may be another file's by now.
-impl Drop for Queue {
+impl Drop for KqueueFd {
     fn drop(&mut self) {
         if self.opened_by == process::id() {
             // SAFETY: dropped once, here, and not used again.
-            unsafe { ManuallyDrop::drop(&mut self.queue) }
+            unsafe { ManuallyDrop::drop(&mut self.fd) }
         }
     }
 }
@@ -185,7 +189,7 @@ impl Kqueue {
     pub(crate) const INFO: BackendInfo = BackendInfo {
         name: "kqueue",
         emulated: cfg!(pullcord_libkqueue),
-        open: || Ok(Box::new(Kqueue::open()?)),
+        open: || Ok(Box::new(Kqueue::new()?)),
     };
 
     /// kqueue(2), closed by exec(2).
@@ -193,26 +197,34 @@ impl Kqueue {
     /// # Errors
     ///
     /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
-    pub fn open() -> io::Result<Kqueue> {
-        Ok(Kqueue { queue: Queue::open()?, found: Vec::new(), waker: None })
+    pub fn new() -> io::Result<Kqueue> {
+        Ok(Kqueue { kqueue: KqueueFd::new()?, raw_events: Vec::new(), waker: None })
     }
 
-    fn put(&self, source: RawFd, key: Key, interest: Interest, flags: u32) -> io::Result<()> {
+    fn add_or_modify(
+        &self,
+        source: RawFd,
+        key: Key,
+        interest: Interest,
+        flags: u32,
+    ) -> io::Result<()> {
         let delete = |filter| change(source, filter, bsd::EV_DELETE as u32, key);
         let add = |filter| change(source, filter, bsd::EV_ADD as u32 | flags, key);
-        let put = match interest {
-            Interest::Read => self.queue.apply(&[delete(READ), delete(WRITE), add(READ)]),
-            Interest::Write => self.queue.apply(&[delete(READ), delete(WRITE), add(WRITE)]),
+        let result = match interest {
+            Interest::Read => self.kqueue.apply_changes(&[delete(READ), delete(WRITE), add(READ)]),
+            Interest::Write => {
+                self.kqueue.apply_changes(&[delete(READ), delete(WRITE), add(WRITE)])
+            }
             Interest::Both => {
-                self.queue.apply(&[delete(READ), delete(WRITE), add(READ), add(WRITE)])
+                self.kqueue.apply_changes(&[delete(READ), delete(WRITE), add(READ), add(WRITE)])
             }
         };
         // Half a registration is none.
-        put.inspect_err(|_| drop(self.delete(source)))
+        result.inspect_err(|_| drop(self.delete(source)))
     }
 
     fn delete(&self, source: RawFd) -> io::Result<()> {
-        self.queue.apply(
+        self.kqueue.apply_changes(
             &[READ, WRITE]
                 .map(|filter| change(source, filter, bsd::EV_DELETE as u32, Key::RESERVED)),
         )
@@ -235,10 +247,10 @@ impl Notifier for Kqueue {
         let flags = match mode {
             Mode::Level => 0,
             Mode::Edge => bsd::EV_CLEAR as u32,
-            Mode::OneShot if interest == Interest::Both => bsd::EV_ONESHOT as u32 | PAIRED,
+            Mode::OneShot if interest == Interest::Both => bsd::EV_ONESHOT as u32 | ONESHOT_BOTH,
             Mode::OneShot => bsd::EV_ONESHOT as u32,
         };
-        self.put(source.as_raw_fd(), key, interest, flags)
+        self.add_or_modify(source.as_raw_fd(), key, interest, flags)
     }
 
     fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
@@ -247,12 +259,12 @@ impl Notifier for Kqueue {
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
-        if self.found.len() < events.capacity() {
-            self.found.resize(events.capacity(), change(0, READ, 0, Key(0)));
+        if self.raw_events.len() < events.capacity() {
+            self.raw_events.resize(events.capacity(), change(0, READ, 0, Key(0)));
         }
-        let room = &mut self.found[..events.capacity()];
-        let found = timeout::wait_with_timeout(timeout, |slice| self.queue.fetch(room, slice))?;
-        for raw in &self.found[..found] {
+        let room = &mut self.raw_events[..events.capacity()];
+        let found = timeout::wait_with_timeout(timeout, |slice| self.kqueue.wait(room, slice))?;
+        for raw in &self.raw_events[..found] {
             let key = Key(raw.0.udata as usize);
             if key == Key::RESERVED {
                 if let Some(waker) = &self.waker {
@@ -261,7 +273,7 @@ impl Notifier for Kqueue {
                 events.set_woken();
                 continue;
             }
-            if raw.has(bsd::EV_ONESHOT) && raw.has(PAIRED) {
+            if raw.has(bsd::EV_ONESHOT) && raw.has(ONESHOT_BOTH) {
                 self.delete(raw.0.ident as RawFd)?;
             }
             let (end, reads) = (raw.has(bsd::EV_EOF), raw.0.filter as i64 == READ);
@@ -280,20 +292,20 @@ impl Notifier for Kqueue {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            self.put(waker.reader().as_raw_fd(), Key::RESERVED, Interest::Read, 0)?;
+            self.add_or_modify(waker.reader().as_raw_fd(), Key::RESERVED, Interest::Read, 0)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
     }
 
     fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.queue.as_fd())
+        Some(self.kqueue.as_fd())
     }
 }
 
 impl AsFd for Kqueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.queue.as_fd()
+        self.kqueue.as_fd()
     }
 }
 

@@ -32,9 +32,9 @@ type Word = u32;
 #[cfg(not(any(target_os = "netbsd", target_os = "openbsd", target_vendor = "apple")))]
 type Word = libc::c_ulong;
 
-/// The first descriptor that cannot be waited for: none where select(2) takes longer sets than
+/// The highest descriptor that can be waited for: every one where select(2) takes longer sets than
 /// `fd_set`.
-const LIMIT: usize = if cfg!(any(
+const MAX_FD: usize = if cfg!(any(
     target_os = "linux",
     target_os = "android",
     target_os = "freebsd",
@@ -45,7 +45,7 @@ const LIMIT: usize = if cfg!(any(
 )) {
     usize::MAX
 } else {
-    libc::FD_SETSIZE
+    libc::FD_SETSIZE - 1
 };
 
 /// The backend of every system, over select(2).
@@ -61,7 +61,7 @@ pub struct Select {
     /// By descriptor; as long as the highest one that is registered requires.
     sources: Vec<Option<Source>>,
     asked: Sets,
-    found: Sets,
+    ready: Sets,
     /// Where the next search of the answer begins, so that a wait with little room starves nobody.
     next: usize,
     waker: Option<Waker>,
@@ -75,28 +75,28 @@ struct Source {
 
 impl Select {
     pub(crate) const INFO: BackendInfo =
-        BackendInfo { name: "select", emulated: false, open: || Ok(Box::new(Select::open()?)) };
+        BackendInfo { name: "select", emulated: false, open: || Ok(Box::new(Select::new()?)) };
 
     /// Takes no system call, and no descriptor.
     ///
     /// # Errors
     ///
     /// None; the other backends have some.
-    pub fn open() -> io::Result<Select> {
+    pub fn new() -> io::Result<Select> {
         Ok(Select::default())
     }
 
-    fn put(&mut self, source: RawFd, key: Key, interest: Interest, mode: Mode) {
+    fn add_or_modify(&mut self, source: RawFd, key: Key, interest: Interest, mode: Mode) {
         let number = source as usize;
         if number >= self.sources.len() {
             self.sources.resize(number + 1, None);
-            self.asked.reach(number);
+            self.asked.grow_to(number);
         }
         self.sources[number] = Some(Source { key, one_shot: mode == Mode::OneShot });
         self.asked.set(number, interest.is_readable(), interest.is_writable());
     }
 
-    fn forget(&mut self, number: usize) {
+    fn clear(&mut self, number: usize) {
         if number < self.sources.len() {
             self.sources[number] = None;
             self.asked.set(number, false, false);
@@ -106,9 +106,9 @@ impl Select {
         }
     }
 
-    /// select(2), once. The answer is in `found`.
+    /// select(2), once. The answer is in `ready`.
     fn select(&mut self, slice: Option<Duration>) -> io::Result<usize> {
-        self.found.copy_from(&self.asked);
+        self.ready.copy_from(&self.asked);
         let mut slice = slice.map(|slice| libc::timeval {
             tv_sec: slice.as_secs() as _,
             tv_usec: slice.subsec_nanos().div_ceil(1000) as _,
@@ -123,12 +123,12 @@ impl Select {
         let ready = check_errno(unsafe {
             libc::select(
                 self.sources.len() as libc::c_int,
-                self.found.read.as_mut_ptr().cast(),
+                self.ready.read.as_mut_ptr().cast(),
                 // Without a set there is less for the kernel to do.
-                if self.found.writers == 0 {
+                if self.ready.writers == 0 {
                     ptr::null_mut()
                 } else {
-                    self.found.write.as_mut_ptr().cast()
+                    self.ready.write.as_mut_ptr().cast()
                 },
                 ptr::null_mut(),
                 slice.as_mut().map_or(ptr::null_mut(), ptr::from_mut),
@@ -146,7 +146,7 @@ impl Select {
             let Some(&Some(Source { key, .. })) = self.sources.get(number) else { continue };
             // SAFETY: no pointers; a number that is not open is an error, and that is the question.
             if unsafe { libc::fcntl(number as RawFd, libc::F_GETFD, 0) } == -1 {
-                self.forget(number);
+                self.clear(number);
                 events.push(Event {
                     readable: true,
                     writable: true,
@@ -159,13 +159,13 @@ impl Select {
 
     /// Reports from the answer, once round, beginning where the last wait had no more room.
     fn report_ready(&mut self, events: &mut Events) -> io::Result<()> {
-        let words = self.found.read.len();
+        let words = self.ready.read.len();
         let (first, below) = (self.next / BITS, (1 << (self.next % BITS)) - 1);
         self.next = 0;
         for step in 0..=words {
             let word = (first + step) % words;
-            let read = self.found.read[word];
-            let write = if self.found.writers == 0 { 0 } else { self.found.write[word] };
+            let read = self.ready.read[word];
+            let write = if self.ready.writers == 0 { 0 } else { self.ready.write[word] };
             let mut bits = read | write;
             // The word it begins in is visited twice: its upper part first, its lower part last.
             match step {
@@ -213,11 +213,11 @@ impl Notifier for Select {
     ) -> io::Result<()> {
         check_key(key)?;
         let source = source.as_fd();
-        if source.as_raw_fd() as usize >= LIMIT {
+        if source.as_raw_fd() as usize > MAX_FD {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
-                    "descriptor {} is too high for select(2), which ends at {LIMIT} here: \
+                    "descriptor {} is too high for select(2), whose highest is {MAX_FD} here: \
                      lower the descriptor limit (ulimit -n) or use another backend",
                     source.as_raw_fd(),
                 ),
@@ -226,12 +226,12 @@ impl Notifier for Select {
         if file::fstat(source)?.is_always_ready() {
             return Err(always_ready());
         }
-        self.put(source.as_raw_fd(), key, interest, mode);
+        self.add_or_modify(source.as_raw_fd(), key, interest, mode);
         Ok(())
     }
 
     fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
-        self.forget(source.as_fd().as_raw_fd() as usize);
+        self.clear(source.as_fd().as_raw_fd() as usize);
         Ok(())
     }
 
@@ -251,7 +251,12 @@ impl Notifier for Select {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            self.put(waker.reader().as_raw_fd(), Key::RESERVED, Interest::Read, Mode::Level);
+            self.add_or_modify(
+                waker.reader().as_raw_fd(),
+                Key::RESERVED,
+                Interest::Read,
+                Mode::Level,
+            );
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
@@ -275,7 +280,7 @@ const BITS: usize = Word::BITS as usize;
 
 impl Sets {
     /// Grows until `number` is inside.
-    fn reach(&mut self, number: usize) {
+    fn grow_to(&mut self, number: usize) {
         let words = (number / BITS + 1).max(self.read.len());
         self.read.resize(words, 0);
         self.write.resize(words, 0);

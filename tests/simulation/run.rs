@@ -345,7 +345,7 @@ impl Program {
         const TRIGGER: Key = Key(0);
         const WATCH: Key = Key(1);
         let sources = todo.sources(now);
-        let mut poll = Select::open().expect("it opens nothing");
+        let mut poll = Select::new().expect("it opens nothing");
         let mut failed = None;
         for (source, key) in [(sources.trigger, TRIGGER), (sources.watch, WATCH)] {
             if let Some(source) = source {

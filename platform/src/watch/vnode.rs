@@ -28,7 +28,7 @@ use std::time::Duration;
 pub use event::{WatchEvent, WatchId};
 
 use crate::file::{self, FileId};
-use crate::kqueue::{Queue, RawEvent, change};
+use crate::kqueue::{KqueueFd, RawEvent, change};
 use crate::{Key, OwnedFd, bsd, libc};
 
 /// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
@@ -52,7 +52,7 @@ const WATCH_ONLY: libc::c_int = {
 /// A watch on any number of directories, with one descriptor to wait for.
 #[derive(Debug)]
 pub struct DirWatcher {
-    queue: Queue,
+    kqueue: KqueueFd,
     directories: HashMap<WatchId, OwnedFd>,
     next_id: i32,
     fetched: Vec<RawEvent>,
@@ -71,8 +71,8 @@ impl DirWatcher {
     pub fn new() -> io::Result<DirWatcher> {
         let blank = change(0, 0, 0, Key(0));
         let fetched = vec![blank; ROOM];
-        let (queue, directories) = (Queue::open()?, HashMap::new());
-        Ok(DirWatcher { queue, directories, next_id: 0, fetched, read: 0, filled: 0 })
+        let (kqueue, directories) = (KqueueFd::new()?, HashMap::new());
+        Ok(DirWatcher { kqueue, directories, next_id: 0, fetched, read: 0, filled: 0 })
     }
 
     /// open(2), and `EVFILT_VNODE` with `EV_CLEAR`: watches a directory for whatever changes in it.
@@ -89,7 +89,7 @@ impl DirWatcher {
         let add = (bsd::EV_ADD as u32) | (bsd::EV_CLEAR as u32);
         let mut add = change(file.as_raw_fd(), bsd::EVFILT_VNODE as i64, add, Key(id.0 as usize));
         add.0.fflags = bsd::NOTE_WRITE | bsd::NOTE_DELETE | bsd::NOTE_RENAME | bsd::NOTE_REVOKE;
-        self.queue.apply(&[add])?;
+        self.kqueue.apply_changes(&[add])?;
         if !file::stat_id(directory).is_ok_and(|after| after == identity) {
             return Err(io::Error::other("it was replaced at this moment"));
         }
@@ -113,7 +113,7 @@ impl DirWatcher {
     /// Those of kevent(2), `ENOMEM` at the most; `EINTR` counts as nothing.
     pub fn read_events(&mut self) -> io::Result<usize> {
         (self.read, self.filled) = (0, 0);
-        match self.queue.fetch(&mut self.fetched, Some(Duration::ZERO)) {
+        match self.kqueue.wait(&mut self.fetched, Some(Duration::ZERO)) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
             fetched => {
                 self.filled = fetched.unwrap_or(0);
@@ -169,7 +169,7 @@ impl DirWatcher {
 /// Readable while there are events that were not read, and until they are read.
 impl AsFd for DirWatcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.queue.as_fd()
+        self.kqueue.as_fd()
     }
 }
 
