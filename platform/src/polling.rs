@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use polling::{Event, PollMode, Poller};
 
-/// The sources that a poller waits for on somebody's account.
+/// Duplicates of the sources that a poller waits for.
 #[derive(Debug)]
-pub struct Sources {
+pub struct OwnedSources {
     poller: Arc<Poller>,
     /// What was added, by the number of what it duplicates.
     added: HashMap<RawFd, OwnedFd>,
@@ -30,10 +30,10 @@ pub struct Sources {
     process: u32,
 }
 
-impl Sources {
+impl OwnedSources {
     /// None yet.
-    pub fn of(poller: Arc<Poller>) -> Sources {
-        Sources { poller, added: HashMap::new(), process: process::id() }
+    pub fn new(poller: Arc<Poller>) -> OwnedSources {
+        OwnedSources { poller, added: HashMap::new(), process: process::id() }
     }
 
     /// The poller that waits for them.
@@ -46,7 +46,12 @@ impl Sources {
     /// # Errors
     ///
     /// `EMFILE`, and those of the poller: the source is not added then.
-    pub fn put(&mut self, source: BorrowedFd<'_>, wanted: Event, mode: PollMode) -> io::Result<()> {
+    pub fn insert(
+        &mut self,
+        source: BorrowedFd<'_>,
+        wanted: Event,
+        mode: PollMode,
+    ) -> io::Result<()> {
         self.remove(source)?;
         let added = source.try_clone_to_owned()?;
         // SAFETY: it is put among the sources that are owned here, which `remove` and `drop` delete
@@ -71,7 +76,7 @@ impl Sources {
     }
 }
 
-impl Drop for Sources {
+impl Drop for OwnedSources {
     fn drop(&mut self) {
         if self.process != process::id() {
             // It would take its own descriptors out of what it shares with the parent.

@@ -14,11 +14,11 @@ use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
-/// A descriptor that tokio waits for, to be read.
+/// A descriptor that tokio polls for readiness to be read.
 #[derive(Debug)]
-pub struct Readable(AsyncFd<OwnedFd>);
+pub struct ReadReadiness(AsyncFd<OwnedFd>);
 
-impl Readable {
+impl ReadReadiness {
     /// Registers it with the runtime that this is called in.
     ///
     /// # Errors
@@ -28,11 +28,11 @@ impl Readable {
     /// # Panics
     ///
     /// Outside of a runtime, and in one without I/O.
-    pub fn new(source: OwnedFd) -> io::Result<Readable> {
+    pub fn new(source: OwnedFd) -> io::Result<ReadReadiness> {
         // SAFETY: it is open, and owned by what comes back, which only lends it: nobody can close it
         // or put another in its place.
         let registered = unsafe { AsyncFd::register_with_interest(source, Interest::READABLE) };
-        registered.map(Readable).map_err(|e| e.into_parts().1)
+        registered.map(ReadReadiness).map_err(|e| e.into_parts().1)
     }
 
     /// Ready while it is readable, as far as tokio knows: clear that once it is not.

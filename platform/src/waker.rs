@@ -17,17 +17,17 @@ use crate::{OwnedFd, libc, pipe};
 /// It may outlive its notifier, and then does nothing. In a signal handler use a pipe of your own:
 /// to clone or to drop a waker there is not safe.
 #[derive(Clone, Debug)]
-pub struct Waker(Arc<Bell>);
+pub struct Waker(Arc<Inner>);
 
 /// Both ends are kept, so that a waker that outlives its notifier never writes into a pipe without
 /// a reader.
 #[derive(Debug)]
-struct Bell {
+struct Inner {
     /// Whether a byte is in the pipe, or about to be: there is never more than one, so that neither
     /// the write nor the read can block.
-    rung: AtomicBool,
-    ear: OwnedFd,
-    rope: OwnedFd,
+    pending: AtomicBool,
+    reader: OwnedFd,
+    writer: OwnedFd,
 }
 
 impl Waker {
@@ -38,8 +38,8 @@ impl Waker {
     ///
     /// Those of pipe(2): `EMFILE`, `ENFILE`.
     pub fn new() -> io::Result<Waker> {
-        let (ear, rope) = pipe::pipe()?;
-        Ok(Waker(Arc::new(Bell { rung: AtomicBool::new(false), ear, rope })))
+        let (reader, writer) = pipe::pipe()?;
+        Ok(Waker(Arc::new(Inner { pending: AtomicBool::new(false), reader, writer })))
     }
 
     /// Wakes the notifier. Never blocks.
@@ -48,13 +48,13 @@ impl Waker {
     ///
     /// Those of write(2) on a pipe with room and a reader: none is expected.
     pub fn wake(&self) -> io::Result<()> {
-        if self.0.rung.swap(true, Ordering::AcqRel) {
+        if self.0.pending.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let rope = self.0.rope.as_raw_fd();
+        let writer = self.0.writer.as_raw_fd();
         // SAFETY: the descriptor is open; one byte is read from a constant.
-        let written = one_byte(|| unsafe { libc::write(rope, [1u8].as_ptr().cast(), 1) });
-        written.inspect_err(|_| self.0.rung.store(false, Ordering::Release))
+        let written = one_byte(|| unsafe { libc::write(writer, [1u8].as_ptr().cast(), 1) });
+        written.inspect_err(|_| self.0.pending.store(false, Ordering::Release))
     }
 
     /// Reads the byte. Call it when the pipe is readable. Every write before the wake that this
@@ -64,16 +64,16 @@ impl Waker {
     ///
     /// Fails with the error of read(2) on a pipe with a byte in it; in practice never.
     pub fn acknowledge(&self) -> io::Result<()> {
-        let (ear, mut byte) = (self.0.ear.as_raw_fd(), 0u8);
+        let (reader, mut byte) = (self.0.reader.as_raw_fd(), 0u8);
         // SAFETY: the descriptor is open, and there is room for one byte.
-        one_byte(|| unsafe { libc::read(ear, (&raw mut byte).cast(), 1) })?;
-        self.0.rung.swap(false, Ordering::AcqRel);
+        one_byte(|| unsafe { libc::read(reader, (&raw mut byte).cast(), 1) })?;
+        self.0.pending.swap(false, Ordering::AcqRel);
         Ok(())
     }
 
     /// Returns the end that is readable while a wake is not acknowledged.
     pub fn reader(&self) -> BorrowedFd<'_> {
-        self.0.ear.as_fd()
+        self.0.reader.as_fd()
     }
 }
 
@@ -102,9 +102,9 @@ mod tests {
         for _ in 0..2 {
             waker.wake().unwrap();
             other.wake().unwrap();
-            assert!(waker.0.rung.load(Ordering::Acquire));
+            assert!(waker.0.pending.load(Ordering::Acquire));
             waker.acknowledge().unwrap();
-            assert!(!waker.0.rung.load(Ordering::Acquire), "a second answer would block");
+            assert!(!waker.0.pending.load(Ordering::Acquire), "a second answer would block");
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use polling::{PollMode, Poller};
-use pullcord_platform::polling::Sources;
+use pullcord_platform::polling::OwnedSources;
 use pullcord_platform::{check_source, wait_with_timeout};
 
 use crate::{Event, Events, Interest, Key, Mode, Notifier, Waker};
@@ -46,7 +46,7 @@ use crate::{Event, Events, Interest, Key, Mode, Notifier, Waker};
 /// on having a reader that does not read. What else it cannot promise is listed
 /// [here](crate::interop).
 pub struct PollingNotifier {
-    sources: Sources,
+    sources: OwnedSources,
     found: polling::Events,
     waker: Option<Waker>,
 }
@@ -67,7 +67,7 @@ impl PollingNotifier {
     /// Over the poller of a loop that goes on using it.
     pub fn over(poller: Arc<Poller>) -> PollingNotifier {
         let found = polling::Events::new();
-        PollingNotifier { sources: Sources::of(poller), found, waker: None }
+        PollingNotifier { sources: OwnedSources::new(poller), found, waker: None }
     }
 }
 
@@ -105,7 +105,7 @@ impl Notifier for PollingNotifier {
             Mode::Edge => PollMode::Edge,
             Mode::OneShot => PollMode::Oneshot,
         };
-        self.sources.put(source, wanted, mode)
+        self.sources.insert(source, wanted, mode)
     }
 
     fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
@@ -138,7 +138,7 @@ impl Notifier for PollingNotifier {
         if self.waker.is_none() {
             let waker = Waker::new()?;
             let wanted = polling::Event::readable(WAKER);
-            self.sources.put(waker.reader(), wanted, PollMode::Level)?;
+            self.sources.insert(waker.reader(), wanted, PollMode::Level)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))

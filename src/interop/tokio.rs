@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use pullcord_platform::clock;
-use pullcord_platform::tokio::Readable;
+use pullcord_platform::tokio::ReadReadiness;
 use tokio::time::Sleep;
 
 use crate::{Backend, Entry, Error, Events, Key, Notifier, Result, Todo, Via};
@@ -57,7 +57,7 @@ pub struct Entries {
     todo: Todo,
     notifier: Box<dyn Notifier>,
     /// The notifier has something to say.
-    readable: Readable,
+    readable: ReadReadiness,
     events: Events,
     alarm: Pin<Box<Sleep>>,
 }
@@ -84,7 +84,7 @@ impl Entries {
         };
         #[allow(clippy::disallowed_methods, reason = "tokio waits for a real descriptor")]
         let nested = nested.try_clone_to_owned()?;
-        let readable = Readable::new(nested)?;
+        let readable = ReadReadiness::new(nested)?;
         todo.register(&mut *notifier, KEYS).map_err(io::Error::other)?;
         Ok(Entries {
             todo,
