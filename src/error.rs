@@ -12,23 +12,27 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Error {
     path: PathBuf,
-    attempt: &'static str,
-    cause: io::Error,
-    advice: Option<Cow<'static, str>>,
+    operation: &'static str,
+    source: io::Error,
+    hint: Option<Cow<'static, str>>,
 }
 
 /// The result of what can fail on a path.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn new(path: impl Into<PathBuf>, attempt: &'static str, cause: io::Error) -> Error {
-        let advice = usual_advice(&cause).map(Cow::Borrowed);
-        Error { path: path.into(), attempt, cause, advice }
+    pub(crate) fn new(
+        path: impl Into<PathBuf>,
+        operation: &'static str,
+        source: io::Error,
+    ) -> Error {
+        let hint = default_hint(&source).map(Cow::Borrowed);
+        Error { path: path.into(), operation, source, hint }
     }
 
-    /// Says what to do in place of the usual advice.
-    pub(crate) fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Error {
-        self.advice = Some(advice.into());
+    /// Replaces the default hint.
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Error {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -39,23 +43,23 @@ impl Error {
 
     /// What kind of error the system gave.
     pub fn kind(&self) -> io::ErrorKind {
-        self.cause.kind()
+        self.source.kind()
     }
 
     /// The system's error number, where it was a system call that failed.
     pub fn raw_os_error(&self) -> Option<i32> {
-        self.cause.raw_os_error()
+        self.source.raw_os_error()
     }
 }
 
-/// What helps against the errors that have little to do with what was attempted.
-fn usual_advice(cause: &io::Error) -> Option<&'static str> {
-    match cause.raw_os_error() {
+/// Returns a hint for the errors that depend little on the operation.
+fn default_hint(source: &io::Error) -> Option<&'static str> {
+    match source.raw_os_error() {
         Some(EMFILE) => return Some("raise this process's descriptor limit (ulimit -n)"),
         Some(ENFILE) => return Some("the whole system is out of descriptors: raise its limit"),
         _ => {}
     }
-    match cause.kind() {
+    match source.kind() {
         io::ErrorKind::NotFound => Some("check the path"),
         io::ErrorKind::NotADirectory => Some("name the directory itself"),
         io::ErrorKind::PermissionDenied => Some("run as the queue's owner, or as root"),
@@ -69,9 +73,9 @@ const ENFILE: i32 = 23;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: cannot {}: {}", Escaped(&self.path), self.attempt, self.cause)?;
-        match &self.advice {
-            Some(advice) => write!(f, "; {advice}"),
+        write!(f, "{}: cannot {}: {}", Escaped(&self.path), self.operation, self.source)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
     }
@@ -79,7 +83,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
+        Some(&self.source)
     }
 }
 
@@ -95,7 +99,7 @@ impl fmt::Display for Escaped<'_> {
             for c in chunk.valid().chars() {
                 match c {
                     '\\' => f.write_str("\\\\")?,
-                    c if is_harmless(c) => f.write_char(c)?,
+                    c if is_printable(c) => f.write_char(c)?,
                     c => write!(f, "{}", c.escape_default())?,
                 }
             }
@@ -107,9 +111,9 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a terminal shows this and does nothing else: no control character, and none of those
-/// that turn the direction of the text or break a line.
-fn is_harmless(c: char) -> bool {
+/// Whether a terminal only shows this character: it is not a control character, and does not change
+/// the direction of the text or break a line.
+fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -99,12 +99,12 @@ impl Trigger {
     /// `ResourceBusy` if somebody reads it. Those of open(2) otherwise.
     pub fn open(path: impl Into<PathBuf>, other_readers: OtherReaders) -> Result<Trigger> {
         let path = path.into();
-        match open_both(&path, other_readers) {
+        match open_ends(&path, other_readers) {
             Ok((reader, writer, identity)) => {
                 let buffer = fifo::DrainBuffer::new();
                 Ok(Trigger { path, reader, _writer: writer, identity, other_readers, buffer })
             }
-            Err(e) => Err(explain(path, "open the trigger", e)),
+            Err(e) => Err(with_context(path, "open the trigger", e)),
         }
     }
 
@@ -156,7 +156,7 @@ impl AsFd for Trigger {
 }
 
 /// Read end first: without a reader, a writing end cannot be had.
-fn open_both(
+fn open_ends(
     path: &Path,
     other_readers: OtherReaders,
 ) -> io::Result<(OwnedFd, OwnedFd, file::FileId)> {
@@ -178,8 +178,8 @@ fn open_both(
     Err(io::Error::other("it is replaced faster than it can be opened"))
 }
 
-fn explain(path: PathBuf, attempt: &'static str, cause: io::Error) -> Error {
-    let advice = match cause.kind() {
+fn with_context(path: PathBuf, operation: &'static str, source: io::Error) -> Error {
+    let hint = match source.kind() {
         io::ErrorKind::NotFound => "make it with mkfifo(1), or check the path",
         io::ErrorKind::InvalidInput => {
             "name the FIFO itself, or put one in its place with mkfifo(1)"
@@ -188,9 +188,9 @@ fn explain(path: PathBuf, attempt: &'static str, cause: io::Error) -> Error {
             "a second reader would take pulls from the first and delay its mail; stop the other, \
              or allow other readers"
         }
-        _ => return Error::new(path, attempt, cause),
+        _ => return Error::new(path, operation, source),
     };
-    Error::new(path, attempt, cause).advise(advice)
+    Error::new(path, operation, source).with_hint(hint)
 }
 
 /// The result of a [`pull`].
@@ -225,5 +225,5 @@ pub fn pull(path: impl AsRef<Path>) -> Result<PullOutcome> {
             fifo::WriteOutcome::NoReader => PullOutcome::NoReader,
         })
     };
-    pull().map_err(|e| explain(path.into(), "pull the trigger", e))
+    pull().map_err(|e| with_context(path.into(), "pull the trigger", e))
 }

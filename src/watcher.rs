@@ -137,7 +137,7 @@ impl DirWatcher {
         let added = local.and_then(|local| Ok((local, self.0.watch(directory, attributes)?)));
         match added {
             Ok((local, (id, identity))) => Ok(WatchedDir { id, local, identity }),
-            Err(e) => Err(explain(directory, "watch the directory", e)),
+            Err(e) => Err(with_context(directory, "watch the directory", e)),
         }
     }
 
@@ -194,12 +194,12 @@ impl AsFd for DirWatcher {
     }
 }
 
-/// An error of the watch, with the limit to raise where it is one.
-pub(crate) fn explain(path: &Path, attempt: &'static str, cause: io::Error) -> Error {
-    let advice = watch::advice(&cause);
-    let error = Error::new(path, attempt, cause);
-    match advice {
-        Some(advice) => error.advise(advice),
+/// Returns an error of the watch, with a hint which limit to raise.
+pub(crate) fn with_context(path: &Path, operation: &'static str, source: io::Error) -> Error {
+    let hint = watch::hint(&source);
+    let error = Error::new(path, operation, source);
+    match hint {
+        Some(hint) => error.with_hint(hint),
         None => error,
     }
 }

@@ -79,8 +79,8 @@ impl Entries {
         let backend = Backend::best();
         let mut notifier = backend.open()?;
         let Some(nested) = notifier.pollable_fd() else {
-            let cause = format!("{backend} cannot ride in another loop");
-            return Err(io::Error::new(io::ErrorKind::Unsupported, cause));
+            let message = format!("{backend} cannot ride in another loop");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         };
         #[allow(clippy::disallowed_methods, reason = "tokio waits for a real descriptor")]
         let nested = nested.try_clone_to_owned()?;
@@ -158,10 +158,10 @@ impl Entries {
         }
     }
 
-    fn failed(&self, cause: io::Error) -> Error {
+    fn failed(&self, source: io::Error) -> Error {
         let queue = self.todo.queue();
         let path = queue.trigger_path().or(queue.paths().first().map(PathBuf::as_path));
-        Error::new(path.unwrap_or("".as_ref()), "wait for mail", cause)
+        Error::new(path.unwrap_or("".as_ref()), "wait for mail", source)
     }
 }
 

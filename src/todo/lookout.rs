@@ -15,7 +15,7 @@ use super::agenda::Backoff;
 use super::queue::{Arrival, Queue};
 use crate::error::{Error, Result};
 use crate::watcher::{
-    DirWatcher, REPORTS_NAMES, WatchEvent, WatchId, WatchMode, WatchedDir, explain,
+    DirWatcher, REPORTS_NAMES, WatchEvent, WatchId, WatchMode, WatchedDir, with_context,
 };
 
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Lookout {
                 Ok(watch) => (self.watch, self.said) = (Some(watch), false),
                 Err(e) => {
                     if let (false, Some(place)) = (self.said, self.places.first()) {
-                        troubles.push_back(explain(&place.path, "watch the directory", e));
+                        troubles.push_back(with_context(&place.path, "watch the directory", e));
                     }
                     self.said = true;
                 }

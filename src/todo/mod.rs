@@ -418,8 +418,8 @@ impl Todo {
     }
 
     /// An error of the watch as a whole, which has no path: the first directory's has to do.
-    fn watch_error(&self, attempt: &'static str, error: io::Error) -> Error {
-        Error::new(self.queue.directories.first().cloned().unwrap_or_default(), attempt, error)
+    fn watch_error(&self, operation: &'static str, error: io::Error) -> Error {
+        Error::new(self.queue.directories.first().cloned().unwrap_or_default(), operation, error)
     }
 
     fn timeout(&self, now: Instant) -> Duration {

@@ -58,7 +58,7 @@ impl Queue {
         let queue = queue.as_ref();
         let todo = queue.join("todo");
         let count = parts_of(&todo)
-            .map_err(|e| Error::new(&todo, "look at the queue", e).advise(NAME_A_QUEUE))?;
+            .map_err(|e| Error::new(&todo, "look at the queue", e).with_hint(NAME_A_QUEUE))?;
         let trigger = queue.join("lock/trigger");
         if count == 0 {
             return Ok(Queue::directories([todo]).trigger(trigger));
@@ -69,7 +69,9 @@ impl Queue {
             parts.iter().find_map(|part| Some((part, Dir::open(part).err()?)))
         {
             let missing = Error::new(missing, "use the split queue", e);
-            return Err(missing.advise("make it: a split queue has all its numbered directories"));
+            return Err(
+                missing.with_hint("make it: a split queue has all its numbered directories")
+            );
         }
         Ok(Queue { split: Some(todo), ..Queue::directories(parts).trigger(trigger) })
     }

@@ -176,7 +176,7 @@ impl AsFd for DirWatcher {
 
 /// What to do about an error of [`DirWatcher::new`] or [`DirWatcher::watch`], in an administrator's
 /// words: which limit it is, what it is now, how to raise it.
-pub fn advice(error: &io::Error) -> Option<String> {
+pub fn hint(error: &io::Error) -> Option<String> {
     let limit = match error.raw_os_error() {
         Some(libc::ENOSPC) => "max_user_watches",
         Some(libc::EMFILE) => "max_user_instances",

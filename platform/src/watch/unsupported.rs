@@ -78,7 +78,7 @@ impl AsFd for DirWatcher {
     }
 }
 
-/// None is needed.
-pub fn advice(_: &io::Error) -> Option<String> {
+/// Returns `None`.
+pub fn hint(_: &io::Error) -> Option<String> {
     None
 }

@@ -175,7 +175,7 @@ impl AsFd for DirWatcher {
 
 /// What to do about an error of [`DirWatcher::new`] or [`DirWatcher::watch`], in an administrator's
 /// words.
-pub fn advice(error: &io::Error) -> Option<String> {
+pub fn hint(error: &io::Error) -> Option<String> {
     let out_of_descriptors = error.raw_os_error() == Some(libc::EMFILE);
     out_of_descriptors.then(|| {
         "raise this process's descriptor limit (ulimit -n): each directory takes one".into()
