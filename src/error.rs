@@ -89,7 +89,7 @@ impl std::error::Error for Error {
 
 /// A path that cannot write to a terminal: whoever may add a file to a queue may name it as they
 /// like. Control characters, backslashes and bytes that are not UTF-8 become `\n`, `\\`, `\xff`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Escaped<'a>(pub &'a Path);
 
 impl fmt::Display for Escaped<'_> {

@@ -70,7 +70,7 @@ pub enum WatchMode {
 pub struct DirWatcher(watch::DirWatcher);
 
 /// A directory that is being watched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WatchedDir {
     /// The id in the events of this directory.
     pub id: WatchId,

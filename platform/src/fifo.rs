@@ -106,7 +106,8 @@ fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
 }
 
 /// The result of a [`drain`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DrainOutcome {
     /// The FIFO was empty.
     Empty,

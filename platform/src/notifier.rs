@@ -63,7 +63,7 @@ pub enum Mode {
 /// say end-of-file). `hang_up` and `error` are hints: select never sets them for a source that is
 /// alive, the others may. An error sets both directions that the backend can report, so that
 /// whoever looks only at `readable` or only at `writable` still hears of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
     /// The key the source was registered with.
     pub key: Key,

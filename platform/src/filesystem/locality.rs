@@ -1,7 +1,7 @@
 //! Whether a directory's changes can all be seen from here.
 
 /// Where the changes of a file system come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Locality {
     /// From this kernel only: a watch sees every one of them.
     Local,
