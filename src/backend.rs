@@ -20,6 +20,7 @@ use crate::Notifier;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// epoll(7): Linux and Android. Costs the same however many descriptors wait.
     Epoll,

@@ -39,6 +39,7 @@ use crate::error::{Error, Result};
 
 /// Whether to watch a queue's directories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WatchMode {
     /// Watches those that can be watched. Scans the others, and tries again later to watch them.
     #[default]
@@ -71,6 +72,7 @@ pub struct DirWatcher(watch::DirWatcher);
 
 /// A directory that is being watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct WatchedDir {
     /// The id in the events of this directory.
     pub id: WatchId,
@@ -127,11 +129,11 @@ impl DirWatcher {
     fn watch_local(&mut self, directory: &Path, attributes: bool) -> Result<WatchedDir> {
         let local = match locality(directory) {
             Ok(Locality::Local) => Ok(true),
-            Ok(Locality::Unknown(_)) => Ok(false),
             Ok(Locality::Remote(name)) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 format!("{name} does not tell what other hosts or programs change"),
             )),
+            Ok(_) => Ok(false),
             Err(e) => Err(e),
         };
         let added = local.and_then(|local| Ok((local, self.0.watch(directory, attributes)?)));

@@ -773,6 +773,7 @@ fn descriptors_beyond_fd_setsize_work_or_are_refused_in_words(backend: Contender
             Mode::Level => desk.expect([(1, "r"), (2, "r")]),
             Mode::Edge => {}
             Mode::OneShot => desk.expect([(1, "r")]),
+            other => panic!("no test of {other:?}"),
         }
         desk.deregister(&reader);
         desk.expect([(1, "r")]);

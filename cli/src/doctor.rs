@@ -261,6 +261,11 @@ fn check_watch(queue: &Queue, report: &mut Report) {
                 format!("{}: {name} is not known to be local", shown(path)),
                 "it is watched, and every pull reads the directories all the same",
             ),
+            Ok(other) => report.note(
+                "file system",
+                format!("{}: {other:?}", shown(path)),
+                "this version of the command does not know what that means: update it",
+            ),
             Err(e) => {
                 report.wrong("file system", format!("{}: {e}", shown(path)), "see the layout")
             }

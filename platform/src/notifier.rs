@@ -45,6 +45,7 @@ impl Interest {
 
 /// How often a source's readiness is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Mode {
     /// At every wait, for as long as it lasts.
     Level,
@@ -64,6 +65,7 @@ pub enum Mode {
 /// alive, the others may. An error sets both directions that the backend can report, so that
 /// whoever looks only at `readable` or only at `writable` still hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Event {
     /// The key the source was registered with.
     pub key: Key,

@@ -290,13 +290,12 @@ impl Notifier for MioNotifier {
             }
             let source = event.token().0 as RawFd;
             let Some(&Registered { key, mode, .. }) = self.sources.get(&source) else { continue };
-            events.push(Event {
-                key,
-                readable: event.is_readable() || event.is_read_closed() || event.is_error(),
-                writable: event.is_writable() || event.is_error(),
-                hang_up: event.is_read_closed() || event.is_write_closed(),
-                error: event.is_error(),
-            });
+            let mut reported = Event::new(key);
+            reported.readable = event.is_readable() || event.is_read_closed() || event.is_error();
+            reported.writable = event.is_writable() || event.is_error();
+            reported.hang_up = event.is_read_closed() || event.is_write_closed();
+            reported.error = event.is_error();
+            events.push(reported);
             if mode == Mode::Level {
                 self.reported.push(source);
             }

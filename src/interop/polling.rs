@@ -73,13 +73,12 @@ impl PollingNotifier {
 
 /// What a poller's event says, in pullcord's words.
 pub fn event_of(event: polling::Event) -> Event {
-    Event {
-        key: Key(event.key),
-        readable: event.readable,
-        writable: event.writable,
-        hang_up: event.is_interrupt(),
-        error: event.is_err().unwrap_or(false),
-    }
+    let mut reported = Event::new(Key(event.key));
+    reported.readable = event.readable;
+    reported.writable = event.writable;
+    reported.hang_up = event.is_interrupt();
+    reported.error = event.is_err().unwrap_or(false);
+    reported
 }
 
 impl Notifier for PollingNotifier {
@@ -101,9 +100,9 @@ impl Notifier for PollingNotifier {
         }
         let wanted = polling::Event::new(key.0, interest.is_readable(), interest.is_writable());
         let mode = match mode {
-            Mode::Level => PollMode::Level,
             Mode::Edge => PollMode::Edge,
             Mode::OneShot => PollMode::Oneshot,
+            _ => PollMode::Level,
         };
         self.sources.insert(source, wanted, mode)
     }

@@ -287,10 +287,11 @@ impl Lookout {
         loop {
             let (id, sighting): (_, fn(usize) -> Sighting) =
                 match self.watch.as_mut()?.next_event()? {
-                    WatchEvent::Overflow => return Some(Sighting::Overflow),
                     WatchEvent::DirectoryChanged(id) => (id, Sighting::Changed),
                     WatchEvent::WatchLost(id) => (id, Sighting::Lost),
                     WatchEvent::EntryAdded(id, _) => (id, Sighting::Named),
+                    // `Overflow`, and every event that this code does not know.
+                    _ => return Some(Sighting::Overflow),
                 };
             // What still comes of a place that was abandoned is of no use.
             if let Some(place) = self.place_watched_as(id) {

@@ -16,6 +16,7 @@ pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
         Ok(Locality::Remote(name) | Locality::Unknown(name)) => {
             notes.observe("the temporary directory", format!("on {name}: not known to be local"));
         }
+        Ok(other) => notes.observe("the temporary directory", format!("{other:?}")),
         Err(e) => notes.expect("the file system is known", Err(e)),
     }
     let watched = directory.join("watched");
@@ -61,6 +62,7 @@ fn told(watch: &mut DirWatcher) -> io::Result<String> {
                 WatchEvent::DirectoryChanged(_) => "changed".into(),
                 WatchEvent::WatchLost(_) => "lost".into(),
                 WatchEvent::Overflow => "overflow".into(),
+                other => format!("{other:?}"),
             });
         }
     }

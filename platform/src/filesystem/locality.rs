@@ -2,6 +2,7 @@
 
 /// Where the changes of a file system come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Locality {
     /// From this kernel only: a watch sees every one of them.
     Local,

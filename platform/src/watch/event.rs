@@ -18,6 +18,7 @@ impl WatchId {
 
 /// An event of a watched directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WatchEvent<'a> {
     /// An entry of this name was added: it was linked, created, or renamed into the directory. With
     /// attributes watched, also: its attributes changed. By now it may be gone, or be another.
