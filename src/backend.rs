@@ -129,6 +129,13 @@ fn available_names() -> String {
     Backend::available().map(Backend::as_str).collect::<Vec<_>>().join(" or ")
 }
 
+/// The [best](Backend::best) one.
+impl Default for Backend {
+    fn default() -> Backend {
+        Backend::best()
+    }
+}
+
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -169,6 +176,7 @@ mod tests {
     #[test]
     fn the_best_is_first_and_select_is_always_there() {
         assert_eq!(Backend::available().next(), Some(Backend::best()));
+        assert_eq!(Backend::default(), Backend::best());
         assert!(Backend::Select.is_available());
         let own = Backend::available().filter(|backend| !backend.is_emulated()).count();
         assert!(own <= 2, "one of the system's own, and select");

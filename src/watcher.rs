@@ -25,6 +25,7 @@
 //! by both.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -48,6 +49,17 @@ pub enum WatchMode {
     Off,
     /// Watches all: opening a queue that cannot be watched fails.
     Required,
+}
+
+/// `auto`, `off` or `required`.
+impl fmt::Display for WatchMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            WatchMode::Auto => "auto",
+            WatchMode::Off => "off",
+            WatchMode::Required => "required",
+        })
+    }
 }
 
 /// A watch on any number of directories.
