@@ -221,6 +221,42 @@ pub trait Notifier: Send {
     fn pollable_fd(&self) -> Option<BorrowedFd<'_>>;
 }
 
+/// Implements [`Notifier`] for a pointer to one: each call is passed on.
+macro_rules! impl_for_pointer {
+    ($pointer:ty) => {
+        impl<N: Notifier + ?Sized> Notifier for $pointer {
+            fn register(
+                &mut self,
+                source: &dyn AsFd,
+                key: Key,
+                interest: Interest,
+                mode: Mode,
+            ) -> io::Result<()> {
+                (**self).register(source, key, interest, mode)
+            }
+
+            fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
+                (**self).deregister(source)
+            }
+
+            fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+                (**self).wait(events, timeout)
+            }
+
+            fn waker(&mut self) -> io::Result<Waker> {
+                (**self).waker()
+            }
+
+            fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
+                (**self).pollable_fd()
+            }
+        }
+    };
+}
+
+impl_for_pointer!(Box<N>);
+impl_for_pointer!(&mut N);
+
 /// The error for a file that no backend can wait for, the same on each of them.
 pub(crate) fn always_ready() -> io::Error {
     io::Error::new(
@@ -249,4 +285,34 @@ pub(crate) fn check_key(key: Key) -> io::Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Select, pipe};
+
+    /// Makes each call of the trait once.
+    fn calls_all_methods(mut notifier: impl Notifier) {
+        let (reader, writer) = pipe::pipe().unwrap();
+        let mut events = Events::with_capacity(4);
+        notifier.register(&writer, Key(7), Interest::Write, Mode::Level).unwrap();
+        notifier.wait(&mut events, None).unwrap();
+        assert!(events.iter().any(|event| event.key == Key(7) && event.writable), "{events:?}");
+        notifier.deregister(&writer).unwrap();
+        notifier.waker().unwrap().wake().unwrap();
+        notifier.wait(&mut events, None).unwrap();
+        assert!(events.is_empty() && events.woken());
+        assert!(notifier.pollable_fd().is_none());
+        drop(reader);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no select(2)")]
+    fn a_pointer_to_a_notifier_is_a_notifier() {
+        let mut select = Select::new().unwrap();
+        calls_all_methods(&mut select);
+        calls_all_methods(&mut select as &mut dyn Notifier);
+        calls_all_methods(Box::new(select) as Box<dyn Notifier>);
+    }
 }
