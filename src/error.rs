@@ -87,6 +87,13 @@ impl std::error::Error for Error {
     }
 }
 
+/// Keeps the kind and the whole message; `raw_os_error` of the new error is `None`.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        io::Error::new(error.kind(), error)
+    }
+}
+
 /// A path that cannot write to a terminal: whoever may add a file to a queue may name it as they
 /// like. Control characters, backslashes and bytes that are not UTF-8 become `\n`, `\\`, `\xff`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,6 +138,14 @@ mod tests {
             error.to_string(),
             "/var/q\\nueue: cannot read it: entity not found; check the path"
         );
+    }
+
+    #[test]
+    fn an_io_error_made_of_an_error_keeps_the_kind_and_the_message() {
+        let error = || Error::new("/queue", "read it", io::Error::from_raw_os_error(EMFILE));
+        let (kind, message) = (error().kind(), error().to_string());
+        let converted = io::Error::from(error());
+        assert_eq!((converted.kind(), converted.to_string()), (kind, message));
     }
 
     #[test]
