@@ -14,6 +14,7 @@
 //! | `select` | select(2) | everywhere |
 //! | `clock` | the time | everywhere |
 //! | `pipe` | pipe2(2) | everywhere |
+//! | `timer` | timerfd(2), or `EVFILT_TIMER` | Linux and Android, or where kqueue is |
 //! | `waker` | ends another thread's wait | everywhere |
 //! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
 //! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
@@ -61,6 +62,7 @@ use sim::libc;
 
 pub use fd::OwnedFd;
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, check_source};
+pub use path::absolute;
 pub use select::Select;
 pub use timeout::wait_with_timeout;
 pub use waker::Waker;
@@ -78,10 +80,18 @@ cfg_if::cfg_if! {
         use libkqueue as bsd;
         #[path = "dir/readdir.rs"]
         pub mod dir;
+        #[path = "timer/timerfd.rs"]
+        pub mod timer;
         #[path = "watch/vnode.rs"]
         pub mod watch;
         #[path = "filesystem/statfs_magic.rs"]
         pub mod filesystem;
+
+        /// Compiles its items only where a notifier has a descriptor of its own: here they are.
+        #[macro_export]
+        macro_rules! if_pollable {
+            ($($item:item)*) => { $($item)* };
+        }
 
         /// The backends that exist here, best first.
         pub const BACKENDS: &[BackendInfo] =
@@ -95,10 +105,18 @@ cfg_if::cfg_if! {
         #[path = "dir/getdents.rs"]
         pub mod dir;
         pub mod records;
+        #[path = "timer/timerfd.rs"]
+        pub mod timer;
         #[path = "watch/inotify.rs"]
         pub mod watch;
         #[path = "filesystem/statfs_magic.rs"]
         pub mod filesystem;
+
+        /// Compiles its items only where a notifier has a descriptor of its own: here they are.
+        #[macro_export]
+        macro_rules! if_pollable {
+            ($($item:item)*) => { $($item)* };
+        }
 
         /// The backends that exist here, best first.
         pub const BACKENDS: &[BackendInfo] = &[Epoll::INFO, Select::INFO];
@@ -115,20 +133,36 @@ cfg_if::cfg_if! {
         use crate::libc as bsd;
         #[path = "dir/readdir.rs"]
         pub mod dir;
+        #[path = "timer/kqueue_timer.rs"]
+        pub mod timer;
         #[path = "watch/vnode.rs"]
         pub mod watch;
         #[path = "filesystem/statfs_name.rs"]
         pub mod filesystem;
+
+        /// Compiles its items only where a notifier has a descriptor of its own: here they are.
+        #[macro_export]
+        macro_rules! if_pollable {
+            ($($item:item)*) => { $($item)* };
+        }
 
         /// The backends that exist here, best first.
         pub const BACKENDS: &[BackendInfo] = &[Kqueue::INFO, Select::INFO];
     } else {
         #[path = "dir/readdir.rs"]
         pub mod dir;
+        #[path = "timer/unsupported.rs"]
+        pub mod timer;
         #[path = "watch/unsupported.rs"]
         pub mod watch;
         #[path = "filesystem/unsupported.rs"]
         pub mod filesystem;
+
+        /// Compiles its items only where a notifier has a descriptor of its own: here they are not.
+        #[macro_export]
+        macro_rules! if_pollable {
+            ($($item:item)*) => {};
+        }
 
         /// The backends that exist here, best first.
         pub const BACKENDS: &[BackendInfo] = &[Select::INFO];
