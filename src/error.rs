@@ -46,6 +46,11 @@ impl Error {
         self.source.kind()
     }
 
+    /// Returns what to do about it, if there is a hint.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// The system's error number, where it was a system call that failed.
     pub fn raw_os_error(&self) -> Option<i32> {
         self.source.raw_os_error()

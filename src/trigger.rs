@@ -69,7 +69,7 @@ pub struct Trigger {
     reader: OwnedFd,
     /// Never written to: see "the special problem of the last writer".
     _writer: OwnedFd,
-    identity: file::FileId,
+    id: file::FileId,
     other_readers: OtherReaders,
     buffer: fifo::DrainBuffer,
 }
@@ -100,9 +100,9 @@ impl Trigger {
     pub fn open(path: impl Into<PathBuf>, other_readers: OtherReaders) -> Result<Trigger> {
         let path = path.into();
         match open_ends(&path, other_readers) {
-            Ok((reader, writer, identity)) => {
+            Ok((reader, writer, id)) => {
                 let buffer = fifo::DrainBuffer::new();
-                Ok(Trigger { path, reader, _writer: writer, identity, other_readers, buffer })
+                Ok(Trigger { path, reader, _writer: writer, id, other_readers, buffer })
             }
             Err(e) => Err(with_context(path, "open the trigger", e)),
         }
@@ -125,21 +125,25 @@ impl Trigger {
     /// Whether the path names something else by now, or nothing: then no pull arrives here any
     /// more, and it is time to [`reopen`](Trigger::reopen) and to look for messages.
     pub fn is_replaced(&self) -> bool {
-        !file::lstat(&self.path).is_ok_and(|status| status.identity == self.identity)
+        !file::lstat(&self.path).is_ok_and(|status| status.id == self.id)
     }
 
-    /// Opens what the path names now. This trigger stays open beside the new one, which has another
-    /// descriptor, to be registered anew.
+    /// Opens the FIFO that the path names now, in place of the one that is open. The descriptor keeps
+    /// its number, but epoll and kqueue forget it: register it again.
     ///
     /// # Errors
     ///
-    /// As [`Trigger::open`].
-    pub fn reopen(&self) -> Result<Trigger> {
-        // Not replaced, it has a reader, and that is this one.
+    /// As [`Trigger::open`]. The old FIFO stays open then.
+    pub fn reopen(&mut self) -> Result<()> {
+        // If it was not replaced, it has a reader, and that is this one.
         let other_readers =
             if self.is_replaced() { self.other_readers } else { OtherReaders::Allow };
-        Trigger::open(&self.path, other_readers)
-            .map(|fresh| Trigger { other_readers: self.other_readers, ..fresh })
+        let reopened = open_ends(&self.path, other_readers).and_then(|(reader, writer, id)| {
+            fifo::replace(&self.reader, &reader)?;
+            (self._writer, self.id) = (writer, id);
+            Ok(())
+        });
+        reopened.map_err(|e| with_context(self.path.clone(), "open the trigger", e))
     }
 
     /// The path it was opened by.
@@ -167,12 +171,12 @@ fn open_ends(
     // or stops, and a handful of times is enough for those who stop.
     for _ in 0..5 {
         let reader = fifo::open_read(path)?;
-        let identity = file::fstat(&reader)?.identity;
+        let id = file::fstat(&reader)?.id;
         if let Some(writer) = fifo::open_write(path)?
-            && file::fstat(&writer)?.identity == identity
+            && file::fstat(&writer)?.id == id
         {
             let writer = if mutant!(WithoutWriteEnd) { fifo::open_read(path)? } else { writer };
-            return Ok((reader, writer, identity));
+            return Ok((reader, writer, id));
         }
     }
     Err(io::Error::other("it is replaced faster than it can be opened"))

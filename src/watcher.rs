@@ -34,7 +34,7 @@ use pullcord_platform::file::{self, FileId};
 use pullcord_platform::watch;
 
 pub use pullcord_platform::filesystem::{Locality, locality};
-pub use pullcord_platform::watch::{REPORTS_NAMES, WatchEvent, WatchId};
+pub use pullcord_platform::watch::{EntryCause, REPORTS_NAMES, WatchEvent, WatchFor, WatchId};
 
 use crate::error::{Error, Result};
 
@@ -73,7 +73,7 @@ impl fmt::Display for WatchMode {
 /// std::fs::write(todo.join("4711"), "a message")?;
 /// watcher.read_events()?;
 /// match watcher.next_event() {
-///     Some(WatchEvent::EntryAdded(id, name)) => assert!(id == watched.id && name == "4711"),
+///     Some(WatchEvent::EntryAdded { id, name, .. }) => assert!(id == watched.id && name == "4711"),
 ///     Some(WatchEvent::DirectoryChanged(id)) => assert!(id == watched.id), // somewhere in it
 ///     other => panic!("{other:?}"),
 /// }
@@ -90,18 +90,18 @@ pub struct WatchedDir {
     pub id: WatchId,
     /// Whether it is on a file system known to be local, so that every change of it is reported.
     pub local: bool,
-    identity: FileId,
+    pub(crate) file_id: FileId,
 }
 
 impl WatchedDir {
     /// Whether `path` leads to the directory that is watched. False if the directory was replaced or
     /// mounted over; the watch may not report that. Calls stat(2) once.
     pub fn matches_path(&self, path: &Path) -> bool {
-        file::stat_id(path).is_ok_and(|there| there == self.identity)
+        file::stat_id(path).is_ok_and(|there| there == self.file_id)
     }
 
     pub(crate) fn is(&self, identity: FileId) -> bool {
-        self.identity == identity
+        self.file_id == identity
     }
 }
 
@@ -125,34 +125,50 @@ impl DirWatcher {
     /// At the limit of watches, fails with `ENOSPC` on Linux; at the limit of descriptors, fails with
     /// `EMFILE` on the other systems. Otherwise fails with the error of open(2).
     pub fn watch(&mut self, directory: impl AsRef<Path>) -> Result<WatchedDir> {
-        self.watch_local(directory.as_ref(), false)
+        self.watch_for(directory, WatchFor::Entries)
     }
 
-    /// As [`watch`](DirWatcher::watch), but also reports an entry again when its attributes change,
-    /// on systems that report names.
+    /// As [`watch`](DirWatcher::watch), and reports more changes of the entries, on systems that report
+    /// names.
     ///
     /// # Errors
     ///
     /// As [`watch`](DirWatcher::watch).
-    pub fn watch_with_attributes(&mut self, directory: impl AsRef<Path>) -> Result<WatchedDir> {
-        self.watch_local(directory.as_ref(), true)
+    pub fn watch_for(
+        &mut self,
+        directory: impl AsRef<Path>,
+        watch_for: WatchFor,
+    ) -> Result<WatchedDir> {
+        self.watch_assuming(directory.as_ref(), watch_for, None)
     }
 
-    fn watch_local(&mut self, directory: &Path, attributes: bool) -> Result<WatchedDir> {
-        let local = match locality(directory) {
-            Ok(Locality::Local) => Ok(true),
-            Ok(Locality::Remote(name)) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("{name} does not tell what other hosts or programs change"),
-            )),
-            Ok(_) => Ok(false),
-            Err(e) => Err(e),
+    /// As [`watch_for`](DirWatcher::watch_for), with an answer to the question whether the file system
+    /// is local.
+    pub(crate) fn watch_assuming(
+        &mut self,
+        directory: &Path,
+        watch_for: WatchFor,
+        assume_local: Option<bool>,
+    ) -> Result<WatchedDir> {
+        let local = match assume_local {
+            Some(local) => Ok(local),
+            None => is_local(directory),
         };
-        let added = local.and_then(|local| Ok((local, self.0.watch(directory, attributes)?)));
+        let added = local.and_then(|local| Ok((local, self.0.watch(directory, watch_for)?)));
         match added {
-            Ok((local, (id, identity))) => Ok(WatchedDir { id, local, identity }),
+            Ok((local, (id, file_id))) => Ok(WatchedDir { id, local, file_id }),
             Err(e) => Err(with_context(directory, "watch the directory", e)),
         }
+    }
+
+    /// Opens the watcher anew, under the same descriptor number. It then watches no directory, and a
+    /// notifier does not know it any more.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`new`](DirWatcher::new). The old watcher stays open then.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        self.0.reopen()
     }
 
     /// Stops watching a directory. Earlier events may still be returned.
@@ -198,6 +214,28 @@ impl DirWatcher {
     /// On Linux, fails with the error of ioctl(2); in practice never.
     pub fn available(&self) -> io::Result<usize> {
         self.0.available()
+    }
+
+    /// Returns whether a read that has returned this amount may have left events behind.
+    #[inline]
+    pub(crate) fn may_have_more(&self, read: usize) -> bool {
+        self.0.may_have_more(read)
+    }
+}
+
+/// Returns whether a directory is on a file system that is known to be local.
+///
+/// # Errors
+///
+/// Fails with `Unsupported` if it is known not to be, and with the errors of statfs(2).
+fn is_local(directory: &Path) -> io::Result<bool> {
+    match locality(directory)? {
+        Locality::Local => Ok(true),
+        Locality::Remote(name) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("{name} does not report what other hosts or programs change"),
+        )),
+        _ => Ok(false),
     }
 }
 

@@ -8,6 +8,7 @@ mod support;
 use std::env;
 use std::fs;
 use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
@@ -312,28 +313,29 @@ fn the_look_for_another_reader_is_no_pull() {
 }
 
 fn a_trigger_notices_that_its_path_names_something_else() {
-    let Station { directory, path, trigger: mut old } = Station::new();
-    assert!(!old.is_replaced());
+    let Station { directory, path, mut trigger } = Station::new();
+    assert!(!trigger.is_replaced());
+    let number = trigger.as_fd().as_raw_fd();
 
     fs::remove_file(&path).unwrap();
-    assert!(old.is_replaced(), "removed");
-    assert_eq!(old.reopen().unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(trigger.is_replaced(), "removed");
+    assert_eq!(trigger.reopen().unwrap_err().kind(), ErrorKind::NotFound);
 
     fs::write(&path, "").unwrap();
-    assert!(old.is_replaced(), "a regular file in its place");
-    assert!(old.reopen().unwrap_err().to_string().contains("a regular file"));
+    assert!(trigger.is_replaced(), "a regular file in its place");
+    assert!(trigger.reopen().unwrap_err().to_string().contains("a regular file"));
 
     let new = directory.path().join("new");
     Trigger::create(&new, 0o622).unwrap();
     fs::rename(&new, &path).unwrap();
-    assert!(old.is_replaced(), "another FIFO in its place");
+    assert!(trigger.is_replaced(), "another FIFO in its place");
     assert_eq!(pull(&path).unwrap(), PullOutcome::NoReader);
-    let mut new = old.reopen().unwrap();
-    assert!(!new.is_replaced());
+    trigger.reopen().unwrap();
+    assert!(!trigger.is_replaced());
+    assert_eq!(trigger.as_fd().as_raw_fd(), number, "the number stays");
     assert_eq!(pull(&path).unwrap(), PullOutcome::Delivered);
-    assert_eq!(old.drain().unwrap(), DrainOutcome::Empty);
-    assert_eq!(new.drain().unwrap(), DrainOutcome::Drained);
-    assert_eq!(new.path(), path);
+    assert_eq!(trigger.drain().unwrap(), DrainOutcome::Drained);
+    assert_eq!(trigger.path(), path);
 }
 
 fn a_pull_is_delivered_or_pending_or_nobody_listens() {

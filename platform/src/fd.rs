@@ -5,7 +5,7 @@
 //! into a trigger. So every descriptor that this crate keeps is at least 3.
 
 use std::io;
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 use crate::{check_errno, libc};
 
@@ -40,5 +40,37 @@ pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
     unsafe {
         let moved = check_errno(libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST))?;
         Ok(OwnedFd::from_raw_fd(moved))
+    }
+}
+
+/// Puts `new` in the place of `old`, which keeps its number: [dup3(2)]. The file that was open as `old`
+/// is closed, unless a duplicate is open elsewhere, and readiness facilities that live in the kernel
+/// forget it.
+///
+/// [dup3(2)]: https://man7.org/linux/man-pages/man2/dup.2.html
+///
+/// # Errors
+///
+/// Fails with the error of dup3(2). `old` stays as it is then.
+pub(crate) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
+    loop {
+        // macOS has no dup3(2): another thread's exec(2) between the two calls would inherit it.
+        #[cfg(target_vendor = "apple")]
+        // SAFETY: both descriptors are open, and `old` goes on being owned by its owner.
+        let done = unsafe {
+            check_errno(libc::dup2(new.as_raw_fd(), old.as_raw_fd())).and_then(|_| {
+                check_errno(libc::fcntl(old.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC))
+            })
+        };
+        #[cfg(not(target_vendor = "apple"))]
+        // SAFETY: as above.
+        let done =
+            unsafe { check_errno(libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC)) };
+        match done {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            // Linux: open(2) in another thread has reserved the number, which is in use here.
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => continue,
+            done => return done.map(drop),
+        }
     }
 }

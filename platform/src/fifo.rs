@@ -20,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use crate::{OwnedFd, check_errno, file, libc, to_c_string};
+use crate::{OwnedFd, check_errno, fd, file, libc, to_c_string};
 
 /// mkfifo(2): creates a FIFO with exactly these permission bits. Ignores the umask.
 ///
@@ -103,6 +103,15 @@ fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
         opened => opened?,
     };
     if file::fstat(&opened)?.is_fifo() { Ok(opened) } else { Err(no_fifo()) }
+}
+
+/// Puts the open FIFO `new` in the place of `old`, which keeps its descriptor number: dup3(2).
+///
+/// # Errors
+///
+/// Fails with the error of dup3(2). `old` stays open then.
+pub fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
+    fd::replace(old, new)
 }
 
 /// The result of a [`drain`].

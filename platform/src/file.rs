@@ -17,8 +17,27 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
+
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "netbsd")] {
+        fn mtime_nanoseconds(raw: &sys_stat) -> i64 {
+            raw.st_mtimensec as i64
+        }
+        fn ctime_nanoseconds(raw: &sys_stat) -> i64 {
+            raw.st_ctimensec as i64
+        }
+    } else {
+        fn mtime_nanoseconds(raw: &sys_stat) -> i64 {
+            raw.st_mtime_nsec as i64
+        }
+        fn ctime_nanoseconds(raw: &sys_stat) -> i64 {
+            raw.st_ctime_nsec as i64
+        }
+    }
+}
 
 cfg_if::cfg_if! {
     if #[cfg(any(target_os = "linux", target_os = "android"))] {
@@ -42,9 +61,50 @@ pub struct FileId {
 #[derive(Clone, Copy, Debug)]
 pub struct FileStatus {
     /// Which file it is.
-    pub identity: FileId,
+    pub id: FileId,
     /// Its type and permission bits, `st_mode`.
     pub mode: u32,
+    /// Which state of its content and its attributes it is in.
+    pub version: FileVersion,
+}
+
+/// A state of a file: two that are equal are the same file, unchanged, as far as the clock of the file
+/// system can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileVersion {
+    id: FileId,
+    size: i64,
+    /// Seconds and nanoseconds since 1970, of the last change of its content, and of its attributes.
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+}
+
+/// A path that is only compared must not keep an automount alive.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NO_AUTOMOUNT: libc::c_int = libc::AT_NO_AUTOMOUNT;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NO_AUTOMOUNT: libc::c_int = 0;
+
+/// The coarsest clock tick that a file system with nanoseconds stamps its files with.
+const TICK: Duration = Duration::from_millis(10);
+/// The coarsest time stamp of a file system without nanoseconds: FAT's.
+const COARSE_TICK: Duration = Duration::from_secs(2);
+
+impl FileVersion {
+    /// Returns how long ago the file was last changed, if the wall clock shows `now`; `None` if that is
+    /// in the future.
+    pub fn age(&self, now: Duration) -> Option<Duration> {
+        let (seconds, nanoseconds) = self.mtime.max(self.ctime);
+        let Ok(seconds) = u64::try_from(seconds) else { return Some(now) };
+        now.checked_sub(Duration::new(seconds, nanoseconds.clamp(0, 999_999_999) as u32))
+    }
+
+    /// Returns whether a change from now on would give the file another version, if the wall clock
+    /// shows `now`: whether its last change is more than a clock tick ago.
+    pub fn is_settled(&self, now: Duration) -> bool {
+        let tick = if self.ctime.1 == 0 { COARSE_TICK } else { TICK };
+        self.age(now).is_some_and(|age| age > tick)
+    }
 }
 
 impl FileStatus {
@@ -56,6 +116,11 @@ impl FileStatus {
     /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFDIR)
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_regular_file(&self) -> bool {
+        self.is(libc::S_IFMT, libc::S_IFREG)
     }
 
     /// Whether every backend must refuse to wait for it: it is always ready.
@@ -74,8 +139,11 @@ impl FileStatus {
     }
 
     fn of(raw: &sys_stat) -> FileStatus {
-        let identity = FileId { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
-        FileStatus { identity, mode: raw.st_mode as u32 }
+        let id = FileId { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
+        let mtime = (raw.st_mtime as i64, mtime_nanoseconds(raw));
+        let ctime = (raw.st_ctime as i64, ctime_nanoseconds(raw));
+        let version = FileVersion { id, size: raw.st_size as i64, mtime, ctime };
+        FileStatus { id, mode: raw.st_mode as u32, version }
     }
 }
 
@@ -138,13 +206,14 @@ pub fn lstat(path: &Path) -> io::Result<FileStatus> {
     status_of(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW)
 }
 
-/// stat(2): returns the identity of the file at `path`. Follows symbolic links.
+/// stat(2): returns the identity of the file at `path`. Follows symbolic links. Mounts nothing that is
+/// mounted on demand (`AT_NO_AUTOMOUNT`, where the system has it).
 ///
 /// # Errors
 ///
 /// Those of stat(2): `NotFound` when it leads nowhere.
 pub fn stat_id(path: &Path) -> io::Result<FileId> {
-    status_of(libc::AT_FDCWD, path, 0).map(|status| status.identity)
+    status_of(libc::AT_FDCWD, path, NO_AUTOMOUNT).map(|status| status.id)
 }
 
 /// Whether `path` leads to a directory, symbolic links followed. False if stat(2) fails.

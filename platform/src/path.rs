@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The longest path that needs no allocation, and its NUL byte.
 const ROOM: usize = 384;
@@ -43,6 +43,17 @@ pub(crate) fn to_c_string(path: &Path) -> io::Result<CPath> {
         path.long = Some(CString::new(bytes).map_err(|_| has_nul())?);
     }
     Ok(path)
+}
+
+/// Returns the path with the current directory before it, if it is relative. Does not follow symbolic
+/// links, and asks the system only about a relative path.
+///
+/// # Errors
+///
+/// Fails with `InvalidInput` for an empty path, and with the error of getcwd(3).
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    #[allow(clippy::disallowed_methods, reason = "the simulation gives absolute paths only")]
+    std::path::absolute(path)
 }
 
 #[cfg(test)]

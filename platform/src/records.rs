@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::dir::FileType;
 
 /// The size of the buffer that one system call fills: some 2,000 records. More gains nothing.
-const BUFFER_SIZE: usize = 64 * 1024;
+pub(crate) const BUFFER_SIZE: usize = 64 * 1024;
 
 /// The format of a record.
 pub trait RecordFormat {
@@ -131,6 +131,10 @@ impl<F: RecordFormat> RecordBuffer<F> {
 
     /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
     /// leaves the reason in `errno`. Returns as many.
+    pub(crate) fn clear(&mut self) {
+        (self.filled, self.read, self.name) = (0, 0, 0..0);
+    }
+
     pub(crate) fn fill(&mut self, call: impl FnOnce(&mut [u8]) -> isize) -> io::Result<usize> {
         (self.filled, self.read, self.name) = (0, 0, 0..0);
         self.filled = match call(&mut self.buffer[..]) {

@@ -75,7 +75,9 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
         opened => {
             let mut watch = opened.map_err(failed("open the watch"))?;
             if let Some(watch) = &mut watch {
-                watch.watch(queue, false).map_err(failed("watch the directory"))?;
+                watch
+                    .watch(queue, pullcord_platform::watch::WatchFor::Entries)
+                    .map_err(failed("watch the directory"))?;
             }
             watch
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use pullcord::watcher::{Locality, WatchEvent, locality};
-use pullcord::{DirWatcher, Queue, Todo};
+use pullcord::{DirWatcher, Todo, todo::Queue};
 
 use super::{Notes, Observation};
 
@@ -58,7 +58,7 @@ fn told(watch: &mut DirWatcher) -> io::Result<String> {
     while watch.read_events()? > 0 {
         while let Some(change) = watch.next_event() {
             told.push(match change {
-                WatchEvent::EntryAdded(_, name) => format!("appeared: {}", name.display()),
+                WatchEvent::EntryAdded { name, .. } => format!("appeared: {}", name.display()),
                 WatchEvent::DirectoryChanged(_) => "changed".into(),
                 WatchEvent::WatchLost(_) => "lost".into(),
                 WatchEvent::Overflow => "overflow".into(),

@@ -10,7 +10,7 @@ pub struct Entry<'a> {
     /// Its name: bytes, in no encoding, without `/` and NUL.
     pub name: &'a OsStr,
     /// What it is, where the file system says so for nothing.
-    pub kind: FileType,
+    pub file_type: FileType,
 }
 
 /// What an entry is.
@@ -18,6 +18,8 @@ pub struct Entry<'a> {
 pub enum FileType {
     /// A directory.
     Directory,
+    /// A symbolic link.
+    Symlink,
     /// Something else.
     Other,
     /// The file system does not say: ask fstatat(2).
@@ -28,6 +30,7 @@ impl FileType {
     pub(crate) fn of(kind: u8) -> FileType {
         match kind {
             libc::DT_DIR => FileType::Directory,
+            libc::DT_LNK => FileType::Symlink,
             libc::DT_UNKNOWN => FileType::Unknown,
             _ => FileType::Other,
         }

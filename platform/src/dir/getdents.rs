@@ -78,7 +78,7 @@ impl Batch {
                 break kind;
             }
         };
-        Some(Entry { name: self.0.name(), kind })
+        Some(Entry { name: self.0.name(), file_type: kind })
     }
 
     /// The name of the entry that was last returned.

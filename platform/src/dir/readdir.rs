@@ -132,7 +132,7 @@ impl Batch {
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         let &(_, kind) = self.entries.get(self.read)?;
         self.read += 1;
-        Some(Entry { name: self.last_name(), kind })
+        Some(Entry { name: self.last_name(), file_type: kind })
     }
 
     /// The name of the entry that was last returned.

@@ -20,9 +20,19 @@ impl WatchId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WatchEvent<'a> {
-    /// An entry of this name was added: it was linked, created, or renamed into the directory. With
-    /// attributes watched, also: its attributes changed. By now it may be gone, or be another.
-    EntryAdded(WatchId, &'a OsStr),
+    /// An entry was added, or changed in a way that was asked for. By now it may be gone, or be
+    /// another.
+    #[non_exhaustive]
+    EntryAdded {
+        /// The directory.
+        id: WatchId,
+        /// The name of the entry.
+        name: &'a OsStr,
+        /// The change that is reported.
+        cause: EntryCause,
+        /// Whether the entry is a directory.
+        is_directory: bool,
+    },
     /// An entry was added or removed. The system does not report which.
     DirectoryChanged(WatchId),
     /// The directory was removed, renamed or unmounted: no more events of this id follow, or none
@@ -30,4 +40,32 @@ pub enum WatchEvent<'a> {
     WatchLost(WatchId),
     /// The system lost events. Read every directory.
     Overflow,
+}
+
+/// Which changes of a directory's entries a watch reports. A watch that reports no names reports no
+/// other changes than those of [`Entries`](WatchFor::Entries).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WatchFor {
+    /// Entries that are added.
+    #[default]
+    Entries,
+    /// Entries that are added, and entries whose attributes change, such as their mode.
+    EntriesAndAttributes,
+    /// Entries that are added, and files that a process closes which it had open for writing.
+    EntriesAndCloses,
+}
+
+/// The change of an entry that a watch reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EntryCause {
+    /// It was created or linked.
+    Created,
+    /// It was renamed into the directory.
+    MovedIn,
+    /// Its attributes changed.
+    AttributesChanged,
+    /// A process has closed it which had it open for writing.
+    Closed,
 }

@@ -22,14 +22,17 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
-pub use event::{WatchEvent, WatchId};
+pub use event::{EntryCause, WatchEvent, WatchFor, WatchId};
 
 use crate::file::{self, FileId};
-use crate::records::{InotifyEvent, RecordBuffer};
+use crate::records::{BUFFER_SIZE, InotifyEvent, RecordBuffer};
 use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
 
 /// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
 pub const REPORTS_NAMES: bool = true;
+
+/// The size of an event with the longest name: 16 bytes, and 255 bytes with a NUL byte.
+const LARGEST_EVENT: usize = 272;
 
 /// A watch on any number of directories, with one descriptor.
 #[derive(Debug)]
@@ -47,10 +50,19 @@ impl DirWatcher {
     /// `EMFILE`: this process is out of descriptors, or this user out of inotify instances.
     /// `ENFILE`, `ENOMEM`.
     pub fn new() -> io::Result<DirWatcher> {
-        // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
-        let inotify =
-            unsafe { fd::own(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC))? };
-        Ok(DirWatcher { inotify, events: RecordBuffer::new() })
+        Ok(DirWatcher { inotify: open()?, events: RecordBuffer::new() })
+    }
+
+    /// Opens the watcher anew, under the same descriptor number. It watches no directory then.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`new`](DirWatcher::new) and of dup3(2). The old watcher stays open
+    /// then.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        fd::replace(&self.inotify, &open()?)?;
+        self.events.clear();
+        Ok(())
     }
 
     /// [inotify_add_watch(2)](https://man7.org/linux/man-pages/man2/inotify_add_watch.2.html):
@@ -60,16 +72,24 @@ impl DirWatcher {
     /// # Errors
     ///
     /// `ENOSPC`: the limit of watches is reached. `NotFound`, `NotADirectory`, `PermissionDenied`.
-    pub fn watch(&mut self, directory: &Path, attributes: bool) -> io::Result<(WatchId, FileId)> {
+    pub fn watch(
+        &mut self,
+        directory: &Path,
+        watch_for: WatchFor,
+    ) -> io::Result<(WatchId, FileId)> {
         let name = to_c_string(directory)?;
-        let attributes = if attributes { libc::IN_ATTRIB } else { 0 };
+        let more = match watch_for {
+            WatchFor::Entries => 0,
+            WatchFor::EntriesAndAttributes => libc::IN_ATTRIB,
+            WatchFor::EntriesAndCloses => libc::IN_CLOSE_WRITE,
+        };
         let mask = libc::IN_CREATE
             | libc::IN_MOVED_TO
             | libc::IN_DELETE_SELF
             | libc::IN_MOVE_SELF
             | libc::IN_ONLYDIR
             | libc::IN_MASK_ADD
-            | attributes;
+            | more;
         let before = file::stat_id(directory)?;
         // SAFETY: `name` ends with a NUL byte and lives through the call.
         let id = WatchId(check_errno(unsafe {
@@ -121,7 +141,7 @@ impl DirWatcher {
     pub fn next_event(&mut self) -> Option<WatchEvent<'_>> {
         const LOST: u32 =
             libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_UNMOUNT | libc::IN_IGNORED;
-        let id = loop {
+        let event = loop {
             if !self.events.has_more() {
                 return None;
             }
@@ -135,16 +155,33 @@ impl DirWatcher {
             }
             // Without a name it is the directory's own attributes that changed.
             if !self.events.name().is_empty() {
-                break WatchId(event.watch);
+                break event;
             }
         };
-        Some(WatchEvent::EntryAdded(id, self.events.name()))
+        Some(WatchEvent::EntryAdded {
+            id: WatchId(event.watch),
+            name: self.events.name(),
+            cause: match event.mask {
+                mask if mask & libc::IN_CREATE != 0 => EntryCause::Created,
+                mask if mask & libc::IN_MOVED_TO != 0 => EntryCause::MovedIn,
+                mask if mask & libc::IN_ATTRIB != 0 => EntryCause::AttributesChanged,
+                _ => EntryCause::Closed,
+            },
+            is_directory: event.mask & libc::IN_ISDIR != 0,
+        })
     }
 
     /// Returns the name in the last event, until more events are read.
     #[inline]
     pub fn last_name(&self) -> &OsStr {
         self.events.name()
+    }
+
+    /// Returns whether a read that has returned this amount may have left events behind: if another
+    /// event might not have fitted.
+    #[inline]
+    pub fn may_have_more(&self, read: usize) -> bool {
+        read + LARGEST_EVENT > BUFFER_SIZE
     }
 
     /// Whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
@@ -185,6 +222,12 @@ pub fn hint(error: &io::Error) -> Option<String> {
     let now = small_file(&format!("/proc/sys/fs/inotify/{limit}")).unwrap_or_default();
     let now = if now.is_empty() { "not known" } else { now.trim() };
     Some(format!("raise fs.inotify.{limit} (now {now}) with sysctl(8)"))
+}
+
+/// inotify_init1(2).
+fn open() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+    unsafe { fd::own(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC)) }
 }
 
 /// Reads a file of one line: open(2), read(2), close(2).

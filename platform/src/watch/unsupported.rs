@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-pub use event::{WatchEvent, WatchId};
+pub use event::{EntryCause, WatchEvent, WatchFor, WatchId};
 
 use crate::file::FileId;
 
@@ -33,7 +33,19 @@ impl DirWatcher {
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn watch(&mut self, _: &Path, _: bool) -> io::Result<(WatchId, FileId)> {
+    pub fn watch(&mut self, _: &Path, _: WatchFor) -> io::Result<(WatchId, FileId)> {
+        match self.0 {}
+    }
+
+    /// # Errors
+    ///
+    /// It cannot be called.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// It cannot be called.
+    pub fn may_have_more(&self, _: usize) -> bool {
         match self.0 {}
     }
 

@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
 
-pub use event::{WatchEvent, WatchId};
+pub use event::{EntryCause, WatchEvent, WatchFor, WatchId};
 
 use crate::file::{self, FileId};
 use crate::kqueue::{KqueueFd, RawEvent, change};
@@ -81,10 +81,10 @@ impl DirWatcher {
     /// # Errors
     ///
     /// `EMFILE` and those of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
-    pub fn watch(&mut self, directory: &Path, _attributes: bool) -> io::Result<(WatchId, FileId)> {
+    pub fn watch(&mut self, directory: &Path, _: WatchFor) -> io::Result<(WatchId, FileId)> {
         let flags = libc::O_DIRECTORY | libc::O_NONBLOCK | WATCH_ONLY;
         let file = file::open_with(directory, flags)?;
-        let identity = file::fstat(&file)?.identity;
+        let identity = file::fstat(&file)?.id;
         let id = WatchId(self.next_id);
         let add = (bsd::EV_ADD as u32) | (bsd::EV_CLEAR as u32);
         let mut add = change(file.as_raw_fd(), bsd::EVFILT_VNODE as i64, add, Key(id.0 as usize));
@@ -195,7 +195,7 @@ mod tests {
         for round in ["one", "two", "three"] {
             let directory = parent.path().join(round);
             std::fs::create_dir(&directory).unwrap();
-            let (id, _) = watch.watch(&directory, false).unwrap();
+            let (id, _) = watch.watch(&directory, WatchFor::Entries).unwrap();
             std::fs::write(directory.join("entry"), "").unwrap();
             assert_eq!(watch.read_events().unwrap(), 1, "{round}");
             assert_eq!(watch.next_event(), Some(WatchEvent::DirectoryChanged(id)), "{round}");
