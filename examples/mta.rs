@@ -11,7 +11,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use maildir::{LATER, Post};
-use pullcord::{Backend, Escaped, Events, Key, Queue, Todo};
+use pullcord::{Backend, Escaped, Events, Key, Todo, todo::Queue};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let post = Post::from_args()?;

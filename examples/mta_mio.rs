@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use maildir::{InFlight, LATER, Post, couriers};
 use mio::{Events, Interest, Poll, Token, Waker};
-use pullcord::{Escaped, Queue, Todo};
+use pullcord::{Escaped, Todo, todo::Queue};
 
 const TODO: Token = Token(0);
 const DONE: Token = Token(1);

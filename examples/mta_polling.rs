@@ -14,7 +14,7 @@ use std::time::Instant;
 use maildir::{InFlight, LATER, Post, couriers};
 use polling::{Events, Poller};
 use pullcord::interop::{PollingNotifier, event_of};
-use pullcord::{Escaped, Key, Queue, Todo};
+use pullcord::{Escaped, Key, Todo, todo::Queue};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let post = Post::from_args()?;

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use maildir::{Done, InFlight, LATER, Post};
 use pullcord::interop::Entries;
-use pullcord::{Escaped, Queue, Todo};
+use pullcord::{Escaped, Todo, todo::Queue};
 use tokio::task::JoinSet;
 
 #[tokio::main]

@@ -89,4 +89,4 @@
 //! trigger and the scan do it all, and a pull on another host reaches nobody here.
 
 #[allow(unused_imports)] // for the links
-use crate::{Backend, Event, Notifier, Queue, Todo, Waker, interop};
+use crate::{Backend, Event, Notifier, Todo, Waker, interop, todo::Queue};

@@ -9,7 +9,7 @@
 //!
 //! ```no_run
 //! use std::time::Instant;
-//! use pullcord::{Backend, Events, Key, Queue, Todo};
+//! use pullcord::{Backend, Events, Key, todo::Queue, Todo};
 //!
 //! let mut notifier = Backend::best().open()?;
 //! let mut todo = Todo::open(Queue::qmail("/var/qmail/queue")?)?;
@@ -53,6 +53,8 @@ pub mod embedding;
 mod error;
 pub mod interop;
 pub mod notifier;
+pub mod queue;
+pub mod receiver;
 pub mod todo;
 pub mod trigger;
 pub mod watcher;
@@ -60,7 +62,12 @@ pub mod watcher;
 pub use backend::Backend;
 pub use error::{Error, Escaped, Result};
 pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, Waker};
-pub use todo::{Counters, Entry, Queue, Sources, Todo, Via};
+pub use queue::{
+    DirectoryStatus, Entry, Origin, OwnedEntry, Queue, QueueOptions, Stats, WaitFds, Warning,
+    WarningKind, WatchGrade, WriteMethod,
+};
+pub use receiver::Receiver;
+pub use todo::{Counters, Sources, Todo, Via};
 pub use trigger::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
 pub use watcher::{DirWatcher, WatchMode};
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use allocator::{Counting, allocations_of};
 use pullcord::{
-    Backend, DrainOutcome, Events, Interest, Key, Mode, OtherReaders, Queue, Todo, Trigger,
+    Backend, DrainOutcome, Events, Interest, Key, Mode, OtherReaders, Todo, Trigger, todo::Queue,
 };
 use support::{Desk, MODES, Suite, named, put};
 

@@ -91,7 +91,7 @@ mod in_mio {
     use std::path::PathBuf;
 
     use mio::{Events, Interest, Poll, Token};
-    use pullcord::{DrainOutcome, OtherReaders, Queue};
+    use pullcord::{DrainOutcome, OtherReaders, todo::Queue};
 
     use super::*;
 

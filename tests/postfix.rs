@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pullcord::watcher::REPORTS_NAMES;
-use pullcord::{Backend, Counters, Events, Key, Notifier, Queue, Todo, Trigger};
+use pullcord::{Backend, Counters, Events, Key, Notifier, Todo, Trigger, todo::Queue};
 
 const SENDMAIL: &str = "/usr/sbin/sendmail";
 const PATIENCE: Duration = Duration::from_secs(60);

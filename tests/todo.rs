@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use office::{Office, PATIENCE, odd_names, on_each_backend, sorted};
 use pullcord::{
-    Backend, Interest, Key, Mode, OtherReaders, PullOutcome, Queue, Todo, Trigger, WatchMode, pull,
+    Backend, Interest, Key, Mode, OtherReaders, PullOutcome, Todo, Trigger, WatchMode, pull,
+    todo::Queue,
 };
 
 fn without_watch(office: &Office) -> Queue {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use office::{Office, PATIENCE, odd_names, on_each_backend, sorted};
 use pullcord::watcher::REPORTS_NAMES;
-use pullcord::{Counters, DirWatcher, Queue, Trigger, Via, WatchMode};
+use pullcord::{Counters, DirWatcher, Trigger, Via, WatchMode, todo::Queue};
 
 /// Opens the queue and takes what waits; false where nothing can be watched, which is said.
 fn open(office: &mut Office) -> bool {

@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, Queue, Todo, WatchMode};
+use pullcord::{Backend, Events, Key, Notifier, Todo, WatchMode, todo::Queue};
 use serde::Serialize;
 
 use crate::chance::Chance;

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use pullcord::{Backend, Events, Key, Queue, Todo, WatchMode};
+use pullcord::{Backend, Events, Key, Todo, WatchMode, todo::Queue};
 use serde::Serialize;
 
 use crate::fill::Seeds;

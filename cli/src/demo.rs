@@ -8,7 +8,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pullcord::{Escaped, Events, Interest, Key, Mode, Queue, Todo, Trigger};
+use pullcord::{Escaped, Events, Interest, Key, Mode, Todo, Trigger, todo::Queue};
 use tempfile::TempDir;
 
 use crate::failure::Failure;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use pullcord::watcher::{Locality, REPORTS_NAMES, locality};
-use pullcord::{Backend, DirWatcher, Escaped, PullOutcome, Queue, pull};
+use pullcord::{Backend, DirWatcher, Escaped, PullOutcome, pull, todo::Queue};
 use serde::Serialize;
 
 use crate::failure::Failure;

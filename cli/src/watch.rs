@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pullcord::{
-    Counters, Entry, Escaped, Events, Interest, Key, Mode, Notifier, OtherReaders, Queue, Todo,
-    Trigger, Via, WatchMode,
+    Counters, Escaped, Events, Interest, Key, Mode, Notifier, OtherReaders, Todo, Trigger, Via,
+    WatchMode, todo::Entry, todo::Queue,
 };
 use serde::Serialize;
 

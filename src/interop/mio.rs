@@ -66,7 +66,7 @@ one_descriptor! {
 /// ```no_run
 /// # use std::time::Instant;
 /// # use mio::{Interest, Poll, Token};
-/// # use pullcord::{Queue, Todo};
+/// # use pullcord::{todo::Queue, Todo};
 /// const TODO: Token = Token(0);
 /// let mut poll = Poll::new()?;
 /// let mut todo = Todo::open(Queue::qmail("/var/qmail/queue")?)?;

@@ -20,7 +20,7 @@ use crate::{Event, Events, Interest, Key, Mode, Notifier, Waker};
 ///
 /// ```no_run
 /// # use std::{sync::Arc, time::Instant};
-/// # use pullcord::{Key, Queue, Todo, interop::{PollingNotifier, event_of}};
+/// # use pullcord::{Key, todo::Queue, Todo, interop::{PollingNotifier, event_of}};
 /// let poller = Arc::new(polling::Poller::new()?);
 /// let mut notifier = PollingNotifier::over(poller.clone());
 /// let mut todo = Todo::open(Queue::qmail("/var/qmail/queue")?)?;

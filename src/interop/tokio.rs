@@ -16,7 +16,7 @@ use pullcord_platform::clock;
 use pullcord_platform::tokio::ReadReadiness;
 use tokio::time::Sleep;
 
-use crate::{Backend, Entry, Error, Events, Key, Notifier, Result, Todo, Via};
+use crate::{Backend, Error, Events, Key, Notifier, Result, Todo, Via, todo::Entry};
 
 /// Something that appeared in the queue: an [`Entry`] that can be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl From<Entry<'_>> for OwnedEntry {
 /// and time enabled.
 ///
 /// ```
-/// # use pullcord::{Queue, Todo, interop::Entries};
+/// # use pullcord::{todo::Queue, Todo, interop::Entries};
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// # let directory = tempfile::tempdir()?;

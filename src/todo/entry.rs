@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Something that appeared in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The directory it is in, as the [`Queue`](crate::Queue) names it.
+    /// The directory it is in, as the [`Queue`](crate::todo::Queue) names it.
     pub directory: &'a Path,
     /// Its name there: bytes, in no encoding, and perhaps a hostile user's.
     pub name: &'a OsStr,

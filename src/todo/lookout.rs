@@ -174,7 +174,7 @@ impl Lookout {
             return false;
         };
         let added = if place.about.directory.is_some() && self.arrival == Arrival::Unfinished {
-            watch.watch_with_attributes(&place.path)
+            watch.watch_for(&place.path, crate::watcher::WatchFor::EntriesAndAttributes)
         } else {
             watch.watch(&place.path)
         };
@@ -289,7 +289,7 @@ impl Lookout {
                 match self.watch.as_mut()?.next_event()? {
                     WatchEvent::DirectoryChanged(id) => (id, Sighting::Changed),
                     WatchEvent::WatchLost(id) => (id, Sighting::Lost),
-                    WatchEvent::EntryAdded(id, _) => (id, Sighting::Named),
+                    WatchEvent::EntryAdded { id, .. } => (id, Sighting::Named),
                     // `Overflow`, and every event that this code does not know.
                     _ => return Some(Sighting::Overflow),
                 };

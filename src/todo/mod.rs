@@ -70,8 +70,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Todo {
     queue: Queue,
     trigger: Option<Trigger>,
-    /// Triggers that were replaced, open until whoever waits for them has been told.
-    replaced: Vec<Trigger>,
     /// Watches that failed, open for as long.
     failed: Vec<DirWatcher>,
     /// When to try again to open the trigger that the path names now.
@@ -168,7 +166,6 @@ impl Todo {
         let lookout = Lookout::open(&queue, now, &mut troubles)?;
         Ok(Todo {
             trigger,
-            replaced: Vec::new(),
             failed: Vec::new(),
             reopen: None,
             pulled: false,
@@ -215,7 +212,7 @@ impl Todo {
     ///
     /// Those of [`Notifier::deregister`], after which it can be called again.
     pub fn deregister(&mut self, notifier: &mut dyn Notifier) -> Result<()> {
-        let triggers = self.trigger.iter().chain(&self.replaced).map(|it| it as &dyn AsFd);
+        let triggers = self.trigger.iter().map(|it| it as &dyn AsFd);
         let watches = self.lookout.watch().into_iter().chain(&self.failed);
         for source in triggers.chain(watches.map(|it| it as &dyn AsFd)) {
             let path = self.queue.trigger.as_ref().or(self.queue.directories.first());
@@ -240,13 +237,6 @@ impl Todo {
         now: Instant,
     ) -> Result<Option<Duration>> {
         self.turn = Turn::default();
-        while let Some(replaced) = self.replaced.last() {
-            let removed = notifier.deregister(replaced);
-            removed
-                .map_err(|e| Error::new(replaced.path(), "stop waiting for the old trigger", e))?;
-            self.replaced.pop();
-            self.trigger_is_armed = false;
-        }
         while let Some(failed) = self.failed.last() {
             let removed = notifier.deregister(failed);
             removed.map_err(|e| self.watch_error("stop waiting for the failed watch", e))?;
@@ -261,7 +251,6 @@ impl Todo {
     /// readable.
     pub fn sources(&mut self, now: Instant) -> Sources<'_> {
         self.turn = Turn::default();
-        self.replaced.clear();
         self.failed.clear();
         let timeout = self.timeout(now);
         let trigger = self.trigger.as_ref().filter(|_| !self.agenda.rests());

@@ -51,14 +51,14 @@ impl Todo {
     /// Opens the trigger that the path names now. While that fails nobody can pull, and everything
     /// is read at every attempt instead.
     pub(super) fn follow_trigger(&mut self, now: Instant) {
-        let Some(trigger) = &self.trigger else { return };
+        let Some(trigger) = &mut self.trigger else { return };
         self.agenda.everything_is_dirty();
         match trigger.reopen() {
-            Ok(trigger) => {
+            Ok(()) => {
                 self.counters.reopens += 1;
                 self.reopen = None;
                 self.pulled = true;
-                self.replaced.extend(self.trigger.replace(trigger));
+                self.trigger_is_armed = false;
             }
             Err(error) => {
                 let (_, mut backoff) = self.reopen.take().unwrap_or_else(|| {

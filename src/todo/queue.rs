@@ -16,7 +16,7 @@ use crate::watcher::WatchMode;
 /// an entry is known to be complete.
 ///
 /// ```no_run
-/// use pullcord::Queue;
+/// use pullcord::todo::Queue;
 ///
 /// let qmail = Queue::qmail("/var/qmail/queue")?; // flat or split, found by looking
 /// let maildrop = Queue::postfix("/var/spool/postfix")?;
@@ -170,9 +170,9 @@ fn parts_of(todo: &Path) -> io::Result<usize> {
     let mut parts = 0;
     while directory.read_batch(&mut batch)? {
         while let Some(entry) = batch.next_entry() {
-            let is_directory = match entry.kind {
+            let is_directory = match entry.file_type {
                 FileType::Directory => true,
-                FileType::Other => false,
+                FileType::Other | FileType::Symlink => false,
                 FileType::Unknown => file::is_directory(&todo.join(entry.name)),
             };
             parts += usize::from(is_directory && is_number(entry.name));

@@ -53,7 +53,7 @@ impl Todo {
     /// What is being read should be what is being watched.
     fn check_watched(&mut self, directory: usize, open: &Dir, now: Instant) {
         let Some(watched) = self.lookout.watched(directory) else { return };
-        if !file::fstat(open).is_ok_and(|status| watched.is(status.identity)) {
+        if !file::fstat(open).is_ok_and(|status| watched.is(status.id)) {
             self.agenda.is_dirty_now(directory);
             self.compare_identities(now);
         }

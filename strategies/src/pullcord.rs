@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pullcord::{Event, Notifier, Queue, Todo, Via};
+use pullcord::{Event, Notifier, Todo, Via, todo::Queue};
 use pullcord_platform::clock;
 
 use crate::{Found, Receive, Result, Strategy, TRIGGER, WATCH};

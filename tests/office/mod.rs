@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, PullOutcome, Queue, Todo, Trigger, pull};
+use pullcord::{Backend, Events, Key, Notifier, PullOutcome, Todo, Trigger, pull, todo::Queue};
 
 pub(crate) struct Office {
     pub(crate) root: tempfile::TempDir,

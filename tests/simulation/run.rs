@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Queue, Todo, Via};
+use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Todo, Via, todo::Queue};
 use pullcord_platform::sim::{self, Census, QUEUE};
 use pullcord_platform::{Select, clock};
 

@@ -112,7 +112,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use pullcord::{Queue, WatchMode};
+    use pullcord::{WatchMode, todo::Queue};
 
     use super::*;
 

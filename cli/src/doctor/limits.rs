@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pullcord::Queue;
+use pullcord::todo::Queue;
 use rustix::process::{Resource, getrlimit};
 
 use super::Report;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use pullcord::{Backend, Notifier, Queue, WatchMode};
+use pullcord::{Backend, Notifier, WatchMode, todo::Queue};
 use pullcord_strategies::{Drain, EarlyClose, Pullcord, Reopen, Strategy};
 
 use super::load::Place;

@@ -186,7 +186,7 @@ fn a_trigger_taken_away_while_it_is_read() {
         Backend::available().flat_map(|backend| faults.map(|fault| (backend, fault)))
     {
         let queue = Queue::flat();
-        let parts = pullcord::Queue::qmail(queue.root()).unwrap().watch(WatchMode::Off);
+        let parts = pullcord::todo::Queue::qmail(queue.root()).unwrap().watch(WatchMode::Off);
         // Of a trigger that is taken away nobody is told, until the tick.
         let mut todo = Todo::open(parts.tick(Duration::from_millis(200))).unwrap();
         let mut notifier = backend.open().unwrap();
@@ -275,7 +275,7 @@ fn a_million_messages_and_memory_is_flat() {
     const MESSAGES: usize = 1_000_000;
     const WRITERS: usize = 32;
     let queue = Queue::split(23);
-    let mut todo = Todo::open(pullcord::Queue::qmail(queue.root()).unwrap()).unwrap();
+    let mut todo = Todo::open(pullcord::todo::Queue::qmail(queue.root()).unwrap()).unwrap();
     let mut notifier = Backend::best().open().unwrap();
     todo.register(&mut *notifier, [Key(0), Key(1)]).unwrap();
     let mut is_missing = vec![true; MESSAGES];

@@ -94,7 +94,7 @@ fn in_a_flood_mail_is_seen_and_others_are_served() {
 #[cfg(target_os = "linux")]
 fn where_the_directory_is_watched_a_storm_needs_no_scan() {
     let place = tempfile::tempdir().unwrap();
-    let queue = pullcord::Queue::directories([place.path()]);
+    let queue = pullcord::todo::Queue::directories([place.path()]);
     if !pullcord::Todo::open(queue).unwrap().watch_suffices() {
         return;
     }

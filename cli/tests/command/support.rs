@@ -91,7 +91,7 @@ impl Queue {
 
     /// Whether whoever looks on needs no trigger here.
     pub(crate) fn watch_suffices(&self) -> bool {
-        let queue = pullcord::Queue::directories([self.path("todo")]);
+        let queue = pullcord::todo::Queue::directories([self.path("todo")]);
         pullcord::Todo::open(queue).unwrap().watch_suffices()
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, OtherReaders, Queue, Todo, WatchMode};
+use pullcord::{Backend, Events, Key, Notifier, OtherReaders, Todo, WatchMode, todo::Queue};
 
 use super::{
     PULLCORD_DIRECTORY, PULLCORD_NO_TRIGGER, PULLCORD_POSTFIX, PULLCORD_QMAIL, PULLCORD_SHARE,

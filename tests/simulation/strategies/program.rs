@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use pullcord::{Backend, Event as Readiness, Events, Notifier, Queue};
+use pullcord::{Backend, Event as Readiness, Events, Notifier, todo::Queue};
 use pullcord_platform::watch::REPORTS_NAMES;
 use pullcord_platform::{clock, sim};
 use pullcord_strategies::{

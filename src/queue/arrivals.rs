@@ -1,0 +1,343 @@
+//! What the watch reports.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pullcord_platform::clock;
+use pullcord_platform::file::{self, FileStatus};
+
+use super::core::appointments::{Appointment, Reason};
+use super::core::recent::Recent;
+use super::core::reported::Reported;
+use super::core::retry::Thing;
+use super::options::part_name;
+use super::turn::{Found, NameSource};
+use super::watch_set::TargetEvent;
+use super::{Origin, PULL_GRACE, Queue, WriteMethod, is_hidden};
+use crate::watcher::EntryCause;
+
+/// The names that the watch has reported.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    /// Reported while a directory was being read, and to be returned soon.
+    buffered: VecDeque<(usize, OsString, EntryCause)>,
+    pub(super) reported: Reported,
+    pub(super) recent: Recent,
+    /// The last read of the watch has brought no entry so far.
+    is_fruitless: bool,
+    /// The name of the trigger, in the directory that it lies in.
+    pub(super) trigger_name: Option<(usize, OsString)>,
+}
+
+impl Arrivals {
+    /// Returns whether reported entries wait to be returned.
+    pub(super) fn has_buffered(&self) -> bool {
+        !self.buffered.is_empty()
+    }
+
+    /// Forgets what was reported of a directory: its path leads elsewhere, or its watch has ended.
+    pub(super) fn forget(&mut self, directory: usize) {
+        self.buffered.retain(|(other, ..)| *other != directory);
+        self.reported.forget(directory);
+    }
+
+    /// Returns whether a name is that of the trigger, and so of no entry.
+    pub(super) fn is_trigger(&self, directory: usize, name: &OsStr) -> bool {
+        self.trigger_name.as_ref().is_some_and(|(at, trigger)| *at == directory && trigger == name)
+    }
+}
+
+impl Queue {
+    /// Returns an entry that the watch has reported.
+    pub(super) fn next_arrival(&mut self, now: Instant) -> Option<Found> {
+        while !self.work.is_spent() {
+            if let Some((directory, name, cause)) = self.arrivals.buffered.pop_front() {
+                self.work.turn.names += 1;
+                if self.accept(directory, &name, cause, now) {
+                    return Some(self.keep(directory, &name, Origin::Watch));
+                }
+                continue;
+            }
+            // While a batch of a scan waits for them, the events are read by the scan.
+            if self.scanner.left_to_absorb() > 0 {
+                return None;
+            }
+            if self.watches.has_buffered_events() {
+                if let Some((directory, cause)) = self.next_reported(now)
+                    && self.accept_last(directory, cause, now)
+                {
+                    let (origin, name) = (Origin::Watch, NameSource::Watch);
+                    return Some(Found { directory, origin, name });
+                }
+            } else if !self.sources.watch.readable
+                || self.sources.watch_rests
+                || !self.read_watch(now)
+            {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Reads the events that were pending when a batch was read, and keeps the entries that they
+    /// report. So the scan leaves out the names of the batch that the watch returns. Returns false if
+    /// the turn is over before all were read.
+    pub(super) fn absorb(&mut self, now: Instant) -> bool {
+        loop {
+            while self.watches.has_buffered_events() {
+                if self.work.is_spent() {
+                    return false;
+                }
+                if let Some((directory, cause)) = self.next_reported(now) {
+                    let name = self.watches.last_name().to_owned();
+                    self.arrivals.buffered.push_back((directory, name, cause));
+                }
+            }
+            let left = self.scanner.left_to_absorb();
+            if left == 0 || self.watches.watcher().is_none() {
+                return true;
+            }
+            let read = self.watches.read_events();
+            let read = read.inspect(|read| self.note_read(*read, now));
+            match read {
+                Ok(0) => self.scanner.set_left_to_absorb(0),
+                Ok(read) => self.scanner.set_left_to_absorb(left.saturating_sub(read)),
+                Err(error) => self.watcher_failed(error, now),
+            }
+        }
+    }
+
+    /// Reads all events of the watch, before a pull decides which directories have changed.
+    pub(super) fn absorb_all(&mut self, now: Instant) {
+        self.scanner.set_left_to_absorb(usize::MAX);
+        self.absorb(now);
+        self.scanner.set_left_to_absorb(0);
+    }
+
+    /// Reads the watch once. Returns whether there was anything.
+    fn read_watch(&mut self, now: Instant) -> bool {
+        match self.watches.read_events() {
+            Ok(read) => {
+                self.note_read(read, now);
+                read > 0
+            }
+            Err(error) => {
+                self.watcher_failed(error, now);
+                false
+            }
+        }
+    }
+
+    fn note_read(&mut self, read: usize, now: Instant) {
+        self.end_read(now);
+        self.arrivals.is_fruitless = read > 0;
+        self.sources.watch.readable = self.watches.may_have_more(read);
+    }
+
+    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not
+    /// waited for: a user who makes events that are no entries cannot keep the queue busy.
+    fn end_read(&mut self, now: Instant) {
+        if std::mem::take(&mut self.arrivals.is_fruitless) {
+            self.schedule.pacer().charge_empty(now);
+            self.sources.watch_rests = !self.schedule.pacer().may_begin(now);
+        }
+    }
+
+    /// Takes the next event. Returns the directory and the cause if it reports an entry, whose name
+    /// is the watch's last one.
+    fn next_reported(&mut self, now: Instant) -> Option<(usize, EntryCause)> {
+        self.work.turn.names += 1;
+        let reported = match self.watches.next_event() {
+            None => None,
+            Some(TargetEvent::EntryAdded { directory, cause, is_directory }) => {
+                self.on_entry_added(directory, cause, is_directory, now)
+            }
+            Some(TargetEvent::Changed(directory)) => {
+                // A pull should follow, if there is anyone to pull.
+                let delay = if self.has_trigger() { PULL_GRACE } else { Duration::ZERO };
+                if self.mark_dirty_after(directory, delay, now) {
+                    self.arrivals.is_fruitless = false;
+                }
+                None
+            }
+            Some(TargetEvent::Lost(directory)) => {
+                self.verification.request(directory);
+                None
+            }
+            Some(TargetEvent::Overflow) => {
+                self.on_overflow(now);
+                None
+            }
+        };
+        if !self.watches.has_buffered_events() && reported.is_none() {
+            self.end_read(now);
+        }
+        reported
+    }
+
+    fn on_entry_added(
+        &mut self,
+        directory: usize,
+        cause: EntryCause,
+        is_directory: bool,
+        now: Instant,
+    ) -> Option<(usize, EntryCause)> {
+        let name = self.watches.last_name();
+        if is_hidden(name) || self.arrivals.is_trigger(directory, name) {
+            return None;
+        }
+        if self.options.has_parts && directory == 0 {
+            if is_directory {
+                self.arrivals.is_fruitless = false;
+                self.on_part_reported(now);
+                return None;
+            }
+            // A numbered link that leads to a directory is a part. In a flat queue this would be a
+            // call for each message, whose names are numbers too.
+            if self.watches.len() > 1 && part_name(name).is_some() {
+                self.work.turn.looks += 1;
+                if file::is_directory(&self.watches.path(0).join(name)) {
+                    self.on_part_reported(now);
+                    return None;
+                }
+            }
+        }
+        let name = self.watches.last_name();
+        if self.options.write_method.is_in_place() && !self.is_ready_at_once(cause) {
+            let name: Arc<OsStr> = name.into();
+            self.wait_for_quiet(directory, &name, now);
+            return None;
+        }
+        let is_scanned_later =
+            self.schedule.is_dirty(directory) || self.scanner.directory() == Some(directory);
+        if is_scanned_later && self.watches.is_local(directory) && !mutant!(ScanFirst) {
+            self.arrivals.reported.insert(directory, name);
+        }
+        Some((directory, cause))
+    }
+
+    /// Adds the part of a split queue that the watch has named last.
+    fn on_part_reported(&mut self, now: Instant) {
+        if let Some(part) = part_name(self.watches.last_name()) {
+            let part = self.watches.path(0).join(part);
+            self.add_part(part, now);
+        }
+    }
+
+    fn is_ready_at_once(&self, cause: EntryCause) -> bool {
+        cause == EntryCause::MovedIn
+            || cause == EntryCause::Closed
+                && self.options.write_method == WriteMethod::InPlace { quiet: Duration::ZERO }
+    }
+
+    /// Makes an appointment for an entry that is written in place, unless the event is none of a
+    /// writer: its file is the one that was returned, or requeued.
+    fn wait_for_quiet(&mut self, directory: usize, name: &Arc<OsStr>, now: Instant) {
+        let appointment = self.appointments.get(directory, name);
+        let requeued = appointment.filter(|appointment| appointment.reason == Reason::Requeued);
+        if requeued.is_some() || self.arrivals.recent.contains(directory, name) {
+            let Some(status) = self.look_at(directory, name, now) else { return };
+            if requeued.is_some_and(|requeued| requeued.version == Some(status.version))
+                || self.is_repeat(directory, name, &status)
+            {
+                return;
+            }
+        }
+        self.arrivals.is_fruitless = false;
+        let at = now + self.options.write_method.quiet();
+        let reason = Reason::Quiet { by_scan: false };
+        self.appointments.make(directory, name, at, Appointment { reason, version: None });
+    }
+
+    fn accept_last(&mut self, directory: usize, cause: EntryCause, now: Instant) -> bool {
+        if self.options.write_method == WriteMethod::Atomic {
+            self.arrivals.is_fruitless = false;
+            self.appointments.cancel(directory, self.watches.last_name());
+            return true;
+        }
+        let name = self.watches.last_name().to_owned();
+        self.accept(directory, &name, cause, now)
+    }
+
+    /// Decides whether a reported entry is to be returned now.
+    fn accept(&mut self, directory: usize, name: &OsStr, _: EntryCause, now: Instant) -> bool {
+        if self.options.write_method != WriteMethod::Atomic {
+            let Some(status) = self.look_at(directory, name, now) else { return false };
+            let is_ready = self.options.write_method.is_in_place() || status.is_executable_file();
+            if !is_ready {
+                // Its fchmod(2) is reported as well, or else a pull makes the scan look at it.
+                self.arrivals.reported.remove(directory, name);
+                if status.is_regular_file() {
+                    self.schedule.set_unfinished(directory);
+                    if self.scanner.directory() == Some(directory) {
+                        self.scanner.unfinished();
+                    }
+                }
+                return false;
+            }
+            let shared: Arc<OsStr> = name.into();
+            if self.is_repeat(directory, &shared, &status) {
+                return false;
+            }
+            self.record_returned(directory, name, &status);
+        }
+        self.arrivals.is_fruitless = false;
+        self.appointments.cancel(directory, name);
+        true
+    }
+
+    /// Looks at an entry by its path. Returns `None` if it is gone. If it cannot be looked at, its
+    /// directory has failed, and is read again.
+    pub(super) fn look_at(
+        &mut self,
+        directory: usize,
+        name: &OsStr,
+        now: Instant,
+    ) -> Option<FileStatus> {
+        self.work.turn.looks += 1;
+        match file::lstat(&self.watches.path(directory).join(name)) {
+            Ok(status) => Some(status),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.directory_failed(directory, error, now);
+                None
+            }
+        }
+    }
+
+    fn is_repeat(&self, directory: usize, name: &Arc<OsStr>, status: &FileStatus) -> bool {
+        self.arrivals.recent.is_repeat(directory, name, status.version, self.watches.reads())
+    }
+
+    /// Records that an entry is returned whose next event may be none of a writer.
+    pub(super) fn record_returned(&mut self, directory: usize, name: &OsStr, status: &FileStatus) {
+        let is_settled = status.version.is_settled(clock::wall());
+        let (version, reads) = (status.version, self.watches.reads());
+        self.arrivals.recent.record(directory, name, version, is_settled, reads);
+    }
+
+    /// Returns whether an entry that is written in place has been quiet for long enough, by the times
+    /// of its file. On a file system with another host's clock they prove nothing.
+    pub(super) fn is_old(&self, directory: usize, status: &FileStatus) -> bool {
+        let quiet = self.options.write_method.quiet();
+        self.watches.is_local(directory)
+            && status.version.age(clock::wall()).is_some_and(|age| age >= quiet)
+    }
+
+    /// Returns how long an entry that is written in place must be quiet from now on.
+    pub(super) fn quiet_left(&self, status: &FileStatus) -> Duration {
+        let quiet = self.options.write_method.quiet();
+        let age = status.version.age(clock::wall()).unwrap_or(Duration::ZERO);
+        match quiet.saturating_sub(age) {
+            Duration::ZERO => quiet,
+            left => left,
+        }
+    }
+
+    /// Returns whether pulls can come.
+    pub(super) fn has_trigger(&self) -> bool {
+        self.trigger.is_open() && !self.retry.is_failing(Thing::Trigger)
+    }
+}

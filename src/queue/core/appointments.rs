@@ -1,0 +1,130 @@
+//! Entries that are returned at a time: requeued by the caller, or written in place and waiting
+//! until their writer is quiet.
+//!
+//! An entry has at most one appointment. A scan leaves the entry out until then, as long as the file
+//! is still the one that the appointment was made for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pullcord_platform::file::FileVersion;
+
+/// Why an entry is to be returned later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The caller has asked for it.
+    Requeued,
+    /// It may still be written to. `by_scan`: it was found by a scan.
+    Quiet { by_scan: bool },
+}
+
+/// An entry's appointment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appointment {
+    pub(crate) reason: Reason,
+    /// The file for which it was made, where that is known.
+    pub(crate) version: Option<FileVersion>,
+}
+
+/// When appointments are due; the number keeps those apart that are due at the same time.
+type Time = (Instant, u64);
+
+#[derive(Debug, Default)]
+pub(crate) struct Appointments {
+    by_time: BTreeMap<Time, (usize, Arc<OsStr>)>,
+    by_entry: HashMap<usize, HashMap<Arc<OsStr>, (Time, Appointment)>>,
+    /// How many appointments were ever made.
+    made: u64,
+    /// How many wait for quiet and were found by a scan.
+    scanned: usize,
+}
+
+impl Appointments {
+    /// Makes an appointment, in place of any other of this entry.
+    pub(crate) fn make(
+        &mut self,
+        directory: usize,
+        name: &OsStr,
+        at: Instant,
+        appointment: Appointment,
+    ) {
+        self.cancel(directory, name);
+        self.made += 1;
+        let (time, name): (_, Arc<OsStr>) = ((at, self.made), name.into());
+        self.by_time.insert(time, (directory, Arc::clone(&name)));
+        self.by_entry.entry(directory).or_default().insert(name, (time, appointment));
+        self.scanned += usize::from(is_scanned(appointment));
+    }
+
+    /// Returns the appointment of an entry.
+    pub(crate) fn get(&self, directory: usize, name: &OsStr) -> Option<Appointment> {
+        if self.by_time.is_empty() {
+            return None;
+        }
+        self.by_entry.get(&directory)?.get(name).map(|(_, appointment)| *appointment)
+    }
+
+    /// Removes the appointment of an entry, and returns it.
+    pub(crate) fn cancel(&mut self, directory: usize, name: &OsStr) -> Option<Appointment> {
+        if self.by_time.is_empty() {
+            return None;
+        }
+        let entries = self.by_entry.get_mut(&directory)?;
+        let (time, appointment) = entries.remove(name)?;
+        if entries.is_empty() {
+            self.by_entry.remove(&directory);
+        }
+        self.by_time.remove(&time);
+        self.scanned -= usize::from(is_scanned(appointment));
+        Some(appointment)
+    }
+
+    /// Removes all appointments of a directory: its path leads to another directory now.
+    pub(crate) fn forget(&mut self, directory: usize) {
+        for (time, appointment) in
+            self.by_entry.remove(&directory).unwrap_or_default().into_values()
+        {
+            self.by_time.remove(&time);
+            self.scanned -= usize::from(is_scanned(appointment));
+        }
+    }
+
+    /// Removes an appointment that is due, and returns its entry.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(usize, Arc<OsStr>, Appointment)> {
+        let entry = self.by_time.first_entry().filter(|first| first.key().0 <= now)?;
+        let (directory, name) = entry.get().clone();
+        let appointment = self.cancel(directory, &name)?;
+        Some((directory, name, appointment))
+    }
+
+    /// Returns the time of the next appointment.
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.by_time.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Makes the appointments that wait for quiet due no later than `longest` from now: the clock
+    /// jumped back after they were made. Those that the caller has made keep their time.
+    pub(crate) fn update(&mut self, longest: Duration, now: Instant) {
+        let Some(latest) = now.checked_add(longest) else { return };
+        while let Some(((at, _), (directory, name))) = self.by_time.last_key_value() {
+            let (directory, name) = (*directory, Arc::clone(name));
+            match self.get(directory, &name) {
+                Some(appointment) if *at > latest && appointment.reason != Reason::Requeued => {
+                    self.make(directory, &name, latest, appointment);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Returns how many entries wait for quiet that a scan has found.
+    pub(crate) fn scanned(&self) -> usize {
+        self.scanned
+    }
+}
+
+fn is_scanned(appointment: Appointment) -> bool {
+    appointment.reason == Reason::Quiet { by_scan: true }
+}

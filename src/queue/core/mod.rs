@@ -1,0 +1,12 @@
+//! The decisions of a queue: no descriptor, no path, no clock. Times and results come in, decisions
+//! go out. Each file is one component, which owns its state and knows no other.
+
+pub(crate) mod appointments;
+pub(crate) mod pacer;
+pub(crate) mod recent;
+pub(crate) mod reported;
+pub(crate) mod retry;
+pub(crate) mod schedule;
+pub(crate) mod timer;
+pub(crate) mod verification;
+pub(crate) mod warnings;

@@ -1,0 +1,84 @@
+//! The last entries that were returned, where one arrival can cause two events.
+//!
+//! An unfinished file is reported when it is created and again when it is made ready. A file that is
+//! written in place is reported again when its consumer closes it. Such a report is no arrival if the
+//! file is still the one that was returned.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use pullcord_platform::file::FileVersion;
+
+/// How many entries are kept.
+const LIMIT: usize = if cfg!(pullcord_sim) { 64 } else { 4096 };
+
+#[derive(Clone, Copy, Debug)]
+struct Returned {
+    version: FileVersion,
+    /// A later change of the file would have shown: its ctime was not of the same clock tick.
+    is_settled: bool,
+    /// How often the watch had been read when it was returned.
+    reads: u64,
+    /// Tells it from an older one of the same name.
+    number: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    returned: HashMap<(usize, Arc<OsStr>), Returned>,
+    order: VecDeque<(u64, usize, Arc<OsStr>)>,
+    number: u64,
+}
+
+impl Recent {
+    /// Records that an entry is returned. `reads` counts the reads of the watch until now.
+    pub(crate) fn record(
+        &mut self,
+        directory: usize,
+        name: &OsStr,
+        version: FileVersion,
+        is_settled: bool,
+        reads: u64,
+    ) {
+        self.number += 1;
+        let name: Arc<OsStr> = name.into();
+        let returned = Returned { version, is_settled, reads, number: self.number };
+        self.returned.insert((directory, Arc::clone(&name)), returned);
+        self.order.push_back((self.number, directory, name));
+        if self.order.len() > LIMIT
+            && let Some((number, directory, name)) = self.order.pop_front()
+        {
+            let key = (directory, name);
+            if self.returned.get(&key).is_some_and(|returned| returned.number == number) {
+                self.returned.remove(&key);
+            }
+        }
+    }
+
+    /// Returns whether a report of this entry is no arrival: the file that has the name now is the
+    /// one that was returned. In doubt it is an arrival. There is no doubt about a report that was
+    /// read before the file was looked at.
+    pub(crate) fn is_repeat(
+        &self,
+        directory: usize,
+        name: &Arc<OsStr>,
+        version: FileVersion,
+        reads: u64,
+    ) -> bool {
+        let returned = self.returned.get(&(directory, Arc::clone(name)));
+        returned.is_some_and(|returned| {
+            returned.version == version && (returned.is_settled || returned.reads == reads)
+        })
+    }
+
+    /// Returns whether an entry of this name was returned.
+    pub(crate) fn contains(&self, directory: usize, name: &Arc<OsStr>) -> bool {
+        self.returned.contains_key(&(directory, Arc::clone(name)))
+    }
+
+    /// Forgets the entries of a directory: its path leads to another directory now.
+    pub(crate) fn forget(&mut self, directory: usize) {
+        self.returned.retain(|(other, _), _| *other != directory);
+    }
+}

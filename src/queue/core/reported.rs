@@ -1,0 +1,64 @@
+//! The names that the watch has reported of directories that are to be scanned.
+//!
+//! The scan leaves these names out, because the watch returns them. The scan yields to the watch and
+//! never the reverse: qmail names a message after its inode number, and those are used again, so a
+//! name that was seen before must never hide an arrival.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+/// The most names that are kept. Beyond it the oldest are forgotten, and may be returned twice.
+const LIMIT: usize = if cfg!(pullcord_sim) { 256 } else { 65_536 };
+
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    names: HashMap<usize, HashSet<Arc<OsStr>>>,
+    /// The same in the order in which they were reported.
+    order: VecDeque<(usize, Arc<OsStr>)>,
+}
+
+impl Reported {
+    /// Adds a name that the watch has reported.
+    pub(crate) fn insert(&mut self, directory: usize, name: &OsStr) {
+        let names = self.names.entry(directory).or_default();
+        if names.contains(name) {
+            return;
+        }
+        let name: Arc<OsStr> = name.into();
+        names.insert(Arc::clone(&name));
+        self.order.push_back((directory, name));
+        if self.order.len() > LIMIT
+            && let Some((directory, name)) = self.order.pop_front()
+            && let Some(names) = self.names.get_mut(&directory)
+        {
+            names.remove(&name);
+        }
+    }
+
+    /// Returns whether the watch has reported this name.
+    pub(crate) fn contains(&self, directory: usize, name: &OsStr) -> bool {
+        self.names.get(&directory).is_some_and(|names| names.contains(name))
+    }
+
+    /// Forgets a name: the watch does not return it after all.
+    pub(crate) fn remove(&mut self, directory: usize, name: &OsStr) {
+        if let Some(names) = self.names.get_mut(&directory) {
+            names.remove(name);
+        }
+    }
+
+    /// Forgets the names of a directory.
+    pub(crate) fn forget(&mut self, directory: usize) {
+        self.names.remove(&directory);
+        if self.names.is_empty() {
+            self.order.clear();
+        }
+    }
+
+    /// Forgets all names.
+    pub(crate) fn clear(&mut self) {
+        self.names.clear();
+        self.order.clear();
+    }
+}

@@ -1,0 +1,160 @@
+//! The one back-off: when to try again what failed or is missing.
+//!
+//! The first wait is 100 ms. Each failed attempt after it doubles the wait, up to 1 s. A queue makes
+//! at most ten failed attempts a second, with its four kinds of things in turns.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+/// A thing that can fail, and that is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Thing {
+    /// The trigger cannot be opened or read.
+    Trigger,
+    /// The notifier refused the trigger or the watch.
+    Registration,
+    /// A directory cannot be read.
+    Directory(usize),
+    /// A directory cannot be watched.
+    Watch(usize),
+    /// The watch itself cannot be opened or read.
+    Watcher,
+}
+
+impl Thing {
+    const KINDS: usize = 4;
+
+    fn kind(self) -> usize {
+        match self {
+            Thing::Trigger => 0,
+            Thing::Registration => 1,
+            Thing::Directory(_) => 2,
+            Thing::Watch(_) | Thing::Watcher => 3,
+        }
+    }
+}
+
+/// The first wait, and the time between two failed attempts.
+const MIN_DELAY: Duration = Duration::from_millis(100);
+/// The longest wait.
+const MAX_DELAY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct State {
+    /// The time of the next attempt; `None` while an attempt is under way.
+    at: Option<Instant>,
+    /// The wait after the next failure.
+    delay: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Retry {
+    states: HashMap<Thing, State>,
+    /// The waiting things of each kind, ordered by time.
+    waiting: [BTreeSet<(Instant, Thing)>; Thing::KINDS],
+    /// No attempt is made before this time.
+    not_before: Option<Instant>,
+    /// The attempt under way, and when it is given up for the sake of the others.
+    under_way: Option<(Thing, Instant)>,
+    /// The kind whose turn comes first.
+    turn: usize,
+}
+
+impl Retry {
+    /// Records a failure. A failure while the thing waits for its next attempt does not count.
+    pub(crate) fn failed(&mut self, thing: Thing, now: Instant) {
+        self.end_attempt(thing);
+        let state = self.states.entry(thing).or_insert(State { at: None, delay: MIN_DELAY });
+        if state.at.is_some() {
+            return;
+        }
+        let at = now + state.delay;
+        (state.at, state.delay) = (Some(at), (state.delay * 2).min(MAX_DELAY));
+        self.waiting[thing.kind()].insert((at, thing));
+        if self.not_before.is_none_or(|then| then <= now) {
+            self.not_before = Some(now + MIN_DELAY);
+        }
+    }
+
+    /// Records a success. Returns whether the thing had failed before.
+    pub(crate) fn succeeded(&mut self, thing: Thing) -> bool {
+        self.end_attempt(thing);
+        let Some(state) = self.states.remove(&thing) else { return false };
+        if let Some(at) = state.at {
+            self.waiting[thing.kind()].remove(&(at, thing));
+        }
+        true
+    }
+
+    /// Ends the wait of a thing, because something is known to have changed about it. The next
+    /// failure then waits as long as the first one.
+    pub(crate) fn news(&mut self, thing: Thing, now: Instant) {
+        let Some(state) = self.states.get_mut(&thing) else { return };
+        state.delay = MIN_DELAY;
+        if let Some(at) = &mut state.at {
+            self.waiting[thing.kind()].remove(&(*at, thing));
+            *at = now.min(*at);
+            self.waiting[thing.kind()].insert((*at, thing));
+        }
+    }
+
+    /// Returns whether a thing has failed and has not succeeded since.
+    pub(crate) fn is_failing(&self, thing: Thing) -> bool {
+        self.states.contains_key(&thing)
+    }
+
+    /// Returns the directories that cannot be read and that wait for an attempt.
+    pub(crate) fn failing_directories(&self) -> impl Iterator<Item = usize> + '_ {
+        self.waiting[Thing::Directory(0).kind()].iter().filter_map(|(_, thing)| match thing {
+            Thing::Directory(directory) => Some(*directory),
+            _ => None,
+        })
+    }
+
+    /// Returns the next thing to try, if one is due and no attempt is under way. The caller must call
+    /// [`failed`](Retry::failed) or [`succeeded`](Retry::succeeded) once it has tried.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Thing> {
+        if let Some((thing, until)) = self.under_way {
+            if is_ahead(until, now, MAX_DELAY) {
+                return None;
+            }
+            self.failed(thing, now);
+        }
+        if self.not_before.is_some_and(|then| is_ahead(then, now, MIN_DELAY)) {
+            return None;
+        }
+        for kind in (self.turn..Thing::KINDS).chain(0..self.turn) {
+            let Some((at, thing)) = self.waiting[kind].first().copied() else { continue };
+            if is_ahead(at, now, MAX_DELAY) {
+                continue;
+            }
+            self.waiting[kind].pop_first();
+            if let Some(state) = self.states.get_mut(&thing) {
+                state.at = None;
+            }
+            self.turn = (kind + 1) % Thing::KINDS;
+            self.under_way = Some((thing, now + MAX_DELAY));
+            return Some(thing);
+        }
+        None
+    }
+
+    /// Returns the time of the next attempt.
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        if let Some((_, until)) = self.under_way {
+            return Some(until);
+        }
+        let first = self.waiting.iter().filter_map(|kind| kind.first()).map(|(at, _)| *at).min()?;
+        Some(self.not_before.map_or(first, |then| then.max(first)))
+    }
+
+    fn end_attempt(&mut self, thing: Thing) {
+        self.under_way = self.under_way.filter(|(other, _)| *other != thing);
+    }
+}
+
+/// Whether a time is still to come. A time that is further ahead than any wait can be was computed
+/// before the clock jumped back: it has come.
+fn is_ahead(at: Instant, now: Instant, longest: Duration) -> bool {
+    at > now && at - now <= longest
+}

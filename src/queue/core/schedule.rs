@@ -1,0 +1,276 @@
+//! Which directory must be read, and when.
+//!
+//! A directory is *dirty* from the moment at which an entry may have been added until a scan opens
+//! it. It is clean before it is opened, so that an entry which is added during the scan makes it
+//! dirty again. The dirty directories are read in *rounds*: each directory once a round, and the
+//! [`Pacer`] decides when the next round may begin.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::pacer::Pacer;
+use super::timer::Timer;
+use crate::queue::WatchGrade;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing is to be read.
+    #[default]
+    Clean,
+    /// To be read in the next round.
+    Dirty,
+    /// To be read from this time on.
+    Later(Instant),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Directory {
+    state: State,
+    /// An entry was seen that was not finished: a pull may be the only sign that it is now.
+    has_unfinished: bool,
+    /// How often it was read to its end, and when last.
+    scans: u64,
+    last_scan: Option<Instant>,
+    /// How many scans in a row were made only because the scan before had returned entries.
+    follow_ups: u8,
+}
+
+/// The scans of one pass over what was dirty when it began.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// How many directories of the round are still to be opened; `None` between two rounds.
+    left: Option<usize>,
+    count: u64,
+}
+
+/// How many follow-up scans are made in a row.
+const MAX_FOLLOW_UPS: u8 = 3;
+
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    directories: Vec<Directory>,
+    /// The dirty directories, in the order in which they became dirty. A number whose directory is
+    /// clean by now is skipped.
+    dirty: VecDeque<usize>,
+    later: BTreeSet<(Instant, usize)>,
+    rounds: Rounds,
+    rescan: Timer,
+    pacer: Pacer,
+}
+
+impl Schedule {
+    /// Returns a schedule without directories.
+    pub(crate) fn new(rescan_interval: Option<Duration>, now: Instant) -> Schedule {
+        Schedule {
+            directories: Vec::new(),
+            dirty: VecDeque::new(),
+            later: BTreeSet::new(),
+            rounds: Rounds::default(),
+            rescan: Timer::new(rescan_interval, now),
+            pacer: Pacer::default(),
+        }
+    }
+
+    /// Adds a directory, which is dirty.
+    pub(crate) fn add_directory(&mut self) {
+        self.directories.push(Directory::default());
+        self.mark_dirty(self.directories.len() - 1);
+    }
+
+    /// Marks a directory to be read in the next round.
+    pub(crate) fn mark_dirty(&mut self, directory: usize) {
+        if self.directories[directory].state != State::Dirty {
+            self.mark_clean(directory);
+            self.directories[directory].state = State::Dirty;
+            self.dirty.push_back(directory);
+        }
+    }
+
+    /// Marks a directory to be read once the delay is over. Returns whether that is news: it is
+    /// none if the directory is to be read anyway, at that time or before.
+    pub(crate) fn mark_dirty_after(
+        &mut self,
+        directory: usize,
+        delay: Duration,
+        now: Instant,
+    ) -> bool {
+        let Some(at) = now.checked_add(delay) else { return false };
+        match self.directories[directory].state {
+            State::Dirty => return false,
+            State::Later(then) if then <= at => return false,
+            _ => self.mark_clean(directory),
+        }
+        self.directories[directory].state = State::Later(at);
+        self.later.insert((at, directory));
+        true
+    }
+
+    /// Marks a directory that need not be read.
+    pub(crate) fn mark_clean(&mut self, directory: usize) {
+        match std::mem::take(&mut self.directories[directory].state) {
+            State::Later(at) => drop(self.later.remove(&(at, directory))),
+            State::Dirty => {
+                // A number in the queue stands for one visit: it must not come to stand for a later
+                // mark, which has a number of its own.
+                let at = self.dirty.iter().position(|other| *other == directory);
+                if let Some(at) = at {
+                    self.dirty.remove(at);
+                    let left = self.rounds.left.filter(|left| at < *left);
+                    self.rounds.left = left.map(|left| left - 1).or(self.rounds.left);
+                }
+            }
+            State::Clean => {}
+        }
+    }
+
+    /// Makes every directory that is to be read later due now, if its wait is longer than `longest`:
+    /// the clock jumped back after its time was computed. Then makes those dirty whose time has come.
+    pub(crate) fn update(&mut self, longest: Duration, now: Instant) {
+        while let Some((at, directory)) = self.later.last().copied() {
+            if at <= now || at - now <= longest {
+                break;
+            }
+            self.mark_dirty(directory);
+        }
+        while let Some((at, directory)) = self.later.first().copied() {
+            if at > now {
+                break;
+            }
+            self.mark_dirty(directory);
+        }
+    }
+
+    /// Returns whether it is time to read all directories, and begins the next interval.
+    pub(crate) fn take_rescan(&mut self, now: Instant) -> bool {
+        let is_due = self.rescan.is_due(now);
+        if is_due {
+            self.rescan.restart(now);
+        }
+        is_due
+    }
+
+    /// Acts on a pull: marks the directories dirty whose watch may not have reported the entry that
+    /// the pull is for.
+    pub(crate) fn on_pull(&mut self, grade: impl Fn(usize) -> WatchGrade) {
+        for directory in 0..self.directories.len() {
+            let Directory { state, has_unfinished, .. } = self.directories[directory];
+            let is_wanted = match grade(directory) {
+                WatchGrade::Names => has_unfinished,
+                WatchGrade::Changes => has_unfinished || matches!(state, State::Later(_)),
+                WatchGrade::None => true,
+            };
+            if is_wanted {
+                self.mark_dirty(directory);
+            }
+        }
+    }
+
+    /// Returns the next directory to open, if one may be opened now, and begins a round for it if
+    /// none is active. The directory is clean from then on. The caller must call
+    /// [`on_scanned`](Schedule::on_scanned) for it unless the scan fails.
+    pub(crate) fn next_directory(&mut self, now: Instant) -> Option<usize> {
+        if self.rounds.left.is_none() {
+            if self.dirty.is_empty() || !self.pacer.may_begin(now) {
+                return None;
+            }
+            self.rounds.left = Some(self.dirty.len());
+            self.rounds.count += 1;
+            self.pacer.begin_round(now);
+        }
+        if let Some(left @ 1..) = &mut self.rounds.left {
+            *left -= 1;
+            let directory = self.dirty.pop_front()?;
+            if !mutant!(CleanedLate) {
+                self.directories[directory].state = State::Clean;
+            }
+            return Some(directory);
+        }
+        self.rounds.left = None;
+        self.pacer.end_round(now);
+        None
+    }
+
+    /// Records that a directory was read to its end.
+    pub(crate) fn on_scanned(&mut self, directory: usize, has_unfinished: bool, now: Instant) {
+        let directory = &mut self.directories[directory];
+        directory.scans += 1;
+        directory.last_scan = Some(now);
+        directory.has_unfinished = has_unfinished;
+        if mutant!(CleanedLate) && directory.state == State::Dirty {
+            directory.state = State::Clean;
+        }
+    }
+
+    /// Returns whether a scan that returned entries should be followed by another one, because a
+    /// removal during it may have hidden other entries.
+    pub(crate) fn wants_follow_up(&mut self, directory: usize, has_found: bool) -> bool {
+        let follow_ups = &mut self.directories[directory].follow_ups;
+        let wants = has_found && *follow_ups < MAX_FOLLOW_UPS;
+        *follow_ups = if wants { *follow_ups + 1 } else { 0 };
+        wants
+    }
+
+    /// Records that an entry of a directory was seen that is not finished.
+    pub(crate) fn set_unfinished(&mut self, directory: usize) {
+        self.directories[directory].has_unfinished = true;
+    }
+
+    /// Forgets the unfinished entries of a directory: its path leads to another directory now.
+    pub(crate) fn clear_unfinished(&mut self, directory: usize) {
+        self.directories[directory].has_unfinished = false;
+    }
+
+    /// Returns whether any directory has entries that were not finished when they were last seen.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.directories.iter().any(|directory| directory.has_unfinished)
+    }
+
+    /// Returns whether any directory is to be read in this round or the next one.
+    pub(crate) fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Returns whether a directory will be read in this round or the next one.
+    pub(crate) fn is_dirty(&self, directory: usize) -> bool {
+        self.directories[directory].state == State::Dirty
+    }
+
+    /// Returns whether a round is active.
+    pub(crate) fn is_round_active(&self) -> bool {
+        self.rounds.left.is_some()
+    }
+
+    /// Returns whether a pull may be taken from the trigger now: if its scan can follow.
+    pub(crate) fn may_drain(&self, now: Instant) -> bool {
+        self.is_round_active() || self.pacer.may_begin(now)
+    }
+
+    /// Returns the pacer.
+    pub(crate) fn pacer(&mut self) -> &mut Pacer {
+        &mut self.pacer
+    }
+
+    /// Returns the earliest time of the next round; `None` means immediately.
+    pub(crate) fn round_allowed_at(&self) -> Option<Instant> {
+        self.pacer.next_at()
+    }
+
+    /// Returns the time of the next round or rescan, or `None` if neither is foreseen.
+    pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
+        let allowed = self.pacer.next_at().unwrap_or(now);
+        let dirty = (!self.dirty.is_empty()).then_some(allowed);
+        let later = self.later.first().map(|(at, _)| allowed.max(*at));
+        [dirty, later, self.rescan.at()].into_iter().flatten().min()
+    }
+
+    /// Returns how often a directory was read to its end, and when last.
+    pub(crate) fn scans(&self, directory: usize) -> (u64, Option<Instant>) {
+        let directory = &self.directories[directory];
+        (directory.scans, directory.last_scan)
+    }
+
+    /// Returns how many rounds have begun.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.rounds.count
+    }
+}

@@ -1,0 +1,94 @@
+//! Which paths must be compared with the files that are watched or open, and when.
+//!
+//! All paths are compared at an interval, after an overflow of the watch, and when the queue is
+//! opened. A single path is compared when its own watch reports a change of it. A comparison is one
+//! step, so that a caller can make a bounded number of them in a turn.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::timer::Timer;
+
+/// A path to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Trigger,
+    /// A directory, and whether it must be watched anew even if its path leads to the same one.
+    Directory {
+        directory: usize,
+        rearm: bool,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Verification {
+    timer: Timer,
+    /// The next step of the pass over all paths: 0 is the trigger, and then come the directories.
+    next: Option<usize>,
+    /// The pass arms every directory anew.
+    rearm: bool,
+    single: BTreeSet<usize>,
+}
+
+impl Verification {
+    /// Returns a verification with a pass at each interval; `None` means never.
+    pub(crate) fn new(interval: Option<Duration>, now: Instant) -> Verification {
+        Verification {
+            timer: Timer::new(interval, now),
+            next: None,
+            rearm: false,
+            single: BTreeSet::new(),
+        }
+    }
+
+    /// Begins a pass over all paths, from the beginning if one is under way.
+    pub(crate) fn begin_pass(&mut self, rearm: bool) {
+        (self.next, self.rearm) = (Some(0), self.rearm || rearm);
+    }
+
+    /// Begins a pass if the interval is over. Returns whether it did.
+    pub(crate) fn update(&mut self, now: Instant) -> bool {
+        let is_due = self.timer.is_due(now);
+        if is_due {
+            self.timer.restart(now);
+            if self.next.is_none() {
+                self.begin_pass(false);
+            }
+        }
+        is_due
+    }
+
+    /// Adds one directory, to be watched anew: its watch may have ended, and then the path may lead to
+    /// another directory with the same numbers.
+    pub(crate) fn request(&mut self, directory: usize) {
+        self.single.insert(directory);
+    }
+
+    /// Returns the next step, of a queue with so many directories.
+    pub(crate) fn next_step(&mut self, directories: usize) -> Option<Step> {
+        if let Some(directory) = self.single.pop_first() {
+            return Some(Step::Directory { directory, rearm: true });
+        }
+        let next = self.next?;
+        self.next = Some(next + 1).filter(|next| *next <= directories);
+        let rearm = self.rearm;
+        self.rearm &= self.next.is_some();
+        match next.checked_sub(1) {
+            None => Some(Step::Trigger),
+            Some(directory) if directory < directories => {
+                Some(Step::Directory { directory, rearm })
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Returns whether there is a step to make.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.next.is_some() || !self.single.is_empty()
+    }
+
+    /// Returns the time of the next pass.
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.timer.at()
+    }
+}

@@ -1,0 +1,179 @@
+//! How a loop waits for a queue: its descriptors, its events and its timeout.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use super::core::retry::Thing;
+use super::core::warnings::Problem;
+use super::{Queue, WarningKind};
+use crate::error::Result;
+use crate::{Event, Key, Notifier};
+
+/// The descriptors that a loop which is no [`Notifier`] has to wait for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WaitFds<'a> {
+    /// The trigger, to be waited for until it is readable; `None` while it need not be waited for.
+    pub trigger: Option<BorrowedFd<'a>>,
+    /// The watch, to be waited for until it is readable; `None` while there is none, and while it
+    /// need not be waited for.
+    pub watch: Option<BorrowedFd<'a>>,
+    /// How long to wait at most; `None` means without a timeout.
+    pub timeout: Option<Duration>,
+}
+
+impl Queue {
+    /// Registers the queue with a notifier: the trigger under the first key, the watch under the
+    /// second. Pass the events of these keys to [`handle_event`](Queue::handle_event).
+    ///
+    /// If the notifier refuses a descriptor, [`next_warning`](Queue::next_warning) reports it, the
+    /// queue tries again, and meanwhile it looks at the descriptor itself, at least once a second.
+    pub fn register(&mut self, notifier: &mut dyn Notifier, keys: [Key; 2]) {
+        self.sources.keys = Some(keys);
+        self.sources.trigger.replaced();
+        self.sources.watch.replaced();
+        self.update_registration(notifier, super::clock::now());
+    }
+
+    /// Removes the queue from a notifier. Call it before the queue is dropped if the notifier lives
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Notifier::deregister`]; then it may be called again.
+    pub fn deregister(&mut self, notifier: &mut dyn Notifier) -> Result<()> {
+        let trigger = self.trigger.fd().map_or(Ok(()), |fd| notifier.deregister(&fd));
+        trigger.map_err(|e| self.trigger.error("stop waiting for the trigger", e))?;
+        let watch = self.watches.watcher().map_or(Ok(()), |watch| notifier.deregister(watch));
+        watch.map_err(|e| {
+            crate::Error::new(self.first_path(), "stop waiting for the directory watch", e)
+        })?;
+        self.sources.keys = None;
+        self.sources.trigger.replaced();
+        self.sources.watch.replaced();
+        Ok(())
+    }
+
+    /// Begins a turn, and returns how long to wait at most; `None` means without a timeout. Call it
+    /// before each wait, with the notifier that the queue is [registered](Queue::register) with.
+    ///
+    /// It changes the registration where that is needed, which is not the case for pulls after a
+    /// quiet time, nor for entries that a reliable watch reports.
+    #[must_use = "the loop must not wait longer than this"]
+    pub fn prepare(&mut self, notifier: &mut dyn Notifier, now: Instant) -> Option<Duration> {
+        self.work.end_turn();
+        self.update_registration(notifier, now);
+        self.timeout(now)
+    }
+
+    /// Begins a turn, for a loop that is no [`Notifier`]: returns the descriptors to wait for, and how
+    /// long. Call [`set_trigger_readable`](Queue::set_trigger_readable) and
+    /// [`set_watch_readable`](Queue::set_watch_readable) once they are readable.
+    ///
+    /// A descriptor that is replaced keeps its number. A loop that keeps registrations in the kernel
+    /// must therefore register the descriptors anew before each wait.
+    pub fn prepare_fds(&mut self, now: Instant) -> WaitFds<'_> {
+        self.work.end_turn();
+        let (is_trigger_wanted, is_watch_wanted) = self.wanted(now);
+        let timeout = self.timeout(now);
+        WaitFds {
+            trigger: self.trigger.fd().filter(|_| is_trigger_wanted),
+            watch: self.watches.watcher().map(std::os::fd::AsFd::as_fd).filter(|_| is_watch_wanted),
+            timeout,
+        }
+    }
+
+    /// Takes an event of the notifier. Returns false if its key is none of the queue's. Makes no
+    /// system call.
+    #[must_use = "an event of another key is to be handled by another part of the program"]
+    pub fn handle_event(&mut self, event: &Event) -> bool {
+        let Some([trigger, watch]) = self.sources.keys else { return false };
+        if event.key == trigger {
+            self.set_trigger_readable();
+        }
+        if event.key == watch {
+            self.set_watch_readable();
+        }
+        event.key == trigger || event.key == watch
+    }
+
+    /// Records that the trigger is readable. Makes no system call. Has no effect if the trigger need
+    /// not be waited for.
+    pub fn set_trigger_readable(&mut self) {
+        self.work.stats.wakeups += 1;
+        self.sources.trigger.readable |= self.trigger.is_open() && self.needs_trigger();
+    }
+
+    /// Records that the watch is readable. Makes no system call.
+    pub fn set_watch_readable(&mut self) {
+        self.work.stats.wakeups += 1;
+        self.sources.watch.readable |= self.watches.watcher().is_some();
+    }
+
+    /// Returns whether pulls say anything that the watch does not say.
+    pub(super) fn needs_trigger(&self) -> bool {
+        self.options.verify_interval.is_none()
+            || !self.watches.all_reliable()
+            || self.schedule.has_unfinished()
+    }
+
+    /// Returns whether the trigger and the watch are to be waited for.
+    fn wanted(&self, now: Instant) -> (bool, bool) {
+        let _ = now;
+        let trigger = !self.sources.trigger.readable
+            && self.needs_trigger()
+            && !self.retry.is_failing(Thing::Trigger);
+        let watch = !self.sources.watch_rests && !self.retry.is_failing(Thing::Watcher);
+        (trigger, watch)
+    }
+
+    fn update_registration(&mut self, notifier: &mut dyn Notifier, now: Instant) {
+        let Some([trigger_key, watch_key]) = self.sources.keys else { return };
+        let (is_trigger_wanted, is_watch_wanted) = self.wanted(now);
+        let fd = self.trigger.fd();
+        let trigger = self.sources.trigger.update(notifier, fd, trigger_key, is_trigger_wanted);
+        let trigger = trigger.map_err(|e| self.trigger.error("wait for the trigger", e));
+        let fd = self.watches.watcher().map(std::os::fd::AsFd::as_fd);
+        let watch = self.sources.watch.update(notifier, fd, watch_key, is_watch_wanted);
+        let watch = watch
+            .map_err(|e| crate::Error::new(self.first_path(), "wait for the directory watch", e));
+        let is_blocked = self.sources.trigger.is_blocked() || self.sources.watch.is_blocked();
+        for error in [trigger.err(), watch.err()].into_iter().flatten() {
+            self.warn(Problem::Registration, WarningKind::Registration, error);
+            self.retry.failed(Thing::Registration, now);
+        }
+        if !is_blocked && self.retry.succeeded(Thing::Registration) {
+            self.warnings.mended(Problem::Registration);
+        }
+    }
+
+    /// Returns how long to wait at most: zero if there is work to do now.
+    pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
+        let trigger_at =
+            self.sources.trigger.readable.then(|| self.schedule.round_allowed_at().unwrap_or(now));
+        let watch_at =
+            self.sources.watch_rests.then(|| self.schedule.round_allowed_at().unwrap_or(now));
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let due = [
+            self.schedule.next_at(now),
+            trigger_at,
+            watch_at,
+            self.retry.next_at(),
+            self.verification.next_at(),
+            self.appointments.next_at(),
+        ];
+        let due = due.into_iter().flatten().min()?;
+        Some(due.saturating_duration_since(now))
+    }
+
+    /// Returns whether there is work that need not wait for anything.
+    fn has_work(&self) -> bool {
+        self.schedule.is_round_active() && !self.is_scan_blocked()
+            || self.arrivals.has_buffered()
+            || self.watches.has_buffered_events()
+            || self.sources.watch.readable && !self.sources.watch_rests
+            || self.verification.is_pending()
+    }
+}

@@ -1,0 +1,260 @@
+//! What a scan finds.
+
+use std::io;
+use std::time::Instant;
+
+use pullcord_platform::dir::FileType;
+use pullcord_platform::file;
+
+use super::core::appointments::{Appointment, Reason};
+use super::core::retry::Thing;
+use super::core::warnings::Problem;
+use super::options::{is_directory, part_name};
+use super::turn::{Found, NameSource};
+use super::watch_set::Opened;
+use super::{Origin, Queue, WatchGrade, WriteMethod, is_hidden};
+
+/// How many entries that a scan has found may wait for their quiet time. The scan pauses meanwhile.
+const MAX_WAITING: usize = if cfg!(pullcord_sim) { 16 } else { 4096 };
+
+impl Queue {
+    /// Returns an entry that a scan has found.
+    pub(super) fn next_scanned(&mut self, now: Instant) -> Option<Found> {
+        while !self.work.is_spent() {
+            let Some(directory) = self.scanner.directory() else {
+                if self.open_next(now) {
+                    continue;
+                }
+                return None;
+            };
+            if self.scanner.left_to_absorb() > 0 {
+                if self.absorb(now) {
+                    self.scanner.set_left_to_absorb(0);
+                    continue;
+                }
+                return None;
+            }
+            if self.is_scan_blocked() {
+                return None;
+            }
+            let Some(entry) = self.scanner.next_in_batch() else {
+                self.read_batch(directory, now);
+                continue;
+            };
+            let file_type = entry.file_type;
+            self.work.turn.names += 1;
+            if self.is_entry(directory, file_type, now) {
+                self.scanner.found();
+                self.schedule.pacer().found();
+                return Some(Found { directory, origin: Origin::Scan, name: NameSource::Batch });
+            }
+        }
+        None
+    }
+
+    /// Returns whether the scan waits because too many of its entries wait for their quiet time.
+    pub(super) fn is_scan_blocked(&self) -> bool {
+        self.appointments.scanned() >= MAX_WAITING
+            && self.scanner.directory().is_some()
+            && self.scanner.left_to_absorb() == 0
+    }
+
+    /// Opens the next directory that is due, watching it first if it is not watched yet. Returns
+    /// false if none is due.
+    fn open_next(&mut self, now: Instant) -> bool {
+        let time = self.scanner.time(now);
+        let Some(directory) = self.schedule.next_directory(time) else { return false };
+        self.work.turn.opened += 1;
+        if !mutant!(WatchedLate) {
+            self.watch_before_scan(directory, now);
+        }
+        if !self.watches.is_own(directory) {
+            return true;
+        }
+        let (opened, time) = self.scanner.open(directory, self.watches.path(directory));
+        self.schedule.pacer().add_reading(time);
+        match opened {
+            Err(error) => self.directory_failed(directory, error, now),
+            Ok(file) => {
+                self.work.stats.directories_read += 1;
+                match self.watches.note_opened(directory, file) {
+                    Opened::Expected => {}
+                    Opened::Elsewhere if self.watches.is_watched(directory) => {
+                        self.verification.request(directory);
+                    }
+                    Opened::Elsewhere => self.forget_entries(directory),
+                    Opened::Alias(other) => {
+                        self.scanner.close();
+                        self.on_alias(directory, other, now);
+                    }
+                }
+                if mutant!(WatchedLate) {
+                    self.watch_before_scan(directory, now);
+                }
+            }
+        }
+        true
+    }
+
+    fn watch_before_scan(&mut self, directory: usize, now: Instant) {
+        let is_wanted = self.watches.is_own(directory) && !self.watches.is_watched(directory);
+        if is_wanted
+            && self.watches.is_watchable(directory)
+            && !self.retry.is_failing(Thing::Watch(directory))
+        {
+            self.arm(directory, now);
+            // It is opened right now.
+            self.schedule.mark_clean(directory);
+        }
+    }
+
+    /// Reads the next batch, and notes how much the watch has to report by now: an entry of the batch
+    /// that it does not name was there before the directory was watched.
+    fn read_batch(&mut self, directory: usize, now: Instant) {
+        let (more, time) = self.scanner.read_batch();
+        self.schedule.pacer().add_reading(time);
+        match more {
+            Ok(true) if mutant!(NotAbsorbed) => {}
+            Ok(true) => match self.watches.watcher().map_or(Ok(0), |watcher| watcher.available()) {
+                Ok(available) => {
+                    let buffered = usize::from(self.watches.has_buffered_events());
+                    self.scanner.set_left_to_absorb(available.max(buffered));
+                }
+                Err(error) => self.watcher_failed(error, now),
+            },
+            Ok(false) => self.finish_scan(now),
+            Err(error) => {
+                self.scanner.close();
+                self.directory_failed(directory, error, now);
+            }
+        }
+    }
+
+    fn finish_scan(&mut self, now: Instant) {
+        let Some(scanned) = self.scanner.close() else { return };
+        let directory = scanned.directory;
+        if mutant!(DrainedLate) {
+            let _ = self.trigger.drain(now);
+        }
+        let time = self.scanner.time(now);
+        if let Some(error) = scanned.failed {
+            return self.directory_failed(directory, error, time);
+        }
+        self.schedule.on_scanned(directory, scanned.has_unfinished, time);
+        if !self.schedule.is_dirty(directory) {
+            self.arrivals.reported.forget(directory);
+        }
+        self.retry.succeeded(Thing::Directory(directory));
+        self.warnings.mended(Problem::Read(directory));
+        self.work.set_error(directory, None);
+        self.plan_next_scan(directory, scanned.has_found, time);
+    }
+
+    /// Plans the scan after this one, where nothing reports new entries, or where removals during the
+    /// scan may have hidden other entries: on a file system that is not known to be local.
+    fn plan_next_scan(&mut self, directory: usize, has_found: bool, now: Instant) {
+        let Some(interval) = self.options.poll_interval else { return };
+        let is_polled = self.watches.grade(directory) == WatchGrade::None && !self.has_trigger();
+        let may_hide = self.watches.is_shared(directory)
+            && self.schedule.wants_follow_up(directory, has_found);
+        if is_polled || may_hide {
+            self.schedule.mark_dirty_after(directory, interval, now);
+        }
+    }
+
+    /// Decides whether a name of the batch is an entry to return now.
+    fn is_entry(&mut self, directory: usize, file_type: FileType, now: Instant) -> bool {
+        let name = self.scanner.last_name();
+        if is_hidden(name)
+            || self.arrivals.reported.contains(directory, name)
+            || self.arrivals.is_trigger(directory, name)
+        {
+            return false;
+        }
+        if self.options.has_parts && directory == 0 && !self.is_mail(file_type, now) {
+            return false;
+        }
+        let name = self.scanner.last_name();
+        let appointment = self.appointments.get(directory, name);
+        if appointment.is_none() && self.options.write_method == WriteMethod::Atomic {
+            return true;
+        }
+        self.work.turn.looks += 1;
+        let status = match self.scanner.look(name) {
+            Ok(status) => status,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return false,
+            Err(error) => {
+                self.scanner.failed(error);
+                return false;
+            }
+        };
+        if let Some(Appointment { reason, version }) = appointment {
+            let waits = matches!(reason, Reason::Quiet { .. });
+            if waits || version == Some(status.version) {
+                return false;
+            }
+        }
+        match self.options.write_method {
+            WriteMethod::Atomic => {}
+            WriteMethod::OwnerExecutable => {
+                if !status.is_executable_file() {
+                    if status.is_regular_file() {
+                        self.scanner.unfinished();
+                    }
+                    return false;
+                }
+                let name = name.to_owned();
+                self.record_returned(directory, &name, &status);
+            }
+            WriteMethod::InPlace { .. } => {
+                let name = name.to_owned();
+                if status.is_regular_file() && !self.is_old(directory, &status) {
+                    let at = now + self.quiet_left(&status);
+                    let reason = Reason::Quiet { by_scan: true };
+                    let version = Some(status.version);
+                    let appointment = Appointment { reason, version };
+                    self.appointments.make(directory, &name, at, appointment);
+                    return false;
+                }
+                self.record_returned(directory, &name, &status);
+            }
+        }
+        self.appointments.cancel(directory, self.scanner.last_name());
+        true
+    }
+
+    /// Decides whether a name in qmail's `todo` is a message. Adds it to the queue's directories if it
+    /// is a part.
+    fn is_mail(&mut self, file_type: FileType, now: Instant) -> bool {
+        let name = self.scanner.last_name();
+        let may_be_part = part_name(name).is_some();
+        if file_type == FileType::Symlink && !may_be_part {
+            return true;
+        }
+        let path = self.watches.path(0).join(name);
+        let mut looks = 0;
+        let is_directory = is_directory(file_type, || {
+            looks += 1;
+            file::is_directory(&path)
+        });
+        self.work.turn.looks += looks;
+        if is_directory && may_be_part {
+            self.add_part(path, now);
+        }
+        !is_directory
+    }
+
+    /// Records that a directory cannot be read. It is tried again.
+    pub(super) fn directory_failed(&mut self, directory: usize, error: io::Error, now: Instant) {
+        if error.kind() == io::ErrorKind::NotFound && self.is_part(directory) {
+            return self.lose_part(directory);
+        }
+        let time = self.scanner.time(now);
+        if !mutant!(Forgetful) {
+            self.retry.failed(Thing::Directory(directory), time);
+        }
+        let error = crate::Error::new(self.watches.path(directory), "read the directory", error);
+        self.work.set_error(directory, Some(error.to_string()));
+        self.warn(Problem::Read(directory), super::WarningKind::Unreadable, error);
+    }
+}

@@ -1,0 +1,167 @@
+//! Reads one directory after the other, in batches.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use pullcord_platform::clock;
+use pullcord_platform::dir::{Batch, Dir, Entry};
+use pullcord_platform::file::{self, FileId, FileStatus};
+
+#[derive(Debug)]
+pub(super) struct Scanner {
+    open: Option<Open>,
+    batch: Batch,
+    /// How much of the watch is to be read before the entries of the batch may be returned.
+    left_to_absorb: usize,
+    /// The time of the caller, and how long opening and reading have taken since.
+    told: Option<Instant>,
+    spent: Duration,
+}
+
+/// The directory that is being read.
+#[derive(Debug)]
+struct Open {
+    directory: usize,
+    dir: Dir,
+    has_found: bool,
+    has_unfinished: bool,
+    /// An entry could not be looked at.
+    failed: Option<io::Error>,
+}
+
+/// A directory that was read to its end.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    pub(super) directory: usize,
+    pub(super) has_found: bool,
+    pub(super) has_unfinished: bool,
+    /// Why an entry could not be looked at: the scan has failed then.
+    pub(super) failed: Option<io::Error>,
+}
+
+impl Scanner {
+    /// Returns a scanner that reads no directory.
+    pub(super) fn new() -> Scanner {
+        Scanner {
+            open: None,
+            batch: Batch::new(),
+            left_to_absorb: 0,
+            told: None,
+            spent: Duration::ZERO,
+        }
+    }
+
+    /// Opens a directory, and returns which one it is. The second value is the time that it took.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of open(2) and fstat(2).
+    pub(super) fn open(&mut self, directory: usize, path: &Path) -> (io::Result<FileId>, Duration) {
+        self.measure(|scanner| {
+            let dir = Dir::open(path)?;
+            let id = file::fstat(&dir)?.id;
+            scanner.left_to_absorb = 0;
+            scanner.open = Some(Open {
+                directory,
+                dir,
+                has_found: false,
+                has_unfinished: false,
+                failed: None,
+            });
+            Ok(id)
+        })
+    }
+
+    /// Reads the next batch. Returns false at the end of the directory. The second value is the time
+    /// that it took.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of getdents64(2) or readdir(3).
+    pub(super) fn read_batch(&mut self) -> (io::Result<bool>, Duration) {
+        self.measure(|scanner| match &mut scanner.open {
+            Some(open) => open.dir.read_batch(&mut scanner.batch),
+            None => Ok(false),
+        })
+    }
+
+    fn measure<T>(&mut self, work: impl FnOnce(&mut Scanner) -> T) -> (T, Duration) {
+        let begun = clock::now();
+        let result = work(self);
+        let time = clock::now().saturating_duration_since(begun);
+        self.spent += time;
+        (result, time)
+    }
+
+    /// Returns the time, given the caller's: reading may have taken long since the caller has asked
+    /// for it.
+    pub(super) fn time(&mut self, now: Instant) -> Instant {
+        if self.told != Some(now) {
+            (self.told, self.spent) = (Some(now), Duration::ZERO);
+        }
+        now + self.spent
+    }
+
+    /// Returns the next entry of the batch.
+    pub(super) fn next_in_batch(&mut self) -> Option<Entry<'_>> {
+        self.batch.next_entry()
+    }
+
+    /// Returns the name of the entry that was returned last.
+    pub(super) fn last_name(&self) -> &OsStr {
+        self.batch.last_name()
+    }
+
+    /// Looks at an entry of the open directory.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of fstatat(2).
+    pub(super) fn look(&self, name: &OsStr) -> io::Result<FileStatus> {
+        match &self.open {
+            Some(open) => file::fstatat(&open.dir, name),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Returns the directory that is being read.
+    pub(super) fn directory(&self) -> Option<usize> {
+        self.open.as_ref().map(|open| open.directory)
+    }
+
+    /// Records that the scan has found an entry.
+    pub(super) fn found(&mut self) {
+        self.open.iter_mut().for_each(|open| open.has_found = true);
+    }
+
+    /// Records that the scan has met an entry that is not finished.
+    pub(super) fn unfinished(&mut self) {
+        self.open.iter_mut().for_each(|open| open.has_unfinished = true);
+    }
+
+    /// Records that an entry could not be looked at.
+    pub(super) fn failed(&mut self, error: io::Error) {
+        if let Some(open) = &mut self.open {
+            open.failed.get_or_insert(error);
+        }
+    }
+
+    /// Records how much of the watch is to be read before the batch.
+    pub(super) fn set_left_to_absorb(&mut self, amount: usize) {
+        self.left_to_absorb = amount;
+    }
+
+    /// Returns how much of the watch is to be read before the batch.
+    pub(super) fn left_to_absorb(&self) -> usize {
+        self.left_to_absorb
+    }
+
+    /// Closes the directory. Returns what the scan has met.
+    pub(super) fn close(&mut self) -> Option<Scanned> {
+        self.left_to_absorb = 0;
+        let Open { directory, has_found, has_unfinished, failed, .. } = self.open.take()?;
+        Some(Scanned { directory, has_found, has_unfinished, failed })
+    }
+}

@@ -1,0 +1,93 @@
+//! The two descriptors that a queue waits for, as a notifier knows them.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use crate::{Interest, Key, Mode, Notifier};
+
+/// One of the two descriptors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Source {
+    /// It may be readable.
+    pub(super) readable: bool,
+    /// The notifier waits for it.
+    is_registered: bool,
+    /// The notifier has refused it: it is not tried again before the time of
+    /// [`unblock`](Source::unblock).
+    is_blocked: bool,
+}
+
+impl Source {
+    /// Registers the descriptor, or removes it: whichever is wanted and not done yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Notifier::register`] and [`Notifier::deregister`]. It is blocked
+    /// then.
+    pub(super) fn update(
+        &mut self,
+        notifier: &mut dyn Notifier,
+        fd: Option<BorrowedFd<'_>>,
+        key: Key,
+        is_wanted: bool,
+    ) -> io::Result<()> {
+        let Some(fd) = fd else { return Ok(()) };
+        if is_wanted == self.is_registered || self.is_blocked {
+            return Ok(());
+        }
+        // Level, not edge: bytes that a drain could not see are reported again for as long as they
+        // are there. On an edge they would wait for the next pull.
+        let done = if is_wanted {
+            notifier.register(&fd, key, Interest::Read, Mode::Level)
+        } else {
+            notifier.deregister(&fd)
+        };
+        match done {
+            Ok(()) => self.is_registered = is_wanted,
+            Err(_) => self.is_blocked = true,
+        }
+        done
+    }
+
+    /// Lets the notifier be asked again.
+    pub(super) fn unblock(&mut self) {
+        self.is_blocked = false;
+    }
+
+    /// Records that the descriptor was replaced, so that the notifier does not know it any more.
+    pub(super) fn replaced(&mut self) {
+        (self.is_registered, self.is_blocked) = (false, false);
+    }
+
+    /// Returns whether the notifier has refused the descriptor.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+}
+
+/// Both descriptors, and the keys of their events.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    pub(super) keys: Option<[Key; 2]>,
+    pub(super) trigger: Source,
+    pub(super) watch: Source,
+    /// The watch is not waited for until the last reads of it are paid: they brought no entry.
+    pub(super) watch_rests: bool,
+    /// Pulls said something that the watch does not say, at the last turn.
+    pub(super) needs_trigger: bool,
+    /// When a descriptor that the notifier has refused was looked at.
+    looked_at: Option<Instant>,
+}
+
+impl Sources {
+    /// Returns whether the descriptors were not looked at for so long. If so, they are looked at now.
+    pub(super) fn is_look_due(&mut self, interval: Duration, now: Instant) -> bool {
+        let looked_at = *self.looked_at.get_or_insert(now);
+        let is_due = now.checked_duration_since(looked_at).is_none_or(|past| past >= interval);
+        if is_due {
+            self.looked_at = Some(now);
+        }
+        is_due
+    }
+}

@@ -1,0 +1,86 @@
+//! The trigger of a queue, as far as it can be opened.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::trigger::{DrainOutcome, OtherReaders, Trigger};
+
+/// How often a trigger is emptied that is not waited for, at most.
+const EMPTY_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct TriggerPort {
+    path: Option<PathBuf>,
+    other_readers: OtherReaders,
+    trigger: Option<Trigger>,
+    /// When it was drained last.
+    drained_at: Option<Instant>,
+}
+
+impl TriggerPort {
+    /// Returns a port whose trigger is not open yet. Without a path there is no trigger.
+    pub(super) fn new(path: Option<PathBuf>, other_readers: OtherReaders) -> TriggerPort {
+        TriggerPort { path, other_readers, trigger: None, drained_at: None }
+    }
+
+    /// Opens the trigger, or what its path names now. Does nothing without a path.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Trigger::open`] and [`Trigger::reopen`]; an open trigger stays open
+    /// then.
+    pub(super) fn open(&mut self) -> Result<()> {
+        match (&self.path, &mut self.trigger) {
+            (None, _) => {}
+            (Some(_), Some(trigger)) => trigger.reopen()?,
+            (Some(path), none) => *none = Some(Trigger::open(path, self.other_readers)?),
+        }
+        Ok(())
+    }
+
+    /// Returns whether the trigger is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.trigger.is_some()
+    }
+
+    /// Returns whether the path names another FIFO than the open one, or none. False if none is open.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.trigger.as_ref().is_some_and(Trigger::is_replaced)
+    }
+
+    /// Reads the bytes, with one read(2).
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Trigger::drain`].
+    pub(super) fn drain(&mut self, now: Instant) -> Result<DrainOutcome> {
+        self.drained_at = Some(now);
+        self.trigger.as_mut().map_or(Ok(DrainOutcome::Empty), Trigger::drain)
+    }
+
+    /// Returns whether it is time to empty the trigger while it is not waited for. Never while other
+    /// readers are allowed: the pulls may be theirs.
+    pub(super) fn should_empty(&self, now: Instant) -> bool {
+        let is_time = self.drained_at.is_none_or(|then| {
+            now.checked_duration_since(then).is_none_or(|past| past >= EMPTY_INTERVAL)
+        });
+        self.trigger.is_some() && self.other_readers == OtherReaders::Reject && is_time
+    }
+
+    /// Returns the descriptor to wait for, if the trigger is open.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.trigger.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Returns the path, or an empty one without a trigger.
+    pub(super) fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// Returns an error of the trigger.
+    pub(super) fn error(&self, operation: &'static str, source: std::io::Error) -> Error {
+        Error::new(self.path(), operation, source)
+    }
+}

@@ -1,0 +1,194 @@
+//! One turn of a queue: the entries that are ready, in bounded steps.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::time::Instant;
+
+use super::core::appointments::{Appointment, Reason};
+use super::{Entry, Origin, Queue, Stats};
+
+/// The most entries that a turn returns.
+const MAX_ENTRIES: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
+/// The most names that a turn looks at.
+const MAX_NAMES: usize = if cfg!(pullcord_sim) { 64 } else { 4096 };
+/// The most calls of stat(2), and the most directories that a turn opens.
+pub(super) const MAX_LOOKS: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
+
+/// The work that was done: in all, and in this turn.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) stats: Stats,
+    pub(super) turn: Turn,
+    /// The name of the entry that is returned, if it is in no buffer.
+    name: OsString,
+    /// Why directories cannot be read at present.
+    errors: HashMap<usize, String>,
+}
+
+/// The work of this turn.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    has_begun: bool,
+    entries: usize,
+    pub(super) names: usize,
+    pub(super) looks: usize,
+    pub(super) opened: usize,
+    /// The kind of entries whose turn comes first.
+    first: usize,
+}
+
+impl Work {
+    /// Ends a turn.
+    pub(super) fn end_turn(&mut self) {
+        self.turn = Turn { first: self.turn.first, ..Turn::default() };
+    }
+
+    /// Returns whether no more may be done in this turn.
+    pub(super) fn is_spent(&self) -> bool {
+        let Turn { entries, names, looks, opened, .. } = self.turn;
+        entries >= MAX_ENTRIES || names >= MAX_NAMES || looks >= MAX_LOOKS || opened >= MAX_LOOKS
+    }
+
+    /// Returns why a directory cannot be read at present.
+    pub(super) fn last_error(&self, directory: usize) -> Option<&str> {
+        self.errors.get(&directory).map(String::as_str)
+    }
+
+    /// Records why a directory cannot be read, or that it can be.
+    pub(super) fn set_error(&mut self, directory: usize, error: Option<String>) {
+        match error {
+            Some(error) => drop(self.errors.insert(directory, error)),
+            None if self.errors.is_empty() => {}
+            None => drop(self.errors.remove(&directory)),
+        }
+    }
+}
+
+/// An entry to return.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(super) directory: usize,
+    pub(super) origin: Origin,
+    pub(super) name: NameSource,
+}
+
+/// Where the name of an entry is. It is copied only if it must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NameSource {
+    /// In [`Work`].
+    Kept,
+    /// In the buffer of the watch, which has just reported it.
+    Watch,
+    /// In the batch of the scanner, which has just returned it.
+    Batch,
+}
+
+impl Queue {
+    /// Returns the next entry that is ready. `None` ends the turn: no more is ready, or 64 entries
+    /// were returned and it is time for the other descriptors of the loop. Does not block on a local
+    /// file system; each call and each turn does a bounded amount of work.
+    ///
+    /// `now` should not go back. If it does, no entry is lost, and none is late by more than an
+    /// interval.
+    pub fn next_entry(&mut self, now: Instant) -> Option<Entry<'_>> {
+        let found = self.next_found(now)?;
+        Some(self.entry(found))
+    }
+
+    /// Returns the next entry that is ready, without borrowing.
+    pub(crate) fn next_found(&mut self, now: Instant) -> Option<Found> {
+        if !self.work.turn.has_begun {
+            self.work.turn.has_begun = true;
+            self.begin_turn(now);
+        }
+        let found = self.take_turns(now)?;
+        self.work.turn.entries += 1;
+        match found.origin {
+            Origin::Scan => self.work.stats.scan_entries += 1,
+            Origin::Watch => self.work.stats.watch_entries += 1,
+            Origin::Requeue => self.work.stats.requeued_entries += 1,
+        }
+        Some(found)
+    }
+
+    /// Returns the entry that [`next_found`](Queue::next_found) has just returned.
+    pub(crate) fn entry(&self, found: Found) -> Entry<'_> {
+        let name = match found.name {
+            NameSource::Kept => &self.work.name,
+            NameSource::Watch => self.watches.last_name(),
+            NameSource::Batch => self.scanner.last_name(),
+        };
+        Entry { directory: self.watches.path(found.directory), name, origin: found.origin }
+    }
+
+    /// Returns an entry: new ones, those at their time, and those of a scan take turns, so that none
+    /// of them keeps the others waiting.
+    fn take_turns(&mut self, now: Instant) -> Option<Found> {
+        const KINDS: usize = 3;
+        for kind in self.work.turn.first..self.work.turn.first + KINDS {
+            if self.work.is_spent() {
+                return None;
+            }
+            let kind = kind % KINDS;
+            let found = match kind {
+                0 => self.next_arrival(now),
+                1 => self.next_appointment(now),
+                _ => self.next_scanned(now),
+            };
+            if found.is_some() {
+                self.work.turn.first = (kind + 1) % KINDS;
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Returns an entry whose time has come.
+    fn next_appointment(&mut self, now: Instant) -> Option<Found> {
+        while !self.work.is_spent() {
+            let (directory, name, appointment) = self.appointments.pop_due(now)?;
+            let origin = match appointment.reason {
+                Reason::Requeued => Origin::Requeue,
+                Reason::Quiet { by_scan } => {
+                    if !self.is_quiet(directory, &name, appointment, now) {
+                        continue;
+                    }
+                    if by_scan { Origin::Scan } else { Origin::Watch }
+                }
+            };
+            return Some(self.keep(directory, &name, origin));
+        }
+        None
+    }
+
+    /// Looks at an entry that is written in place, at the end of its quiet time. Makes another
+    /// appointment if it has changed.
+    fn is_quiet(
+        &mut self,
+        directory: usize,
+        name: &OsStr,
+        appointment: Appointment,
+        now: Instant,
+    ) -> bool {
+        let Some(status) = self.look_at(directory, name, now) else { return false };
+        if !status.is_regular_file() {
+            return true;
+        }
+        let is_same = appointment.version == Some(status.version);
+        if is_same || self.is_old(directory, &status) {
+            self.record_returned(directory, name, &status);
+            return true;
+        }
+        let at = now + self.quiet_left(&status);
+        let version = Some(status.version);
+        self.appointments.make(directory, name, at, Appointment { version, ..appointment });
+        false
+    }
+
+    /// Returns an entry whose name is in no buffer.
+    pub(super) fn keep(&mut self, directory: usize, name: &OsStr, origin: Origin) -> Found {
+        self.work.name.clear();
+        self.work.name.push(name);
+        Found { directory, origin, name: NameSource::Kept }
+    }
+}

@@ -1,0 +1,509 @@
+//! Which directories are watched, and whether they are still those that the paths lead to.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pullcord_platform::file::{self, FileId};
+
+use super::WatchGrade;
+use super::options::{QueueOptions, WriteMethod};
+use crate::error::Error;
+use crate::watcher::{
+    DirWatcher, EntryCause, REPORTS_NAMES, WatchEvent, WatchFor, WatchId, WatchMode, WatchedDir,
+};
+
+#[derive(Debug)]
+pub(super) struct WatchSet {
+    settings: Settings,
+    watcher: Option<DirWatcher>,
+    targets: Vec<Target>,
+    index: Index,
+    /// How many of the targets have no reliable watch and should have one.
+    unreliable: usize,
+    /// How often the watch has been read.
+    reads: u64,
+}
+
+#[derive(Debug)]
+struct Settings {
+    mode: WatchMode,
+    watch_for: WatchFor,
+    assume_local: Option<bool>,
+    /// An event without a name is as good as a scan, since entries are complete when they appear.
+    is_atomic: bool,
+}
+
+/// A directory of the queue.
+#[derive(Debug)]
+struct Target {
+    path: PathBuf,
+    place: Place,
+    watched: Option<WatchedDir>,
+    /// The directory that the path has led to when it was last watched or opened.
+    file: Option<FileId>,
+    /// The watch is not to be tried again before the path leads to another directory.
+    is_unwatchable: bool,
+    /// Why it is not watched reliably.
+    reason: Option<String>,
+}
+
+/// What a path of the queue leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A directory of its own, as far as is known.
+    Own,
+    /// The same directory as this other one of the queue.
+    AliasOf(usize),
+    /// A part of a split queue that was removed.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    /// In the order of the ids.
+    by_id: Vec<(WatchId, usize)>,
+    by_file: HashMap<FileId, usize>,
+    by_path: HashMap<PathBuf, usize>,
+}
+
+/// The result of watching a directory.
+#[derive(Debug)]
+pub(super) enum Armed {
+    /// The watch that it had still lives.
+    Same,
+    /// It is watched from now on, and has to be scanned. `elsewhere`: its path led to another
+    /// directory before. `moved`: the watch was that of this other directory, whose path leads
+    /// elsewhere now.
+    Anew { elsewhere: bool, moved: Option<usize> },
+    /// It is the same directory as this other one.
+    Alias(usize),
+    /// It cannot be watched, and it makes no sense to try again.
+    Unwatchable(Option<Error>),
+    /// It may be watched later.
+    Failed(Error),
+    /// The path leads nowhere, or to no directory, or to one that must not be read.
+    Unreachable(Error),
+}
+
+/// What the watch has reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TargetEvent {
+    /// An entry with the [last name](WatchSet::last_name) appeared.
+    EntryAdded { directory: usize, cause: EntryCause, is_directory: bool },
+    /// Entries may have been added.
+    Changed(usize),
+    /// The directory was moved, removed or unmounted.
+    Lost(usize),
+    /// Events were dropped, of any directory.
+    Overflow,
+}
+
+impl WatchSet {
+    /// Returns a set without directories, whose watch is not open.
+    pub(super) fn new(options: &QueueOptions) -> WatchSet {
+        let watch_for = match options.write_method {
+            WriteMethod::Atomic => WatchFor::Entries,
+            WriteMethod::OwnerExecutable => WatchFor::EntriesAndAttributes,
+            WriteMethod::InPlace { .. } => WatchFor::EntriesAndCloses,
+        };
+        let settings = Settings {
+            mode: options.watch,
+            watch_for,
+            assume_local: options.assume_local,
+            is_atomic: options.write_method == WriteMethod::Atomic,
+        };
+        WatchSet {
+            settings,
+            watcher: None,
+            targets: Vec::new(),
+            index: Index::default(),
+            unreliable: 0,
+            reads: 0,
+        }
+    }
+
+    /// Opens the watch, or opens it anew under the same descriptor number. No directory is watched
+    /// then. Does nothing if the directories are not to be watched.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`DirWatcher::new`].
+    pub(super) fn open(&mut self) -> io::Result<()> {
+        if self.settings.mode == WatchMode::Off {
+            return Ok(());
+        }
+        self.unwatch_all();
+        match &mut self.watcher {
+            Some(watcher) => watcher.reopen(),
+            none => DirWatcher::new().map(|watcher| *none = Some(watcher)),
+        }
+    }
+
+    /// Adds a directory, which is not watched yet.
+    pub(super) fn add(&mut self, path: PathBuf) -> usize {
+        let directory = self.targets.len();
+        self.index.by_path.entry(path.clone()).or_insert(directory);
+        self.targets.push(Target {
+            path,
+            place: Place::Own,
+            watched: None,
+            file: None,
+            is_unwatchable: self.settings.mode == WatchMode::Off,
+            reason: None,
+        });
+        self.unreliable += 1;
+        directory
+    }
+
+    /// Watches a directory, or finds that it is watched already.
+    pub(super) fn arm(&mut self, directory: usize) -> Armed {
+        let target = &mut self.targets[directory];
+        let Some(watcher) = self.watcher.as_mut().filter(|_| !target.is_unwatchable) else {
+            return Armed::Unwatchable(None);
+        };
+        let assume_local = self.settings.assume_local;
+        match watcher.watch_assuming(&target.path, self.settings.watch_for, assume_local) {
+            Ok(watched) => self.place_watch(directory, watched),
+            Err(error) => {
+                self.unwatch(directory);
+                let target = &mut self.targets[directory];
+                target.reason = Some(error.to_string());
+                match error.kind() {
+                    io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::PermissionDenied => {
+                        target.file = None;
+                        Armed::Unreachable(error)
+                    }
+                    io::ErrorKind::Unsupported => {
+                        target.is_unwatchable = true;
+                        target.file = file::stat_id(&target.path).ok();
+                        Armed::Unwatchable(Some(error))
+                    }
+                    _ => Armed::Failed(error),
+                }
+            }
+        }
+    }
+
+    /// Decides about a watch that the system has returned for a directory.
+    fn place_watch(&mut self, directory: usize, watched: WatchedDir) -> Armed {
+        let at = self.index.by_id.binary_search_by_key(&watched.id, |(id, _)| *id);
+        let owner = at.ok().map(|at| self.index.by_id[at].1);
+        if owner == Some(directory) && self.is_own(directory) {
+            self.set_watched(directory, Some(watched));
+            return Armed::Same;
+        }
+        let twin = owner.or_else(|| self.index.by_file.get(&watched.file_id).copied());
+        let mut moved = None;
+        if let Some(twin) = twin.filter(|twin| *twin != directory && self.is_own(*twin)) {
+            if file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == watched.file_id) {
+                // The same directory by another path. A watch of its own is not needed.
+                if owner.is_none() {
+                    self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
+                }
+                self.unwatch(directory);
+                self.set_alias(directory, twin);
+                return Armed::Alias(twin);
+            }
+            if owner == Some(twin) {
+                // The watch is of the directory that this path leads to now, and that one no longer.
+                self.set_watched(twin, None);
+                self.targets[twin].file = None;
+                moved = Some(twin);
+            }
+        }
+        self.unwatch(directory);
+        match self.index.by_id.binary_search_by_key(&watched.id, |(id, _)| *id) {
+            Ok(at) => self.index.by_id[at].1 = directory,
+            Err(at) => self.index.by_id.insert(at, (watched.id, directory)),
+        }
+        let elsewhere = self.set_file(directory, watched.file_id);
+        self.set_place(directory, Place::Own);
+        self.set_watched(directory, Some(watched));
+        Armed::Anew { elsewhere, moved }
+    }
+
+    /// Stops watching a directory. What was reported of it is ignored from now on.
+    pub(super) fn unwatch(&mut self, directory: usize) {
+        let Some(watched) = self.targets[directory].watched else { return };
+        self.set_watched(directory, None);
+        if let Ok(at) = self.index.by_id.binary_search_by_key(&watched.id, |(id, _)| *id)
+            && self.index.by_id[at].1 == directory
+        {
+            self.index.by_id.remove(at);
+            self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
+        }
+    }
+
+    /// Returns whether the path of a directory leads where it led when the directory was watched, as
+    /// far as that can be told: on a file system that is not known to be local, numbers of files
+    /// change by themselves. Makes at most two system calls.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of stat(2), if the path leads nowhere.
+    pub(super) fn is_unchanged(&self, directory: usize) -> io::Result<bool> {
+        let target = &self.targets[directory];
+        match (target.place, &target.watched) {
+            (Place::Gone, _) => Ok(!file::is_directory(&target.path)),
+            (Place::AliasOf(other), _) => {
+                Ok(file::stat_id(&target.path)? == file::stat_id(&self.targets[other].path)?)
+            }
+            (Place::Own, Some(watched)) if watched.local => {
+                Ok(file::stat_id(&target.path)? == watched.file_id)
+            }
+            (Place::Own, _) => Ok(true),
+        }
+    }
+
+    /// Records which directory a scan has opened. Returns whether it is the expected one.
+    pub(super) fn note_opened(&mut self, directory: usize, file: FileId) -> Opened {
+        let known = self.targets[directory].file;
+        if let Some(watched) = &self.targets[directory].watched {
+            if watched.file_id == file || !watched.local {
+                return Opened::Expected;
+            }
+            return Opened::Elsewhere;
+        }
+        if known != Some(file) {
+            if let Some(twin) = self.index.by_file.get(&file).copied()
+                && twin != directory
+                && self.is_own(twin)
+                && file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == file)
+            {
+                self.set_alias(directory, twin);
+                return Opened::Alias(twin);
+            }
+            self.set_file(directory, file);
+            if known.is_some() {
+                // It may be watchable now.
+                self.targets[directory].is_unwatchable = self.settings.mode == WatchMode::Off;
+                return Opened::Elsewhere;
+            }
+        }
+        Opened::Expected
+    }
+
+    fn set_alias(&mut self, directory: usize, other: usize) {
+        self.set_place(directory, Place::AliasOf(other));
+        let target = &mut self.targets[directory];
+        target.file = None;
+        let reason = format!("it is the same directory as {}", self.targets[other].path.display());
+        self.targets[directory].reason = Some(reason);
+    }
+
+    /// Makes a directory one of the queue's own again, or takes it out as a part that is gone.
+    pub(super) fn set_gone(&mut self, directory: usize, is_gone: bool) {
+        if is_gone {
+            self.unwatch(directory);
+            self.targets[directory].file = None;
+        }
+        self.set_place(directory, if is_gone { Place::Gone } else { Place::Own });
+    }
+
+    fn set_place(&mut self, directory: usize, place: Place) {
+        let before = self.is_counted(directory);
+        self.targets[directory].place = place;
+        self.count(directory, before);
+    }
+
+    fn set_watched(&mut self, directory: usize, watched: Option<WatchedDir>) {
+        let before = self.is_counted(directory);
+        let target = &mut self.targets[directory];
+        target.watched = watched;
+        if watched.is_some() {
+            target.reason = None;
+        }
+        self.count(directory, before);
+    }
+
+    fn is_counted(&self, directory: usize) -> bool {
+        self.is_own(directory) && self.grade(directory) != WatchGrade::Names
+    }
+
+    fn count(&mut self, directory: usize, before: bool) {
+        let now = self.is_counted(directory);
+        self.unreliable = self.unreliable + usize::from(now) - usize::from(before);
+    }
+
+    /// Records which directory a path leads to. Returns whether it led to another one before.
+    fn set_file(&mut self, directory: usize, file: FileId) -> bool {
+        let before = self.targets[directory].file.replace(file);
+        if let Some(before) = before.filter(|before| *before != file)
+            && self.index.by_file.get(&before) == Some(&directory)
+        {
+            self.index.by_file.remove(&before);
+        }
+        self.index.by_file.insert(file, directory);
+        before != Some(file)
+    }
+
+    /// Returns how well the watch reports the entries of a directory. A directory that is not to be
+    /// scanned needs no watch.
+    pub(super) fn grade(&self, directory: usize) -> WatchGrade {
+        let target = &self.targets[directory];
+        match &target.watched {
+            _ if target.place != Place::Own => WatchGrade::Names,
+            Some(watched) if watched.local && REPORTS_NAMES => WatchGrade::Names,
+            Some(watched) if watched.local && self.settings.is_atomic => WatchGrade::Changes,
+            _ => WatchGrade::None,
+        }
+    }
+
+    /// Returns whether every directory has a reliable watch.
+    pub(super) fn all_reliable(&self) -> bool {
+        self.unreliable == 0
+    }
+
+    /// Returns how many directories have no reliable watch.
+    pub(super) fn unreliable(&self) -> usize {
+        self.unreliable
+    }
+
+    /// Returns whether a directory is to be scanned: it is neither an alias nor gone.
+    pub(super) fn is_own(&self, directory: usize) -> bool {
+        self.targets[directory].place == Place::Own
+    }
+
+    /// Returns whether a directory is a part that was removed.
+    pub(super) fn is_gone(&self, directory: usize) -> bool {
+        self.targets[directory].place == Place::Gone
+    }
+
+    /// Returns whether a directory is watched, reliably or not.
+    pub(super) fn is_watched(&self, directory: usize) -> bool {
+        self.targets[directory].watched.is_some()
+    }
+
+    /// Returns whether a directory is on a file system known to be local; false if it is not watched.
+    pub(super) fn is_local(&self, directory: usize) -> bool {
+        self.targets[directory].watched.is_some_and(|watched| watched.local)
+    }
+
+    /// Returns whether a directory is known not to be on a local file system, or not known to be.
+    pub(super) fn is_shared(&self, directory: usize) -> bool {
+        let target = &self.targets[directory];
+        match &target.watched {
+            Some(watched) => !watched.local,
+            None => target.is_unwatchable && self.settings.mode != WatchMode::Off,
+        }
+    }
+
+    /// Returns whether it makes sense to call [`arm`](WatchSet::arm) for a directory.
+    pub(super) fn is_watchable(&self, directory: usize) -> bool {
+        self.watcher.is_some() && !self.targets[directory].is_unwatchable
+    }
+
+    /// Returns the path of a directory.
+    pub(super) fn path(&self, directory: usize) -> &Path {
+        &self.targets[directory].path
+    }
+
+    /// Returns why a directory is not watched reliably, where that is known.
+    pub(super) fn reason(&self, directory: usize) -> Option<&str> {
+        self.targets[directory].reason.as_deref()
+    }
+
+    /// Returns the directory that has this path.
+    pub(super) fn find(&self, path: &Path) -> Option<usize> {
+        self.index.by_path.get(path).copied()
+    }
+
+    /// Returns how many directories there are, aliases and removed parts among them.
+    pub(super) fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Returns the watch, if it is open.
+    pub(super) fn watcher(&self) -> Option<&DirWatcher> {
+        self.watcher.as_ref()
+    }
+
+    /// Returns how often the watch has been read.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// Returns whether events were read that [`next_event`](WatchSet::next_event) has not returned.
+    pub(super) fn has_buffered_events(&self) -> bool {
+        self.watcher.as_ref().is_some_and(DirWatcher::has_buffered_events)
+    }
+
+    /// Reads pending events with one system call. Returns the amount.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`DirWatcher::read_events`].
+    pub(super) fn read_events(&mut self) -> io::Result<usize> {
+        self.reads += 1;
+        self.watcher.as_mut().map_or(Ok(0), DirWatcher::read_events)
+    }
+
+    /// Returns whether a read that has returned this amount may have left events behind.
+    pub(super) fn may_have_more(&self, read: usize) -> bool {
+        self.watcher.as_ref().is_some_and(|watcher| watcher.may_have_more(read))
+    }
+
+    /// Watches no directory any more, since the watch itself has failed.
+    pub(super) fn unwatch_all(&mut self) {
+        for directory in 0..self.targets.len() {
+            self.set_watched(directory, None);
+        }
+        self.index.by_id.clear();
+    }
+
+    /// Returns the next of the events that were read, of directories that are watched.
+    #[inline]
+    pub(super) fn next_event(&mut self) -> Option<TargetEvent> {
+        loop {
+            let event = self.watcher.as_mut()?.next_event()?;
+            let (id, event): (_, fn(usize) -> TargetEvent) = match event {
+                WatchEvent::EntryAdded { id, cause, is_directory, .. } => {
+                    if let Some(directory) = self.index.target(id) {
+                        return Some(TargetEvent::EntryAdded { directory, cause, is_directory });
+                    }
+                    continue;
+                }
+                WatchEvent::DirectoryChanged(id) => (id, TargetEvent::Changed),
+                WatchEvent::WatchLost(id) => (id, TargetEvent::Lost),
+                WatchEvent::Overflow => return Some(TargetEvent::Overflow),
+                _ => continue,
+            };
+            if let Some(directory) = self.index.target(id) {
+                return Some(event(directory));
+            }
+        }
+    }
+
+    /// Returns the name of the entry that was reported last.
+    #[inline]
+    pub(super) fn last_name(&self) -> &std::ffi::OsStr {
+        self.watcher.as_ref().map_or(std::ffi::OsStr::new(""), DirWatcher::last_name)
+    }
+}
+
+impl Index {
+    #[inline]
+    fn target(&self, id: WatchId) -> Option<usize> {
+        // As long as no directory was watched anew, the ids are consecutive numbers.
+        let (first, _) = self.by_id.first()?;
+        match self.by_id.get(id.offset_from(*first)) {
+            Some((known, directory)) if *known == id => Some(*directory),
+            _ => {
+                let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+                Some(self.by_id[at].1)
+            }
+        }
+    }
+}
+
+/// Whether a scan has opened the directory that its path has led to so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    Expected,
+    Elsewhere,
+    /// It is the same as this other directory of the queue.
+    Alias(usize),
+}

@@ -1,0 +1,293 @@
+//! A queue with a loop of its own: blocking, or inside another loop with one descriptor.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use pullcord_platform::clock;
+use pullcord_platform::timer::Timer;
+
+use crate::queue::{Entry, OwnedEntry, Queue, Warning};
+use crate::{Backend, Events, Key, Notifier, Result, Waker};
+
+const TRIGGER: Key = Key(0);
+const WATCH: Key = Key(1);
+const TIMER: Key = Key(2);
+
+/// How long [`Receiver::try_recv`] leaves a notifier alone that cannot wait.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// A [`Queue`] and the notifier that it waits on.
+///
+/// ```
+/// # let directory = tempfile::tempdir()?;
+/// # let todo = directory.path();
+/// # std::fs::write(todo.join("4711"), "a message")?;
+/// use pullcord::QueueOptions;
+///
+/// let mut mail = QueueOptions::directories([todo]).receiver()?;
+/// while let Some(entry) = mail.recv()? {
+///     println!("deliver {}", entry.path().display());
+///     std::fs::remove_file(entry.path())?;
+/// #   break;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # In another event loop
+///
+/// The descriptor of a receiver ([`AsFd`](std::os::fd::AsFd)) is enough: it becomes readable for an
+/// entry, for a deadline, for a warning, for a requeued entry whose time has come, and for the
+/// [`Waker`]. Register it once, level- or edge-triggered; its number stays the same while the receiver
+/// lives. When it is readable, call [`try_recv`](Receiver::try_recv) until it returns `None`. The loop
+/// needs no timeout for it.
+///
+/// The descriptor is that of an epoll or a kqueue instance. It does not exist on systems that have
+/// select(2) only; use [`Queue::prepare_fds`] there.
+///
+/// # After a fork
+///
+/// A child process must not use a receiver that it has inherited. Dropping it there leaves the
+/// parent's alone.
+pub struct Receiver {
+    queue: Queue,
+    notifier: Box<dyn Notifier>,
+    events: Events,
+    /// Makes the descriptor readable at the next deadline; none where there is no descriptor.
+    timer: Option<Timer>,
+    /// The time for which the timer is set.
+    timer_at: Option<Instant>,
+    turn: Turn,
+}
+
+/// The state of the turn that `recv` and `try_recv` share.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
+    is_active: bool,
+    /// The waker was used, and nobody has been told.
+    is_woken: bool,
+}
+
+impl Receiver {
+    /// Returns a receiver on the best notifier of this system.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `EMFILE`, `ENFILE` or `ENOMEM`: it uses two descriptors besides those of the queue.
+    pub fn new(queue: Queue) -> io::Result<Receiver> {
+        Receiver::with_backend(queue, Backend::best())
+    }
+
+    /// Returns a receiver on this notifier.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `Unsupported` for a backend that does not exist on this system, and for select(2)
+    /// where there is another one, since it has no descriptor. Otherwise as [`new`](Receiver::new).
+    pub fn with_backend(queue: Queue, backend: Backend) -> io::Result<Receiver> {
+        if !backend.has_pollable_fd() && Backend::best().has_pollable_fd() {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{backend} has no descriptor for a receiver: use {}", Backend::best()),
+            ));
+        }
+        let mut notifier = backend.open()?;
+        let timer = match notifier.pollable_fd() {
+            Some(_) => Some(Timer::new()?),
+            None => None,
+        };
+        if let Some(timer) = &timer {
+            notifier.register(timer, TIMER, crate::Interest::Read, crate::Mode::Level)?;
+        }
+        let mut receiver = Receiver {
+            queue,
+            notifier,
+            events: Events::with_capacity(3),
+            timer,
+            timer_at: None,
+            turn: Turn::default(),
+        };
+        receiver.queue.register(&mut *receiver.notifier, [TRIGGER, WATCH]);
+        receiver.end_turn();
+        receiver.wake_self();
+        Ok(receiver)
+    }
+
+    /// Waits for the next entry, and returns it. Returns `None` only after the [`Waker`] was used. A
+    /// signal does not end the wait. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Notifier::wait`], if it cannot wait at all. No entry is lost then.
+    pub fn recv(&mut self) -> io::Result<Option<Entry<'_>>> {
+        self.recv_until(None)
+    }
+
+    /// Waits for the next entry, but not longer than `timeout`. Returns `None` after the timeout, and
+    /// after the [`Waker`] was used.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Receiver::recv).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> io::Result<Option<Entry<'_>>> {
+        self.recv_until(clock::now().checked_add(timeout))
+    }
+
+    fn recv_until(&mut self, deadline: Option<Instant>) -> io::Result<Option<Entry<'_>>> {
+        let mut has_waited = false;
+        loop {
+            let now = clock::now();
+            if self.turn.is_active {
+                if let Some(found) = self.queue.next_found(now) {
+                    return Ok(Some(self.queue.entry(found)));
+                }
+                let Turn { is_woken, .. } = std::mem::take(&mut self.turn);
+                if is_woken || has_waited && deadline.is_some_and(|deadline| deadline <= now) {
+                    self.end_turn();
+                    return Ok(None);
+                }
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+            let timeout = self.queue.prepare(&mut *self.notifier, now);
+            self.wait([timeout, left].into_iter().flatten().min())?;
+            has_waited = true;
+        }
+    }
+
+    /// Returns the next entry that is ready. Never waits.
+    ///
+    /// `None` means that no entry is ready, or that 64 entries were returned and other parts of the
+    /// program should have their turn. In either case the descriptor becomes readable, with a new
+    /// edge, as soon as there is something to return. A loop must therefore call this function until
+    /// it returns `None` before it waits again.
+    ///
+    /// If the notifier fails, [`next_warning`](Receiver::next_warning) reports it once, and the
+    /// descriptor becomes readable again after 100 ms.
+    pub fn try_recv(&mut self) -> Option<Entry<'_>> {
+        if !self.turn.is_active
+            && let Err(error) = self.wait(Some(Duration::ZERO))
+        {
+            self.queue.wait_failed(error);
+            self.set_timer(clock::now(), Some(RETRY_DELAY));
+            return None;
+        }
+        let now = clock::now();
+        if let Some(found) = self.queue.next_found(now) {
+            return Some(self.queue.entry(found));
+        }
+        self.turn = Turn::default();
+        self.end_turn();
+        None
+    }
+
+    /// Waits for events, and passes them on.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.notifier.wait(&mut self.events, timeout)?;
+        self.turn.is_active = true;
+        self.turn.is_woken |= self.events.woken();
+        for event in &self.events {
+            if event.key == TIMER {
+                self.timer_at = None;
+                self.timer.iter_mut().for_each(Timer::acknowledge);
+            } else {
+                let _ = self.queue.handle_event(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a turn: the descriptor becomes readable when there is more to do.
+    fn end_turn(&mut self) {
+        let now = clock::now();
+        let timeout = self.queue.prepare(&mut *self.notifier, now);
+        let has_news = self.queue.take_warning_news();
+        self.set_timer(now, if has_news { Some(Duration::ZERO) } else { timeout });
+    }
+
+    /// Sets the timer, unless it is set for an earlier time.
+    fn set_timer(&mut self, now: Instant, timeout: Option<Duration>) {
+        let (Some(timer), Some(timeout)) = (&mut self.timer, timeout) else { return };
+        let Some(at) = now.checked_add(timeout) else { return };
+        let is_set = self.timer_at.is_some_and(|then| now < then && then <= at);
+        if is_set && !timeout.is_zero() {
+            return;
+        }
+        match timer.set(timeout) {
+            Ok(()) => self.timer_at = Some(at),
+            // It was registered, and setting it cannot fail for want of anything.
+            Err(error) => self.queue.wait_failed(error),
+        }
+    }
+
+    /// Makes the descriptor readable, with a new edge.
+    fn wake_self(&mut self) {
+        self.set_timer(clock::now(), Some(Duration::ZERO));
+    }
+
+    /// Returns an entry again once `not_before` has come: see [`Queue::requeue`]. Wakes a loop that
+    /// waits for the descriptor, if that is needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::requeue`].
+    pub fn requeue(&mut self, entry: &OwnedEntry, not_before: Instant) -> Result<()> {
+        self.queue.requeue(entry, not_before)?;
+        let now = clock::now();
+        self.set_timer(now, Some(not_before.saturating_duration_since(now)));
+        Ok(())
+    }
+
+    /// Returns the next warning, or `None`. Makes no system call.
+    pub fn next_warning(&mut self) -> Option<Warning> {
+        self.queue.next_warning()
+    }
+
+    /// Returns a handle that ends a wait from another thread: [`recv`](Receiver::recv) then returns
+    /// `None`, and the descriptor becomes readable.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Notifier::waker`].
+    pub fn waker(&mut self) -> io::Result<Waker> {
+        self.notifier.waker()
+    }
+
+    /// Returns the queue.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Returns the queue. Makes the descriptor readable, since the caller may change a deadline.
+    pub fn queue_mut(&mut self) -> &mut Queue {
+        self.wake_self();
+        &mut self.queue
+    }
+
+    /// Returns the queue, and closes the notifier.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Queue::deregister`].
+    pub fn into_queue(mut self) -> Result<Queue> {
+        self.queue.deregister(&mut *self.notifier)?;
+        Ok(self.queue)
+    }
+}
+
+pullcord_platform::if_pollable! {
+    /// The descriptor that another loop waits for: see [`Receiver`].
+    impl std::os::fd::AsFd for Receiver {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            match self.notifier.pollable_fd() {
+                Some(fd) => fd,
+                None => unreachable!("with_backend refuses a notifier without a descriptor"),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
