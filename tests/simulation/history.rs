@@ -210,6 +210,9 @@ pub(crate) enum Op {
     Signal,
     /// The process stands still for so many milliseconds.
     Freeze(u64),
+    /// The clock of the system, which the time stamps of files follow, is set forward or back by so
+    /// many milliseconds.
+    SetClock(i64),
     /// The program passes a time that is so many milliseconds off, once.
     WrongTime(i64),
     /// The program reports the trigger as ready, without a reason.

@@ -637,6 +637,7 @@ impl World {
                 self.reached.count(State::Frozen);
                 self.oracle.frozen(kernel.now());
             }
+            Op::SetClock(by) => kernel.set_clock(by * MS as i64),
             Op::WrongTime(off) => {
                 self.requests.push_back(Request::WrongTime(off));
                 self.oracle.fault(now);

@@ -1,8 +1,8 @@
 //! The system calls that the library makes, and the errors that their man pages name.
 
 use super::libc::{
-    EACCES, EAGAIN, EINTR, EINVAL, EIO, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOMEM,
-    ENOSPC, ENOSYS, ENOTDIR, ENXIO, EOVERFLOW, EPERM, EPIPE, EROFS, ESTALE,
+    EACCES, EAGAIN, EBUSY, EINTR, EINVAL, EIO, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENODEV, ENOENT,
+    ENOMEM, ENOSPC, ENOSYS, ENOTDIR, ENXIO, EOVERFLOW, EPERM, EPIPE, EROFS, ESTALE,
 };
 use super::tree::Errno;
 
@@ -59,11 +59,16 @@ calls! {
     Kevent "kevent" [EINTR ENOMEM],
     Fdopendir "fdopendir" [ENOMEM EMFILE],
     Readdir "readdir" [EIO ENOENT ENOMEM EOVERFLOW ESTALE],
+    TimerCreate "timerfd_create" [EMFILE ENFILE ENOMEM ENODEV],
+    TimerSet "timerfd_settime" [EINVAL],
+    Dup "dup3" [EMFILE EBUSY EINTR],
+    Truncate "ftruncate" [EIO EINTR],
+    Poll "poll" [EINTR ENOMEM],
 }
 
 impl Call {
     /// Whether a call of it waits: then it counts as a wake-up once it returns.
     pub const fn waits(self) -> bool {
-        matches!(self, Call::EpollWait | Call::Select)
+        matches!(self, Call::EpollWait | Call::Select | Call::Poll)
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::libc::{
-    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MASK_ADD,
-    IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
+    IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR,
+    IN_MASK_ADD, IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
 };
 use super::tree::{EntryChange, Ino, Name, Notice, SelfChange};
 
@@ -104,6 +104,8 @@ impl Inotify {
                     EntryChange::MovedFrom => IN_MOVED_FROM,
                     EntryChange::MovedTo => IN_MOVED_TO,
                     EntryChange::Attributes => IN_ATTRIB,
+                    EntryChange::Modified => IN_MODIFY,
+                    EntryChange::Closed => IN_CLOSE_WRITE,
                 };
                 let watch = self.watches.iter().find(|watch| watch.ino == *directory);
                 if let Some(watch) = watch.filter(|watch| watch.mask & event != 0) {
@@ -120,6 +122,8 @@ impl Inotify {
                 let of_directory = if *is_directory { IN_ISDIR } else { 0 };
                 let (event, ends) = match change {
                     SelfChange::Attributes => (IN_ATTRIB | of_directory, false),
+                    SelfChange::Modified => (IN_MODIFY, false),
+                    SelfChange::Closed => (IN_CLOSE_WRITE, false),
                     SelfChange::Moved => (IN_MOVE_SELF, false),
                     SelfChange::Deleted => (IN_DELETE_SELF, true),
                     SelfChange::Unlinked => return false,

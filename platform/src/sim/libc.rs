@@ -12,19 +12,22 @@ use std::io::{Cursor, Write};
 use std::slice;
 
 pub use real_libc::{
-    __errno_location as errno, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, DIR, DT_DIR,
-    DT_UNKNOWN, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMFILE,
-    ENAMETOOLONG, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, ENOTTY, ENXIO,
-    EOVERFLOW, EPERM, EPIPE, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR,
-    EPOLLET, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EROFS, ESTALE, ETXTBSY, EXDEV,
-    F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, FD_SETSIZE, FIONREAD,
-    IN_ATTRIB, IN_CLOEXEC, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MASK_ADD,
+    __errno_location as errno, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW,
+    CLOCK_MONOTONIC, CLOCK_REALTIME, DIR, DT_DIR, DT_UNKNOWN, EACCES, EAGAIN, EBADF, EBUSY, EEXIST,
+    EINTR, EINVAL, EIO, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENODEV, ENOENT, ENOMEM,
+    ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, ENOTTY, ENXIO, EOVERFLOW, EPERM, EPIPE, EPOLL_CLOEXEC,
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN,
+    EPOLLONESHOT, EPOLLOUT, EROFS, ESTALE, ETXTBSY, EXDEV, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL,
+    F_SETFD, F_SETFL, FD_CLOEXEC, FD_SETSIZE, FIONREAD, IN_ATTRIB, IN_CLOEXEC, IN_CLOSE_WRITE,
+    IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MASK_ADD, IN_MODIFY,
     IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, IN_Q_OVERFLOW, IN_UNMOUNT,
-    MNT_DETACH, MS_BIND, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL, O_LARGEFILE,
-    O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TMPFILE, O_WRONLY, S_IFBLK, S_IFCHR, S_IFDIR,
-    S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_IXUSR, SIG_BLOCK, SIG_SETMASK, SIGPIPE,
-    SYS_getdents64, c_int, c_long, c_uint, c_ulong, c_void, dirent, epoll_event, fd_set, mode_t,
-    size_t, ssize_t, stat64, timespec, timeval,
+    MNT_DETACH, MS_BIND, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL,
+    O_LARGEFILE, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TMPFILE, O_TRUNC, O_WRONLY, POLLERR,
+    POLLHUP, POLLIN, POLLNVAL, POLLOUT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT,
+    S_IFREG, S_IFSOCK, S_IXUSR, SIG_BLOCK, SIG_SETMASK, SIGPIPE, SYS_getdents64, TFD_CLOEXEC,
+    TFD_NONBLOCK, TFD_TIMER_ABSTIME, c_int, c_long, c_uint, c_ulong, c_void, clockid_t, dirent,
+    epoll_event, fd_set, itimerspec, mode_t, nfds_t, off64_t, pollfd, size_t, ssize_t, stat64,
+    timespec, timeval,
 };
 /// The simulation sends no signal: these change the mask of the test's own thread and nothing else.
 pub use real_libc::{
@@ -131,6 +134,15 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: c_int) -> c_int {
     call(Call::Fcntl, |kernel| kernel.fcntl(fd, command, argument))
 }
 
+/// dup3(2), and dup2(2) of the systems that have no other.
+pub unsafe fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+    call(Call::Dup, |kernel| kernel.dup3(old, new, flags))
+}
+
+pub unsafe fn dup2(old: c_int, new: c_int) -> c_int {
+    call(Call::Dup, |kernel| kernel.dup2(old, new))
+}
+
 pub unsafe fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     call(Call::Pipe, |kernel| {
         let made = kernel.pipe(flags)?;
@@ -142,6 +154,12 @@ pub unsafe fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
 
 pub unsafe fn read(fd: c_int, buffer: *mut c_void, room: size_t) -> ssize_t {
     call(Call::Read, |kernel| {
+        if kernel.is_timer(fd) {
+            let expirations = kernel.read_timer(fd, room)?.to_ne_bytes();
+            // SAFETY: the caller has room for `room` bytes, which are 8 or more.
+            unsafe { slice::from_raw_parts_mut(buffer.cast(), 8) }.copy_from_slice(&expirations);
+            return Ok(8);
+        }
         if !kernel.is_inotify(fd) {
             let count = kernel.read(fd, room)?;
             // The bytes of the real writers are not looked at. A number that they never wrote shows
@@ -170,6 +188,10 @@ pub unsafe fn write(fd: c_int, _: *const c_void, count: size_t) -> ssize_t {
     call(Call::Write, |kernel| Ok(kernel.write(fd, count)? as ssize_t))
 }
 
+pub unsafe fn ftruncate64(fd: c_int, size: off64_t) -> c_int {
+    call(Call::Truncate, |kernel| done(kernel.ftruncate(fd, size)))
+}
+
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_int) -> c_int {
     assert_eq!(request, FIONREAD, "no other request is known");
     call(Call::Ioctl, |kernel| {
@@ -195,6 +217,9 @@ unsafe fn fill(to: *mut stat64, stat: Stat) {
         raw.st_ino = stat.number as _;
         raw.st_mode = stat.mode as _;
         raw.st_nlink = stat.links as _;
+        raw.st_size = stat.size as _;
+        raw.st_mtime = (stat.modified / 1_000_000_000) as _;
+        raw.st_mtime_nsec = (stat.modified % 1_000_000_000) as _;
         raw.st_ctime = (stat.changed / 1_000_000_000) as _;
         raw.st_ctime_nsec = (stat.changed % 1_000_000_000) as _;
         to.write(raw);
@@ -219,6 +244,9 @@ pub unsafe fn fstatat64(
     // SAFETY: the caller passes a C string.
     let path = unsafe { bytes(path) };
     call(Call::Fstatat, |kernel| {
+        if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0 {
+            return Err(EINVAL);
+        }
         let directory = (directory != AT_FDCWD).then_some(directory);
         let stat = kernel.fstatat(directory, path, flags & AT_SYMLINK_NOFOLLOW == 0)?;
         // SAFETY: the caller has room for one.
@@ -364,6 +392,70 @@ pub unsafe fn syscall(number: c_long, directory: c_int, buffer: *mut u8, room: u
     }) as c_long
 }
 
+// --- time ----------------------------------------------------------------------------------------
+
+/// clock_gettime(2): no system call, as a rule, and it never fails.
+pub unsafe fn clock_gettime(clock: clockid_t, to: *mut timespec) -> c_int {
+    let now = with(|kernel| match clock {
+        CLOCK_MONOTONIC => kernel.now(),
+        CLOCK_REALTIME => kernel.real_time(),
+        _ => panic!("no other clock is known"),
+    });
+    // SAFETY: integers only, for which zero is a value; the caller has room for one.
+    unsafe {
+        let mut raw: timespec = std::mem::zeroed();
+        (raw.tv_sec, raw.tv_nsec) = ((now / SECOND) as _, (now % SECOND) as _);
+        to.write(raw);
+    }
+    0
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The nanoseconds of a time that is valid.
+fn nanoseconds(time: &timespec) -> Outcome<u64> {
+    let (seconds, rest) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    match (seconds, rest) {
+        (Ok(seconds), Ok(rest)) if rest < SECOND => {
+            Ok(seconds.saturating_mul(SECOND).saturating_add(rest))
+        }
+        _ => Err(EINVAL),
+    }
+}
+
+pub unsafe fn timerfd_create(clock: clockid_t, flags: c_int) -> c_int {
+    assert_eq!(clock, CLOCK_MONOTONIC, "no other clock is known");
+    call(Call::TimerCreate, |kernel| kernel.timer(flags))
+}
+
+pub unsafe fn timerfd_settime(
+    fd: c_int,
+    flags: c_int,
+    new: *const itimerspec,
+    old: *mut itimerspec,
+) -> c_int {
+    // SAFETY: the caller passes one.
+    let new = unsafe { &*new };
+    call(Call::TimerSet, |kernel| {
+        let (value, interval) = (nanoseconds(&new.it_value)?, nanoseconds(&new.it_interval)?);
+        if flags & !TFD_TIMER_ABSTIME != 0 {
+            return Err(EINVAL);
+        }
+        let absolute = flags & TFD_TIMER_ABSTIME != 0;
+        let (left, before) = kernel.set_timer(fd, absolute, value, interval)?;
+        if !old.is_null() {
+            let time = |nanoseconds: u64| timespec {
+                tv_sec: (nanoseconds / SECOND) as _,
+                tv_nsec: (nanoseconds % SECOND) as _,
+            };
+            let before = itimerspec { it_interval: time(before), it_value: time(left) };
+            // SAFETY: the caller has room for one.
+            unsafe { old.write(before) };
+        }
+        Ok(0)
+    })
+}
+
 // --- watches and waits -------------------------------------------------------------------------
 
 pub unsafe fn inotify_init1(flags: c_int) -> c_int {
@@ -412,6 +504,23 @@ pub unsafe fn epoll_wait(
             to[filled] = epoll_event { events, u64 };
             filled += 1;
         })?;
+        Ok(found as c_int)
+    })
+}
+
+pub unsafe fn poll(fds: *mut pollfd, count: nfds_t, milliseconds: c_int) -> c_int {
+    wait(Call::Poll, milliseconds != 0, |kernel| {
+        let fds = match count {
+            0 => &mut [][..],
+            // SAFETY: the caller has as many.
+            count => unsafe { slice::from_raw_parts_mut(fds, count as usize) },
+        };
+        let wanted: Vec<_> = fds.iter().map(|it| (it.fd, c_int::from(it.events))).collect();
+        let mut events = Vec::new();
+        let found = kernel.poll(&wanted, &mut events, milliseconds)?;
+        for (fd, events) in fds.iter_mut().zip(events) {
+            fd.revents = events as _;
+        }
         Ok(found as c_int)
     })
 }

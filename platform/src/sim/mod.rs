@@ -12,12 +12,14 @@
 //! | `libc` | the C library's functions, on the kernel of this thread |
 //! | `kernel` | processes, descriptors, waiting, the clock |
 //! | `tree` | inodes, directories, links, mounts |
-//! | `fifo`, `inotify`, `epoll`, `kqueue` | one facility each, without descriptors |
+//! | `fifo`, `inotify`, `epoll`, `kqueue`, `timer` | one facility each, without descriptors |
+//! | `clock` | the clocks, and the time stamps of files |
 //! | `faults` | the calls that fail, and a census |
 //! | `mutants` | rules of the library that are switched off |
 //! | `settings` | the behaviours in which kernels and file systems differ |
 
 mod call;
+mod clock;
 mod epoll;
 mod faults;
 mod fifo;
@@ -33,6 +35,7 @@ mod libc_readdir;
 mod mutants;
 mod owned_fd;
 mod settings;
+mod timer;
 mod tree;
 
 use std::cell::{Cell, RefCell};

@@ -120,6 +120,14 @@ pub struct Settings {
     pub failed_rmdir_posts_delete: bool,
     /// Whether a use of a closed descriptor panics, or fails with `EBADF` as on a real kernel.
     pub strict: bool,
+    /// Whether the watch of a directory reports a write into a FIFO in it (Linux: not since 6.17).
+    pub writes_to_fifos_are_reported: bool,
+    /// Whether a descriptor can be opened again as `/proc/self/fd/N`.
+    pub proc: bool,
+    /// The time stamps of files go on once in so many nanoseconds.
+    pub tick: u64,
+    /// They are multiples of this: 1, or of file systems without nanoseconds 1 or 2 seconds.
+    pub grain: u64,
     /// The time that every call takes.
     pub cost: u64,
     /// The time that a directory read takes for each entry.
@@ -142,6 +150,10 @@ impl Default for Settings {
             low_descriptors: false,
             failed_rmdir_posts_delete: false,
             strict: true,
+            writes_to_fifos_are_reported: false,
+            proc: !cfg!(pullcord_sim = "bsd"),
+            tick: 4_000_000,
+            grain: 1,
             cost: 400,
             cost_of_entry: 200,
             oversleep: 50_000,

@@ -2,14 +2,15 @@
 //! its kind permits; the other uses make errors.
 
 use libc::{
-    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT,
-    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MASK_ADD, IN_MOVE_SELF, IN_MOVED_FROM,
-    IN_MOVED_TO, IN_ONLYDIR, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL, O_LARGEFILE,
-    O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TMPFILE, O_WRONLY,
+    AT_NO_AUTOMOUNT, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT,
+    EPOLLOUT, IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MASK_ADD,
+    IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_ONLYDIR, O_APPEND, O_CLOEXEC, O_CREAT,
+    O_DIRECT, O_DIRECTORY, O_EXCL, O_LARGEFILE, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR,
+    O_TMPFILE, O_TRUNC, O_WRONLY, POLLIN, POLLOUT, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
 };
 
 use super::real::Means;
-use super::script::{Limit, Op, SLOTS, Script, Slot};
+use super::script::{Expiry, Limit, Op, SLOTS, Script, Slot};
 use crate::rng::Rng;
 
 /// The kind of descriptor that a slot should hold.
@@ -23,6 +24,7 @@ enum Kind {
     Both,
     Watcher,
     Poller,
+    Timer,
 }
 
 /// The main subject of a script.
@@ -131,6 +133,11 @@ impl Generator<'_> {
                     let (path, limit) = (if path.is_empty() { "." } else { path }, Limit::Usual);
                     ops.push(Op::Watch { slot: 1, path: path.into(), mask, limit });
                 }
+                if self.theme == Theme::Mounts && self.rng.one_in(2) {
+                    let (path, limit) = ("e".to_owned(), Limit::Usual);
+                    ops.push(Op::Mount(path.clone()));
+                    ops.push(Op::Watch { slot: 1, path, mask, limit });
+                }
             }
         }
         if self.slots[4] == Kind::Nothing && self.rng.one_in(3) {
@@ -146,7 +153,13 @@ impl Generator<'_> {
 
     /// Watches the directory of the script, changes its entries, and reads the events.
     fn changes_of_one_directory(&mut self, ops: &mut Vec<Op>) {
-        let every = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB;
+        let every = IN_CREATE
+            | IN_DELETE
+            | IN_MOVED_FROM
+            | IN_MOVED_TO
+            | IN_ATTRIB
+            | IN_MODIFY
+            | IN_CLOSE_WRITE;
         let limit = self.queue_limit();
         ops.push(Op::Watcher { slot: 1, limit });
         self.slots[1] = Kind::Watcher;
@@ -155,7 +168,7 @@ impl Generator<'_> {
         let name = |rng: &mut Rng| ["k", "l", "m"][rng.below(3)].to_owned();
         for _ in 0..3 + self.rng.below(9) {
             let (path, other) = (name(self.rng), name(self.rng));
-            ops.push(match self.rng.below(8) {
+            ops.push(match self.rng.below(11) {
                 0..3 => {
                     let (flags, mode) = (O_CREAT | O_WRONLY | O_NONBLOCK, Some(0o644));
                     self.slots[0] = Kind::File;
@@ -165,6 +178,9 @@ impl Generator<'_> {
                 4 => Op::Rename { old: path, new: other },
                 5 => Op::Link { old: path, new: other },
                 6 => Op::Unlink(path),
+                7 => Op::Write { slot: 0, count: self.rng.below(3) },
+                8 => Op::Truncate { slot: 0, size: self.rng.below(9) as i64 },
+                9 => Op::Close(0),
                 _ => Op::Fchmod { slot: 0, mode: self.mode(false) },
             });
         }
@@ -185,7 +201,23 @@ impl Generator<'_> {
     }
 
     fn of_tree(&mut self) -> Op {
-        match self.rng.below(34) {
+        match self.rng.below(42) {
+            34 => Op::Pause,
+            35..37 => {
+                let slot = self.slot_of(&[Kind::File]);
+                Op::Write { slot, count: *self.rng.pick(&[0, 1, 5, 5000]) }
+            }
+            37 => {
+                let slot = self.slot_of(&[Kind::File]);
+                Op::Read { slot, room: *self.rng.pick(&[0, 1, 3, 9000]) }
+            }
+            38 => Op::Available(self.slot_of(&[Kind::File])),
+            39 => {
+                let slot = self.slot_of(&[Kind::File]);
+                Op::Truncate { slot, size: *self.rng.pick(&[0, 0, 3, 4, 10_000, -1]) }
+            }
+            40 => self.reopen(),
+            41 => self.replace(),
             0..4 => self.open(),
             4..6 => self.create(),
             6 => {
@@ -201,7 +233,8 @@ impl Generator<'_> {
                     Some(_) => self.short_path(),
                     None => self.path(),
                 };
-                Op::Stat { directory, path, follow: self.rng.one_in(2) }
+                let flags = *self.rng.pick(&[0, 0, AT_NO_AUTOMOUNT, AT_NO_AUTOMOUNT, 1 << 30]);
+                Op::Stat { directory, path, follow: self.rng.one_in(2), flags }
             }
             12..15 => Op::Link { old: self.path(), new: self.path() },
             15..19 => Op::Rename { old: self.path(), new: self.path() },
@@ -241,6 +274,9 @@ impl Generator<'_> {
         for flag in [O_NOFOLLOW, O_CLOEXEC, O_LARGEFILE] {
             flags |= if self.rng.one_in(2) { flag } else { 0 };
         }
+        for flag in [O_APPEND, O_TRUNC] {
+            flags |= if self.rng.one_in(6) { flag } else { 0 };
+        }
         let path = match flags {
             _ if self.rng.one_in(5) => self.path(),
             _ if flags & O_DIRECTORY != 0 => self.path_of("de"),
@@ -270,6 +306,9 @@ impl Generator<'_> {
             for flag in [O_NOFOLLOW, O_CLOEXEC, O_EXCL] {
                 flags |= if self.rng.one_in(2) { flag } else { 0 };
             }
+            for flag in [O_APPEND, O_TRUNC] {
+                flags |= if self.rng.one_in(4) { flag } else { 0 };
+            }
             if self.rng.one_in(4) { self.path() } else { self.path_of("abc") }
         };
         self.slots[slot] = Kind::File;
@@ -283,8 +322,66 @@ impl Generator<'_> {
         Op::Duplicate { from, to, lowest }
     }
 
+    fn replace(&mut self) -> Op {
+        let (old, new) = (self.slot_of(&[]), self.rng.below(SLOTS));
+        self.slots[new] = self.slots[old];
+        let flags =
+            *self.rng.pick(&[None, Some(0), Some(O_CLOEXEC), Some(O_CLOEXEC), Some(O_NONBLOCK)]);
+        Op::Replace { old, new, flags }
+    }
+
+    fn reopen(&mut self) -> Op {
+        let from = self.slot_of(&[Kind::Reader, Kind::Writer, Kind::Both, Kind::File]);
+        let slot = self.rng.below(SLOTS);
+        let mut flags = *self.rng.pick(&[O_RDONLY, O_RDONLY, O_WRONLY, O_RDWR]);
+        self.slots[slot] = match self.slots[from] {
+            Kind::Reader | Kind::Writer | Kind::Both => match flags {
+                O_RDONLY => Kind::Reader,
+                O_WRONLY => Kind::Writer,
+                _ => Kind::Both,
+            },
+            other => other,
+        };
+        flags |= O_NONBLOCK;
+        for flag in [O_NOFOLLOW, O_DIRECTORY, O_TRUNC, O_APPEND, O_CREAT, O_EXCL] {
+            flags |= if self.rng.one_in(12) { flag } else { 0 };
+        }
+        Op::Reopen { slot, from, flags }
+    }
+
+    fn of_timers(&mut self) -> Op {
+        match self.rng.below(12) {
+            0..2 => {
+                let slot = self.rng.below(SLOTS);
+                self.slots[slot] = Kind::Timer;
+                let flags = if self.rng.one_in(9) { O_APPEND } else { TFD_CLOEXEC };
+                Op::Timer { slot, flags: flags | TFD_NONBLOCK }
+            }
+            2..8 => {
+                let slot = self.slot_of(&[Kind::Timer]);
+                let flags = *self.rng.pick(&[0, 0, 0, TFD_TIMER_ABSTIME, TFD_TIMER_ABSTIME, 4]);
+                let times =
+                    [Expiry::Never, Expiry::Soon, Expiry::Soon, Expiry::Soon, Expiry::Later];
+                let time = if self.rng.one_in(12) {
+                    Expiry::Invalid(self.rng.one_in(2))
+                } else {
+                    *self.rng.pick(&times)
+                };
+                let interval = *self.rng.pick(&[0, 0, 0, 1, 2]);
+                Op::SetTimer { slot, flags, time, interval }
+            }
+            8 => self.replace(),
+            _ => {
+                let slot = self.slot_of(&[Kind::Timer]);
+                Op::Read { slot, room: *self.rng.pick(&[8, 8, 8, 16, 7, 0]) }
+            }
+        }
+    }
+
     fn of_pipes(&mut self) -> Op {
-        match self.rng.below(24) {
+        match self.rng.below(26) {
+            24 => self.reopen(),
+            25 => self.replace(),
             0..4 => {
                 let slot = self.rng.below(SLOTS);
                 let (direction, kind) = *self.rng.pick(&[
@@ -315,7 +412,10 @@ impl Generator<'_> {
                 let counts = [0, 1, 1, 2, 99, 4095, 4096, 4097, 9000, 61_440, 65_536, 70_000];
                 Op::Write { slot, count: *self.rng.pick(&counts) }
             }
-            17 => Op::Available(self.slot_of(&[Kind::Reader, Kind::Both, Kind::Watcher])),
+            17 => {
+                let kinds = [Kind::Reader, Kind::Both, Kind::Watcher, Kind::Writer, Kind::Timer];
+                Op::Available(self.slot_of(&kinds))
+            }
             18 => {
                 let slot = self.slot_of(&[Kind::Writer, Kind::Both, Kind::Reader]);
                 let flags = if self.rng.one_in(2) { O_DIRECT } else { 0 };
@@ -391,6 +491,8 @@ impl Generator<'_> {
                     IN_MOVED_FROM,
                     IN_MOVED_TO,
                     IN_ATTRIB,
+                    IN_MODIFY,
+                    IN_CLOSE_WRITE,
                     IN_DELETE_SELF,
                     IN_MOVE_SELF,
                 ];
@@ -412,7 +514,9 @@ impl Generator<'_> {
     }
 
     fn of_waits(&mut self) -> Op {
-        match self.rng.below(20) {
+        match self.rng.below(26) {
+            20..25 => self.of_timers(),
+            25 => self.poll(),
             0 => {
                 let slot = self.rng.below(SLOTS);
                 self.slots[slot] = Kind::Poller;
@@ -420,7 +524,14 @@ impl Generator<'_> {
             }
             1..8 => {
                 let poller = self.slot_of(&[Kind::Poller]);
-                let sources = [Kind::Reader, Kind::Writer, Kind::Both, Kind::Watcher, Kind::Poller];
+                let sources = [
+                    Kind::Reader,
+                    Kind::Writer,
+                    Kind::Both,
+                    Kind::Watcher,
+                    Kind::Poller,
+                    Kind::Timer,
+                ];
                 let source = self.slot_of(&sources);
                 let operations = [EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL];
                 let operation = *self.rng.pick(&operations);
@@ -440,6 +551,18 @@ impl Generator<'_> {
     fn wait(&mut self) -> Op {
         let poller = self.slot_of(&[Kind::Poller]);
         Op::Wait { poller, room: *self.rng.pick(&[16, 16, 16, 1, 1, 2, 3, 0, -1]) }
+    }
+
+    fn poll(&mut self) -> Op {
+        let mut wanted = Vec::new();
+        for slot in 0..SLOTS {
+            let is_open = self.slots[slot] != Kind::Nothing;
+            if is_open && self.rng.one_in(2) || self.rng.one_in(30) {
+                wanted
+                    .push((slot, *self.rng.pick(&[0, POLLIN, POLLIN, POLLOUT, POLLIN | POLLOUT])));
+            }
+        }
+        Op::Poll(wanted)
     }
 
     fn select(&mut self) -> Op {

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::mem;
 
 use super::super::exceptions;
-use super::super::script::{Detail, Listing, Noticed, Op, Outcome, SLOTS, Slot};
+use super::super::script::{Detail, Expiry, Listing, Noticed, Op, Outcome, SLOTS, Slot};
 use super::{Host, c};
 
 /// A descriptor that is never open.
@@ -24,6 +24,8 @@ pub(crate) struct Player<'a> {
     buffer: Vec<u64>,
     /// The cookies of moves, in the order in which they were seen.
     cookies: Vec<u32>,
+    /// The times of pauses, in nanoseconds.
+    pauses: Vec<i128>,
 }
 
 macro_rules! call {
@@ -43,8 +45,8 @@ fn errno() -> i32 {
 
 impl<'a> Player<'a> {
     pub(crate) fn new(host: &'a mut Host, root: &'a str) -> Player<'a> {
-        let (slots, surplus, cookies) = Default::default();
-        Player { host, root, slots, surplus, buffer: vec![0; 16 * 1024], cookies }
+        let (slots, surplus, cookies, pauses) = Default::default();
+        Player { host, root, slots, surplus, buffer: vec![0; 16 * 1024], cookies, pauses }
     }
 
     fn exception(&mut self, name: &'static str) -> Outcome {
@@ -115,7 +117,18 @@ impl<'a> Player<'a> {
             }
             _ => stat.st_nlink as u64,
         };
-        Detail::Stat { mode: stat.st_mode as u32, links, same }
+        let size = match stat.st_mode & c::S_IFMT {
+            c::S_IFREG | c::S_IFLNK => stat.st_size as i64,
+            _ => 0,
+        };
+        let stamps = [(stat.st_mtime, stat.st_mtime_nsec), (stat.st_ctime, stat.st_ctime_nsec)];
+        let times = stamps.map(|(seconds, rest)| {
+            let time = i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+            self.pauses.iter().filter(|pause| **pause < time).count()
+        });
+        let has_times = stat.st_mode & c::S_IFMT != 0;
+        let times = has_times.then_some(times);
+        Detail::Stat { mode: stat.st_mode as u32, links, size, times, same }
     }
 
     /// Makes the call. A call that might block or leave the directory is not made.
@@ -143,6 +156,24 @@ impl<'a> Player<'a> {
                 let lowest = if *lowest < 3 { *lowest } else { *lowest - 3 + first };
                 let made = call!(self, fcntl(fd, c::F_DUPFD_CLOEXEC, lowest));
                 self.put(*to, made)
+            }
+            Op::Replace { old, new, flags } => {
+                let free = self.host.lowest() + 40 + *new as c::c_int;
+                let (old, number) = (fd(self, old), self.slots[*new].unwrap_or(free));
+                let made = match flags {
+                    Some(flags) => call!(self, dup3(old, number, *flags)),
+                    None => call!(self, dup2(old, number)),
+                };
+                if made.is_ok() {
+                    self.slots[*new] = Some(number);
+                }
+                Outcome::new(made.map(|fd| fd - i64::from(self.host.lowest())))
+            }
+            Op::Reopen { slot, from, flags } => {
+                let path = format!("{}/{}", self.host.descriptors(), fd(self, from));
+                let path = CString::new(path).expect("no zero byte");
+                let opened = call!(self, open(path.as_ptr(), *flags));
+                self.put(*slot, opened)
             }
             Op::SetFlags { slot, flags } => {
                 if flags & c::O_DIRECT != 0 && self.kind_of(*slot) != c::S_IFIFO as u32 {
@@ -199,33 +230,80 @@ impl<'a> Player<'a> {
                 let bytes = vec![0xa5_u8; *count];
                 Outcome::new(call!(self, write(fd, bytes.as_ptr().cast(), bytes.len())))
             }
+            Op::Truncate { slot, size } => {
+                let fd = fd(self, slot);
+                Outcome::new(call!(self, ftruncate64(fd, *size)))
+            }
             Op::Available(slot) => {
-                if self.kind_of(*slot) == c::S_IFREG as u32 {
-                    return self.exception(exceptions::CONTENTS);
-                }
                 let fd = fd(self, slot);
                 let mut bytes = -1;
                 let asked = call!(self, ioctl(fd, c::FIONREAD, &raw mut bytes));
                 Outcome::new(asked).with(|| Detail::Numbers(vec![i64::from(bytes)]))
+            }
+            Op::Pause => {
+                self.host.pause();
+                // SAFETY: integers only, for which zero is a value.
+                let mut time: c::timespec = unsafe { mem::zeroed() };
+                let asked = call!(self, clock_gettime(c::CLOCK_REALTIME, &raw mut time));
+                self.pauses.push(time.tv_sec as i128 * 1_000_000_000 + time.tv_nsec as i128);
+                self.host.pause();
+                Outcome::new(asked)
+            }
+            Op::Timer { slot, flags } => {
+                let made = call!(self, timerfd_create(c::CLOCK_MONOTONIC, *flags));
+                self.put(*slot, made)
+            }
+            Op::SetTimer { slot, flags, time, interval } => {
+                let fd = fd(self, slot);
+                // SAFETY: integers only, for which zero is a value.
+                let (mut new, mut old): (c::itimerspec, c::itimerspec) =
+                    unsafe { (mem::zeroed(), mem::zeroed()) };
+                match time {
+                    Expiry::Never => {}
+                    Expiry::Soon if *flags == c::TFD_TIMER_ABSTIME => {
+                        let now = &raw mut new.it_value;
+                        let _ = call!(self, clock_gettime(c::CLOCK_MONOTONIC, now));
+                    }
+                    Expiry::Soon => new.it_value.tv_nsec = 1,
+                    Expiry::Later => new.it_value.tv_sec = 1 << 32,
+                    Expiry::Invalid(true) => new.it_value.tv_nsec = 1_000_000_000,
+                    Expiry::Invalid(false) => new.it_value.tv_sec = -1,
+                }
+                new.it_interval.tv_sec = *interval as _;
+                new.it_interval.tv_sec *= 3600;
+                let (to, from) = (&raw mut old, &raw const new);
+                let set = call!(self, timerfd_settime(fd, *flags, from, to));
+                if *time == Expiry::Soon {
+                    self.host.pause();
+                }
+                let was_running = old.it_value.tv_sec != 0 || old.it_value.tv_nsec != 0;
+                let interval = old.it_interval.tv_sec as i64;
+                Outcome::new(set).with(|| Detail::Numbers(vec![i64::from(was_running), interval]))
             }
 
             Op::Fstat(slot) => {
                 let fd = fd(self, slot);
                 match self.stat_of(fd) {
                     Ok(stat) => {
-                        let detail = self.describe(&stat);
+                        let mut detail = self.describe(&stat);
+                        if let Detail::Stat { times, .. } = &mut detail
+                            && stat.st_mode & c::S_IFMT == c::S_IFIFO
+                        {
+                            self.host.exception(exceptions::PIPE_TIMES);
+                            *times = None;
+                        }
                         Outcome::new(Ok(0)).with(|| detail)
                     }
                     Err(errno) => Outcome::new(Err(errno)),
                 }
             }
-            Op::Stat { directory, path, follow } => {
+            Op::Stat { directory, path, follow, flags } => {
                 // A path from an open directory is not joined to anything.
                 let (directory, path) = match directory {
                     Some(slot) => (fd(self, slot), CString::new(path.as_str()).expect("no zero")),
                     None => (c::AT_FDCWD, self.path(path)),
                 };
-                let flags = if *follow { 0 } else { c::AT_SYMLINK_NOFOLLOW };
+                let flags = *flags | if *follow { 0 } else { c::AT_SYMLINK_NOFOLLOW };
                 // SAFETY: integers only, for which zero is a value.
                 let mut stat: c::stat64 = unsafe { mem::zeroed() };
                 let asked = call!(self, fstatat64(directory, path.as_ptr(), &raw mut stat, flags));
@@ -332,6 +410,16 @@ impl<'a> Player<'a> {
                     Detail::Waited(found.map(|event| (event.u64, event.events)).collect())
                 })
             }
+            Op::Poll(wanted) => {
+                let mut fds: Vec<c::pollfd> = Vec::new();
+                for (slot, events) in wanted {
+                    let fd = self.slots[*slot].unwrap_or(CLOSED);
+                    fds.push(c::pollfd { fd, events: *events, revents: 0 });
+                }
+                let found = call!(self, poll(fds.as_mut_ptr(), fds.len() as c::nfds_t, 0));
+                let events = fds.iter().map(|fd| i64::from(fd.revents));
+                Outcome::new(found).with(|| Detail::Numbers(events.collect()))
+            }
             Op::Select { read, write } => self.select(read, write),
 
             Op::Mount(path) => {
@@ -355,9 +443,6 @@ impl<'a> Player<'a> {
 
     fn read(&mut self, slot: Slot, room: usize) -> Outcome {
         let kind = self.kind_of(slot);
-        if kind == c::S_IFREG as u32 {
-            return self.exception(exceptions::CONTENTS);
-        }
         if kind == c::S_IFDIR as u32 && room > 0 {
             return self.exception(exceptions::READ_DIRECTORY);
         }
@@ -367,6 +452,15 @@ impl<'a> Player<'a> {
         let count = got.unwrap_or(0) as usize;
         // SAFETY: `u64`s are made of bytes, and there are at least `count`.
         let bytes = unsafe { std::slice::from_raw_parts(self.buffer.as_ptr().cast::<u8>(), count) };
+        if kind == c::S_IFREG as u32 {
+            self.host.exception(exceptions::CONTENTS);
+            return Outcome::new(got);
+        }
+        // Of a timer; an event of inotify(7) is longer.
+        if kind == 0 && count == 8 {
+            let expirations = u64::from_ne_bytes(bytes.try_into().expect("eight"));
+            return Outcome::new(got).with(|| Detail::Numbers(vec![expirations as i64]));
+        }
         let mut events = Vec::new();
         if kind == 0 {
             let mut at = 0;

@@ -38,8 +38,17 @@ impl Readings {
         if results.iter().all(|result| result.returned.is_ok()) {
             match op {
                 Op::Open { slot, path, .. } => self.of_slot[*slot] = self.open(root, path),
-                Op::Duplicate { from, to, .. } => self.of_slot[*to] = self.of_slot[*from],
-                Op::Close(slot) | Op::Watcher { slot, .. } | Op::Poller(slot) => {
+                Op::Duplicate { from, to, .. } | Op::Replace { old: from, new: to, .. } => {
+                    self.of_slot[*to] = self.of_slot[*from];
+                }
+                Op::Reopen { slot, from, .. } => {
+                    let ino = self.of_slot[*from].map(|reading| self.all[reading].ino);
+                    self.of_slot[*slot] = ino.map(|ino| self.add(ino));
+                }
+                Op::Close(slot)
+                | Op::Watcher { slot, .. }
+                | Op::Poller(slot)
+                | Op::Timer { slot, .. } => {
                     self.of_slot[*slot] = None;
                 }
                 Op::Pipe { reader, writer, .. } => {
@@ -64,13 +73,17 @@ impl Readings {
             let ino = kernel.find(format!("{root}/{path}").as_bytes()).ok()?;
             kernel.tree().is_directory(ino).then_some(ino)
         })?;
+        Some(self.add(ino))
+    }
+
+    fn add(&mut self, ino: Ino) -> usize {
         let stayed = entries(ino).into_iter().map(|(name, id, _)| (name, id)).collect();
         let were = [(".".into(), 4), ("..".into(), 4)].into();
         let mut reading =
             Reading { ino, stayed, were, returned: Default::default(), ended: [false; 2] };
         reading.update();
         self.all.push(reading);
-        Some(self.all.len() - 1)
+        self.all.len() - 1
     }
 
     fn take(&mut self, slot: Slot, side: usize, listing: &Listing) -> Result<(), String> {

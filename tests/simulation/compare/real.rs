@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::script::{Limit, Script};
 
@@ -30,6 +31,9 @@ mod c {
         unsafe { libc::open(path, flags, mode) }
     }
 }
+
+/// Longer than a tick of the time stamps, which is 10 ms at the most.
+pub(crate) const PAUSE: Duration = Duration::from_millis(12);
 
 /// How many descriptors a script can have, and three.
 pub(crate) const DESCRIPTORS: usize = 256;
@@ -77,6 +81,16 @@ impl Host {
         self.lowest
     }
 
+    /// The directory in which this thread's descriptors have names.
+    pub(crate) fn descriptors(&self) -> &'static str {
+        "/proc/thread-self/fd"
+    }
+
+    /// Lets more than a tick of the time stamps pass, and timers expire.
+    pub(crate) fn pause(&mut self) {
+        thread::sleep(PAUSE);
+    }
+
     /// Sets a limit for the next call. Another process on this system is affected only if it makes
     /// the same call in the same few microseconds.
     pub(crate) fn limit(&mut self, limit: Limit) {
@@ -116,10 +130,38 @@ fn set(fd: c::c_int, value: &str) {
     assert_eq!(written, value.len() as isize, "{}", io::Error::last_os_error());
 }
 
+/// The behaviours in which versions of this kernel differ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quirks {
+    pub(crate) writes_to_fifos_are_reported: bool,
+}
+
+impl Quirks {
+    fn of(directory: &Path) -> io::Result<Quirks> {
+        let (directory, fifo) = (c_path(directory), c_path(&directory.join("fifo")));
+        let mut buffer = [0_u8; 512];
+        // SAFETY: C strings, and a buffer that lives as long as the calls.
+        unsafe {
+            checked(c::mkfifo(fifo.as_ptr(), 0o600))?;
+            let watch = checked(c::inotify_init1(c::IN_NONBLOCK | c::IN_CLOEXEC))?;
+            checked(c::inotify_add_watch(watch, directory.as_ptr(), c::IN_MODIFY))?;
+            let fd = checked(c::open(fifo.as_ptr(), c::O_RDWR | c::O_NONBLOCK | c::O_CLOEXEC))?;
+            let written = c::write(fd, buffer.as_ptr().cast(), 1);
+            let read = c::read(watch, buffer.as_mut_ptr().cast(), buffer.len());
+            c::close(fd);
+            c::close(watch);
+            c::unlink(fifo.as_ptr());
+            assert_eq!(written, 1, "a FIFO takes a byte");
+            Ok(Quirks { writes_to_fifos_are_reported: read > 0 })
+        }
+    }
+}
+
 /// The place, until it is dropped.
 pub(crate) struct Ground {
     pub(crate) host: Host,
     pub(crate) means: Means,
+    pub(crate) quirks: Quirks,
     /// The parts that are left out, in words.
     pub(crate) left_out: Vec<String>,
     base: tempfile::TempDir,
@@ -163,7 +205,8 @@ impl Ground {
         let (calls, exceptions) = Default::default();
         let host = Host { calls, exceptions, lowest, limits, lowered: None, turn: None };
         let means = Means { privileged, mounts: mounts.is_ok(), limits: all };
-        Ok(Ground { host, means, left_out, base, bound: false })
+        let quirks = Quirks::of(base.path())?;
+        Ok(Ground { host, means, quirks, left_out, base, bound: false })
     }
 
     /// Makes the directory of a script, and takes away the rights that the script must not have.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use libc::{
-    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
-    IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
+    IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR,
+    IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
 };
 use pullcord_platform::sim::FsKind;
 
@@ -37,7 +37,9 @@ pub(crate) struct Report {
     pub(crate) left_out: Vec<String>,
 }
 
-const EVENTS: [(&str, u32); 11] = [
+const EVENTS: [(&str, u32); 13] = [
+    ("IN_CLOSE_WRITE", IN_CLOSE_WRITE),
+    ("IN_MODIFY", IN_MODIFY),
     ("IN_ATTRIB", IN_ATTRIB),
     ("IN_CREATE", IN_CREATE),
     ("IN_DELETE", IN_DELETE),

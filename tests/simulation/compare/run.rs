@@ -81,7 +81,8 @@ impl Comparison {
     /// Runs a script on both kernels, up to the first difference.
     fn play(&mut self, script: &Script) -> Vec<Step> {
         let root = self.ground.enter(script);
-        simulated::boot(script, &root, self.kind.unwrap_or(FsKind::Tmpfs));
+        let kind = self.kind.unwrap_or(FsKind::Tmpfs);
+        simulated::boot(script, &root, kind, self.ground.quirks);
         let mut real = real::player::Player::new(&mut self.ground.host, &root);
         let mut simulated = simulated::player::Player::new(&mut self.simulated, &root);
         let mut readings = Readings::default();

@@ -25,6 +25,18 @@ pub(crate) enum Op {
         to: Slot,
         lowest: i32,
     },
+    /// dup3(2), or dup2(2) without flags. An empty slot stands for a number that is free.
+    Replace {
+        old: Slot,
+        new: Slot,
+        flags: Option<i32>,
+    },
+    /// open(2) of what a slot has open, by its name in /proc.
+    Reopen {
+        slot: Slot,
+        from: Slot,
+        flags: i32,
+    },
     /// `F_SETFL`, always with `O_NONBLOCK`.
     SetFlags {
         slot: Slot,
@@ -51,14 +63,37 @@ pub(crate) enum Op {
         slot: Slot,
         count: usize,
     },
+    /// ftruncate(2).
+    Truncate {
+        slot: Slot,
+        size: i64,
+    },
     /// `FIONREAD`.
     Available(Slot),
+    /// Some milliseconds, between two ticks of the time stamps.
+    Pause,
+
+    /// timerfd_create(2).
+    Timer {
+        slot: Slot,
+        flags: i32,
+    },
+    /// timerfd_settime(2).
+    SetTimer {
+        slot: Slot,
+        flags: i32,
+        time: Expiry,
+        /// In hours.
+        interval: i64,
+    },
 
     Fstat(Slot),
     Stat {
         directory: Option<Slot>,
         path: String,
         follow: bool,
+        /// Other flags.
+        flags: i32,
     },
     Statfs(String),
     Link {
@@ -134,6 +169,8 @@ pub(crate) enum Op {
         poller: Slot,
         room: i32,
     },
+    /// poll(2) with a zero timeout: the wanted events of each.
+    Poll(Vec<(Slot, i16)>),
     /// select(2) with a zero timeout.
     Select {
         read: Vec<Slot>,
@@ -151,6 +188,19 @@ pub(crate) enum Op {
         path: String,
         lazy: bool,
     },
+}
+
+/// When a timer expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// It is stopped.
+    Never,
+    /// At once: a pause follows.
+    Soon,
+    /// After the script.
+    Later,
+    /// With a billion nanoseconds, or a negative second.
+    Invalid(bool),
 }
 
 /// A limit of inotify(7) during one call.
@@ -195,6 +245,11 @@ pub(crate) enum Detail {
         mode: u32,
         /// Hard links; 0 for a directory, whose count differs between file systems.
         links: u64,
+        /// Of a regular file or a symbolic link.
+        size: i64,
+        /// How many pauses there were before the last modification, and before the last change of
+        /// its status.
+        times: Option<[usize; 2]>,
         /// The slots that have the same file open.
         same: Vec<Slot>,
     },
@@ -241,6 +296,8 @@ impl Op {
             Op::Open { .. } => "open",
             Op::Close(_) => "close",
             Op::Duplicate { .. } => "F_DUPFD_CLOEXEC",
+            Op::Replace { .. } => "dup3",
+            Op::Reopen { .. } => "open in /proc",
             Op::SetFlags { .. } => "F_SETFL",
             Op::GetFlags(_) => "F_GETFL",
             Op::GetDescriptorFlags(_) => "F_GETFD",
@@ -248,7 +305,11 @@ impl Op {
             Op::Pipe { .. } => "pipe2",
             Op::Read { .. } => "read",
             Op::Write { .. } => "write",
+            Op::Truncate { .. } => "ftruncate",
             Op::Available(_) => "FIONREAD",
+            Op::Pause => "clock_gettime",
+            Op::Timer { .. } => "timerfd_create",
+            Op::SetTimer { .. } => "timerfd_settime",
             Op::Fstat(_) => "fstat",
             Op::Stat { .. } => "fstatat",
             Op::Statfs(_) => "statfs",
@@ -269,6 +330,7 @@ impl Op {
             Op::Poller(_) => "epoll_create1",
             Op::Control { .. } => "epoll_ctl",
             Op::Wait { .. } => "epoll_wait",
+            Op::Poll(_) => "poll",
             Op::Select { .. } => "select",
             Op::Mount(_) | Op::Bind { .. } => "mount",
             Op::Unmount { .. } => "umount2",
@@ -295,8 +357,9 @@ impl fmt::Display for Outcome {
         }
         match &self.detail {
             Detail::Nothing => Ok(()),
-            Detail::Stat { mode, links, same } => {
-                write!(f, " mode {mode:o}, {links} links, same as {same:?}")
+            Detail::Stat { mode, links, size, times, same } => {
+                write!(f, " mode {mode:o}, {links} links, {size} bytes, times {times:?}, ")?;
+                write!(f, "same as {same:?}")
             }
             Detail::Watched(events) => events.iter().try_for_each(|event| {
                 let Noticed { watch, mask, cookie, name } = event;

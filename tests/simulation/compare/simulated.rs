@@ -10,7 +10,7 @@ use std::path::{Component, Path};
 
 use pullcord_platform::sim::{self, FsKind, Kernel, Settings, libc as c};
 
-use super::real::DESCRIPTORS;
+use super::real::{DESCRIPTORS, PAUSE, Quirks};
 use super::script::{Limit, Script};
 
 /// The simulated kernel, as the player sees it.
@@ -31,6 +31,15 @@ impl Host {
     /// The first descriptor that a script gets.
     pub(crate) fn lowest(&self) -> c::c_int {
         3
+    }
+
+    /// The directory in which descriptors have names.
+    pub(crate) fn descriptors(&self) -> &'static str {
+        "/proc/self/fd"
+    }
+
+    pub(crate) fn pause(&mut self) {
+        sim::with(|kernel| kernel.advance(PAUSE.as_nanos() as u64));
     }
 
     pub(crate) fn limit(&mut self, limit: Limit) {
@@ -59,8 +68,10 @@ fn settings() -> Settings {
 }
 
 /// Boots a kernel for a script, and makes its directory.
-pub(crate) fn boot(script: &Script, root: &str, kind: FsKind) {
-    let mut kernel = Kernel::new(settings(), kind);
+pub(crate) fn boot(script: &Script, root: &str, kind: FsKind, quirks: Quirks) {
+    let writes_to_fifos_are_reported = quirks.writes_to_fifos_are_reported;
+    let settings = Settings { writes_to_fifos_are_reported, ..settings() };
+    let mut kernel = Kernel::new(settings, kind);
     let mut path = String::new();
     for component in Path::new(root).components() {
         if let Component::Normal(name) = component {

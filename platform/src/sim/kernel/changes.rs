@@ -23,7 +23,43 @@ impl Kernel {
 
     /// open(2) with `O_CREAT | O_EXCL`, and close(2).
     pub fn create(&mut self, path: &[u8], mode: u32) -> Outcome<()> {
-        self.make(path, S_IFREG | mode, Node::File)
+        self.make(path, S_IFREG | mode, Node::File)?;
+        if self.noticed & IN_CLOSE_WRITE != 0 {
+            let spot = self.tree.resolve_spot(self.caller(), self.here(), path, false)?;
+            self.report_file(self.tree.use_of(spot), IN_CLOSE_WRITE);
+        }
+        Ok(())
+    }
+
+    /// A file was written to, or closed by one that could write: `IN_MODIFY` or `IN_CLOSE_WRITE`.
+    pub(super) fn report_file(&mut self, by: Use, event: u32) {
+        if self.noticed & event == 0 {
+            return;
+        }
+        let (entry, file) = match event {
+            IN_MODIFY => (EntryChange::Modified, SelfChange::Modified),
+            _ => (EntryChange::Closed, SelfChange::Closed),
+        };
+        // The watch of the FIFO itself does.
+        let is_silent = event == IN_MODIFY
+            && !self.settings.writes_to_fifos_are_reported
+            && !self.tree.is_file(by.ino);
+        let by = Use { entry: by.entry.filter(|_| !is_silent), ..by };
+        self.tree.file_changed(by, entry, file);
+        self.deliver();
+    }
+
+    /// ftruncate(2).
+    pub fn ftruncate(&mut self, fd: c_int, size: i64) -> Outcome<()> {
+        let size = u64::try_from(size).map_err(|_| EINVAL)?;
+        let number = self.description_of(fd)?;
+        let Description { flags, by, kind, .. } = self.description(number);
+        let (Kind::File { .. }, Some(by), (_, true)) = (kind, *by, ends(*flags)) else {
+            return Err(EINVAL);
+        };
+        self.tree.truncate(by, size);
+        self.report_file(by, IN_MODIFY);
+        Ok(())
     }
 
     pub(super) fn make(&mut self, path: &[u8], mode: u32, node: Node) -> Outcome<()> {

@@ -57,7 +57,7 @@ impl Kernel {
     pub(super) fn install(&mut self, kind: Kind, flags: c_int, by: Option<Use>) -> Outcome<c_int> {
         let fd = self.free_descriptor(0)?;
         let cloexec = flags & O_CLOEXEC != 0;
-        let flags = flags & (O_ACCMODE | O_NONBLOCK | O_DIRECT);
+        let flags = flags & (O_ACCMODE | O_NONBLOCK | O_DIRECT | O_APPEND);
         if let Some(by) = by {
             self.tree.hold(by);
         }
@@ -89,6 +89,10 @@ impl Kernel {
         if description.references > 0 {
             return Ok(());
         }
+        let (by, flags) = (description.by, description.flags);
+        if let Some(by) = by.filter(|_| ends(flags).1) {
+            self.report_file(by, IN_CLOSE_WRITE);
+        }
         let closed = self.descriptions[number].take().expect("it was open");
         for other in self.descriptions.iter_mut().flatten() {
             if let Kind::Epoll(epoll) = &mut other.kind {
@@ -101,8 +105,37 @@ impl Kernel {
         if let Some(by) = closed.by {
             self.tree.release(by);
         }
+        if self.next_timer != u64::MAX {
+            self.find_next_timer();
+        }
         self.deliver();
         Ok(())
+    }
+
+    /// dup3(2).
+    pub fn dup3(&mut self, old: c_int, new: c_int, flags: c_int) -> Outcome<c_int> {
+        if flags & !O_CLOEXEC != 0 || old == new {
+            return Err(EINVAL);
+        }
+        let at = usize::try_from(new).map_err(|_| EBADF)?;
+        if at >= self.settings.descriptors {
+            return Err(EBADF);
+        }
+        let number = self.description_of(old)?;
+        self.description_mut(number).references += 1;
+        if self.processes[self.current].table.get(at).is_some_and(Option::is_some) {
+            self.close(new)?;
+        }
+        self.set_descriptor(at, number, flags & O_CLOEXEC != 0);
+        Ok(new)
+    }
+
+    /// dup2(2).
+    pub fn dup2(&mut self, old: c_int, new: c_int) -> Outcome<c_int> {
+        if old == new {
+            return self.description_of(old).map(|_| old);
+        }
+        self.dup3(old, new, 0)
     }
 
     /// Ends a process: all its descriptors are closed.

@@ -8,7 +8,14 @@ impl Kernel {
         let creates = flags & O_CREAT != 0;
         let exclusive = creates && flags & O_EXCL != 0;
         let follow = flags & O_NOFOLLOW == 0 && !exclusive;
+        if creates && flags & O_DIRECTORY != 0 {
+            return Err(EINVAL);
+        }
         self.prepare_open(path)?;
+        if let Some(open) = path.strip_prefix(b"/proc/self/fd/").filter(|_| self.settings.proc) {
+            let open = std::str::from_utf8(open).ok().and_then(|number| number.parse().ok());
+            return self.open_again(open.ok_or(ENOENT)?, flags);
+        }
         let mut created = false;
         if creates {
             let absent = self.tree.resolve_absent(self.caller(), self.here(), path, follow)?;
@@ -20,57 +27,70 @@ impl Kernel {
             }
         }
         let spot = self.tree.resolve_spot(self.caller(), self.here(), path, follow)?;
-        let place = spot.place;
         if exclusive && !created {
             return Err(EEXIST);
         }
-        let (read, write) = match flags & O_ACCMODE {
-            O_WRONLY => (false, true),
-            O_RDWR => (true, true),
-            _ => (true, false),
-        };
         // A file that was just created is opened in spite of its mode.
         let caller = if created { Caller::Privileged } else { self.caller() };
-        let inode = self.tree.inode(place.ino);
+        let inode = self.tree.inode(spot.place.ino);
         if inode.mode & crate::sim::tree::S_IFMT == S_IFLNK {
             return Err(if flags & O_DIRECTORY != 0 { ENOTDIR } else { ELOOP });
         }
-        let is_directory = self.tree.is_directory(place.ino);
+        self.open_file(self.tree.use_of(spot), caller, flags, created)
+    }
+
+    /// Opens a file that was found.
+    fn open_file(
+        &mut self,
+        by: Use,
+        caller: Caller,
+        flags: c_int,
+        created: bool,
+    ) -> Outcome<c_int> {
+        let ino = by.ino;
+        let (read, write) = ends(flags);
+        let truncates = flags & O_TRUNC != 0 && !created;
+        let is_directory = self.tree.is_directory(ino);
         if flags & O_DIRECTORY != 0 && !is_directory {
             return Err(ENOTDIR);
         }
-        if is_directory && (write || creates) {
+        if is_directory && (write || truncates || flags & O_CREAT != 0) {
             return Err(EISDIR);
         }
-        if read && !self.tree.may_read(caller, place.ino)
-            || write && !self.tree.may_write(caller, place.ino)
+        if read && !self.tree.may_read(caller, ino)
+            || (write || truncates) && !self.tree.may_write(caller, ino)
         {
             return Err(EACCES);
         }
-        let kind = match &self.tree.inode(place.ino).node {
-            Node::Directory(_) => Kind::Directory(self.tree.open_directory(place.ino)),
+        let kind = match &self.tree.inode(ino).node {
+            Node::Directory(_) => Kind::Directory(self.tree.open_directory(ino)),
             Node::Fifo(fifo) => {
-                let alone = read && fifo.writers == 0;
+                let has_name = by.mount.is_some();
+                let alone = read && fifo.writers == 0 && has_name;
                 let without_writer = alone.then_some(fifo.writer_opens);
                 if flags & O_NONBLOCK == 0 && !write && fifo.writers == 0 && self.current == QUEUE {
-                    panic!("open of a FIFO blocks for ever: {}", String::from_utf8_lossy(path));
+                    panic!("open of a FIFO blocks for ever");
                 }
-                if write && !read && fifo.readers == 0 {
+                if write && !read && fifo.readers == 0 && has_name {
                     return Err(ENXIO);
                 }
-                Kind::Fifo { ino: place.ino, without_writer }
+                Kind::Fifo { ino, without_writer }
             }
-            Node::File => Kind::File(place.ino),
+            Node::File => Kind::File { ino, position: 0 },
             Node::Link(_) => return Err(ETXTBSY),
         };
         if is_directory && self.current == QUEUE {
-            self.opened.push(place.ino);
+            self.opened.push(ino);
         }
         let is_fifo = matches!(kind, Kind::Fifo { .. });
-        let by = self.tree.use_of(spot);
+        let is_file = matches!(kind, Kind::File { .. });
         let fd = self.install(kind, flags, Some(by))?;
+        if is_file && truncates {
+            self.tree.truncate(by, 0);
+            self.report_file(by, IN_MODIFY);
+        }
         if is_fifo {
-            self.open_fifo(place.ino, flags);
+            self.open_fifo(ino, flags);
             if flags & O_DIRECT != 0 && self.settings.pipes == Pipes::Linux {
                 // Found only then: those that wait were woken.
                 self.close(fd)?;
@@ -78,6 +98,24 @@ impl Kernel {
             }
         }
         Ok(fd)
+    }
+
+    /// open(2) of `/proc/self/fd/N`: what is open there is opened once more.
+    fn open_again(&mut self, open: c_int, flags: c_int) -> Outcome<c_int> {
+        let table = &self.processes[self.current].table;
+        let found = usize::try_from(open).ok().and_then(|fd| table.get(fd).copied().flatten());
+        let (number, _) = found.ok_or(ENOENT)?;
+        if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
+            return Err(EEXIST);
+        }
+        if flags & O_NOFOLLOW != 0 {
+            return Err(if flags & O_DIRECTORY != 0 { ENOTDIR } else { ELOOP });
+        }
+        match self.description(number).by {
+            Some(by) => self.open_file(by, self.caller(), flags, false),
+            None if flags & O_DIRECTORY != 0 => Err(ENOTDIR),
+            None => Err(ENXIO),
+        }
     }
 
     /// The error of an open that does not depend on the file at the path.
@@ -97,7 +135,7 @@ impl Kernel {
             return Err(ENOTDIR);
         }
         let by = self.tree.make_unnamed(self.caller(), place, S_IFREG | mode & 0o7777)?;
-        self.install(Kind::File(by.ino), O_RDWR, Some(by))
+        self.install(Kind::File { ino: by.ino, position: 0 }, O_RDWR, Some(by))
     }
 
     /// linkat(2) of an open file, with `AT_EMPTY_PATH`.
@@ -231,7 +269,14 @@ impl Kernel {
                 Ok(count)
             }
             Kind::Directory(_) => Err(EISDIR),
-            Kind::File(_) => Ok(0),
+            Kind::File { .. } if !ends(flags).0 => Err(EBADF),
+            Kind::File { ino, position } => {
+                let left = self.tree.inode(ino).size.saturating_sub(position);
+                let count = left.min(room as u64);
+                let position = position + count;
+                self.description_mut(number).kind = Kind::File { ino, position };
+                Ok(count as usize)
+            }
             _ => Err(EINVAL),
         }
     }
@@ -240,7 +285,7 @@ impl Kernel {
     pub fn write(&mut self, fd: c_int, count: usize) -> Outcome<usize> {
         let number = self.description_of(fd)?;
         let description = self.description(number);
-        let flags = description.flags;
+        let (flags, by) = (description.flags, description.by);
         match description.kind {
             _ if flags & O_ACCMODE == O_RDONLY => Err(EBADF),
             Kind::Fifo { ino, .. } => {
@@ -259,13 +304,28 @@ impl Kernel {
                 if wakes {
                     self.wake_fifo(ino, End::Read, EPOLLIN);
                 }
+                // A pipe without a name has no entry.
+                if let (Ok(1..), Some(by @ Use { entry: Some(_), .. })) = (&written, by) {
+                    self.tree.modified(ino);
+                    self.report_file(by, IN_MODIFY);
+                }
                 match written {
                     Ok(count) => Ok(count),
                     Err(WriteError::NoReader) => Err(EPIPE),
                     Err(WriteError::Full) => Err(EAGAIN),
                 }
             }
-            Kind::File(_) => Ok(count),
+            Kind::File { .. } if count == 0 => Ok(0),
+            Kind::File { ino, position } => {
+                let size = self.tree.inode(ino).size;
+                let begin = if flags & O_APPEND != 0 { size } else { position };
+                let position = begin + count as u64;
+                self.description_mut(number).kind = Kind::File { ino, position };
+                self.tree.inode_mut(ino).size = size.max(position);
+                self.tree.modified(ino);
+                self.report_file(by.expect("a file was reached by something"), IN_MODIFY);
+                Ok(count)
+            }
             _ => Err(EINVAL),
         }
     }
@@ -313,7 +373,7 @@ impl Kernel {
         let number = self.description_of(fd)?;
         let ino = match &self.description(number).kind {
             Kind::Directory(cursor) => cursor.ino,
-            Kind::Fifo { ino, .. } | Kind::File(ino) => *ino,
+            Kind::Fifo { ino, .. } | Kind::File { ino, .. } => *ino,
             _ => {
                 return Ok(Stat {
                     device: 14,
@@ -356,7 +416,15 @@ impl Kernel {
         let (device, number) = self.tree.identity(ino);
         let inode = self.tree.inode(ino);
         let links = u64::from(inode.links);
-        Stat { device, number, mode: inode.mode, links, changed: inode.changed }
+        Stat {
+            device,
+            number,
+            mode: inode.mode,
+            links,
+            size: self.tree.size(ino),
+            modified: inode.modified,
+            changed: inode.changed,
+        }
     }
 
     /// The kind of the file system that a path is on.

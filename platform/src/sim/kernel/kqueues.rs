@@ -52,7 +52,7 @@ impl Kernel {
         if timeout != Some(0) {
             self.wakeups += 1;
         }
-        let deadline = timeout.map(|timeout| self.now.saturating_add(timeout));
+        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         self.sleep(deadline, |kernel| kernel.readiness(number).0 != 0)?;
         let Kind::Kqueue(kqueue) = &mut self.description_mut(number).kind else {
             return Err(EBADF);
@@ -97,7 +97,7 @@ impl Kernel {
                     EntryChange::Created | EntryChange::Removed => NOTE_WRITE,
                     // FreeBSD; plain NOTE_WRITE on NetBSD's tmpfs.
                     EntryChange::MovedFrom | EntryChange::MovedTo => NOTE_WRITE | NOTE_EXTEND,
-                    EntryChange::Attributes => return,
+                    EntryChange::Attributes | EntryChange::Modified | EntryChange::Closed => return,
                 };
                 (*directory, notes)
             }
@@ -107,7 +107,7 @@ impl Kernel {
                     SelfChange::Moved => NOTE_RENAME,
                     SelfChange::Unlinked => NOTE_DELETE,
                     SelfChange::Unmounted => NOTE_REVOKE,
-                    SelfChange::Deleted => return,
+                    SelfChange::Deleted | SelfChange::Modified | SelfChange::Closed => return,
                 };
                 (*ino, notes)
             }

@@ -6,10 +6,12 @@ mod descriptors;
 mod files;
 #[cfg(pullcord_sim = "bsd")]
 mod kqueues;
+mod timers;
 mod waiting;
 mod watches;
 
 use super::call::Call;
+use super::clock::Clock;
 use super::epoll::Epoll;
 use super::faults::{Census, Fault, Faults};
 use super::fifo::{Fifo, WriteError};
@@ -19,13 +21,15 @@ use super::kqueue::Kqueue;
 use super::libc::{
     EACCES, EAGAIN, EBADF, EEXIST, EINTR, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOENT,
     ENOSPC, ENOTDIR, ENOTTY, ENXIO, EPERM, EPIPE, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, ETXTBSY,
-    F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, IN_ONLYDIR, O_ACCMODE,
-    O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR,
-    O_WRONLY, c_int,
+    F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, IN_CLOSE_WRITE, IN_MODIFY,
+    IN_ONLYDIR, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_EXCL, O_NOFOLLOW,
+    O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, c_int,
 };
 use super::settings::{FsKind, Pipes, Settings};
+use super::timer::Timer;
 use super::tree::{
-    Caller, Cursor, Errno, Ino, Listed, Node, Place, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, Tree, Use,
+    Caller, Cursor, EntryChange, Errno, Ino, Listed, Node, Place, S_IFDIR, S_IFIFO, S_IFLNK,
+    S_IFREG, SelfChange, Tree, Use,
 };
 
 /// All that happens beside the queue's process.
@@ -71,8 +75,12 @@ pub(super) enum Kind {
         ino: Ino,
         without_writer: Option<u64>,
     },
-    File(Ino),
+    File {
+        ino: Ino,
+        position: u64,
+    },
     Inotify(Inotify),
+    Timer(Timer),
     Epoll(Epoll),
     #[cfg(pullcord_sim = "bsd")]
     Kqueue(Kqueue),
@@ -85,7 +93,6 @@ pub struct Kernel {
     descriptions: Vec<Option<Description>>,
     processes: Vec<Process>,
     current: usize,
-    now: u64,
     faults: Faults,
     world: Option<Box<dyn World>>,
     interrupted: bool,
@@ -99,6 +106,10 @@ pub struct Kernel {
     /// The directories that the queue's process has opened since this was last asked.
     opened: Vec<Ino>,
     last_fault: Option<u64>,
+    /// When the next timer expires; `u64::MAX` if none does.
+    next_timer: u64,
+    /// Every event that a watch was ever added for.
+    noticed: u32,
 }
 
 /// The result of a call that can fail with an error number.
@@ -107,14 +118,13 @@ pub type Outcome<T> = Result<T, Errno>;
 impl Kernel {
     /// A kernel with one file system, whose root directory is empty.
     pub fn new(settings: Settings, root: FsKind) -> Kernel {
+        let clock = Clock::new(settings.tick, settings.grain);
         let mut kernel = Kernel {
             settings,
-            tree: Tree::new(root),
+            tree: Tree::new(root, clock),
             descriptions: Vec::new(),
             processes: Vec::new(),
             current: QUEUE,
-            // Not 0, so that a time before the start exists.
-            now: 1_000_000_000_000,
             faults: Faults::default(),
             world: None,
             interrupted: false,
@@ -125,8 +135,9 @@ impl Kernel {
             registrations: 0,
             opened: Vec::new(),
             last_fault: None,
+            next_timer: u64::MAX,
+            noticed: 0,
         };
-        kernel.tree.now = kernel.now;
         kernel.add_process();
         kernel
     }
@@ -163,13 +174,25 @@ impl Kernel {
 
     /// The time, in nanoseconds.
     pub fn now(&self) -> u64 {
-        self.now
+        self.tree.clock.now
     }
 
     /// Lets time pass.
     pub fn advance(&mut self, nanoseconds: u64) {
-        self.now += nanoseconds;
-        self.tree.now = self.now;
+        self.tree.clock.now += nanoseconds;
+        if self.now() >= self.next_timer {
+            self.fire_timers();
+        }
+    }
+
+    /// An administrator sets `CLOCK_REALTIME` forward or back.
+    pub fn set_clock(&mut self, nanoseconds: i64) {
+        self.tree.clock.jump(nanoseconds);
+    }
+
+    /// `CLOCK_REALTIME`, in nanoseconds.
+    pub fn real_time(&self) -> u64 {
+        self.tree.clock.real()
     }
 
     /// How many calls the queue's process has made.
@@ -194,7 +217,7 @@ impl Kernel {
 
     /// Adds a line to the record, if one is kept.
     pub fn note(&mut self, line: impl FnOnce() -> String) {
-        let now = self.now;
+        let now = self.now();
         if let Some(log) = &mut self.log {
             log.push(format!("{:>12.6} {}", (now as f64 - 1e12) / 1e9, line()));
         }
@@ -222,7 +245,7 @@ impl Kernel {
 
     /// Whether a fault is in force.
     pub fn is_faulty(&self) -> bool {
-        self.faults.are_active(self.now)
+        self.faults.are_active(self.now())
     }
 
     /// How often each call was made, and failed.
@@ -263,9 +286,9 @@ impl Kernel {
         }
         self.calls += 1;
         self.advance(self.settings.cost);
-        match self.faults.strike(call, self.now, sleeps) {
+        match self.faults.strike(call, self.now(), sleeps) {
             Some(errno) => {
-                self.last_fault = Some(self.now);
+                self.last_fault = Some(self.now());
                 Err(errno)
             }
             None => Ok(()),
@@ -278,7 +301,7 @@ impl Kernel {
             Ok(value) => value,
             Err(errno) => -i64::from(errno),
         };
-        for part in [call as u64, value as u64, self.now] {
+        for part in [call as u64, value as u64, self.now()] {
             self.trace = (self.trace ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(5);
         }
         if self.current == QUEUE && call.waits() {
@@ -301,23 +324,32 @@ impl Kernel {
             if std::mem::take(&mut self.interrupted) {
                 return Err(EINTR);
             }
-            if deadline.is_some_and(|deadline| deadline <= self.now) {
+            if deadline.is_some_and(|deadline| deadline <= self.now()) {
                 return Ok(false);
             }
+            let timer = (self.next_timer != u64::MAX).then_some(self.next_timer);
             let Some(mut world) = self.world.take() else {
-                let Some(deadline) = deadline else {
+                let Some(until) = deadline.into_iter().chain(timer).min() else {
                     panic!("the queue waits without a timeout, and nothing else can happen");
                 };
-                self.advance(deadline - self.now);
+                self.advance(until - self.now());
                 continue;
             };
             let next = world.next_time(self);
+            let others = next.into_iter().chain(deadline).min();
+            if let Some(timer) = timer.filter(|timer| others.is_none_or(|others| *timer < others)) {
+                self.world = Some(world);
+                self.advance(timer - self.now());
+                continue;
+            }
             match (next, deadline) {
                 (Some(next), deadline) if deadline.is_none_or(|deadline| next <= deadline) => {
-                    self.advance(next.saturating_sub(self.now));
+                    self.advance(next.saturating_sub(self.now()));
                     world.at_time(self);
                 }
-                (_, Some(deadline)) => self.advance(deadline - self.now + self.settings.oversleep),
+                (_, Some(deadline)) => {
+                    self.advance(deadline - self.now() + self.settings.oversleep)
+                }
                 (_, None) => panic!("the queue waits without a timeout, and the world has ended"),
             }
             self.world = Some(world);
@@ -333,7 +365,7 @@ impl Kernel {
 
     /// Lets the queue's process sleep without waiting for anything. Returns early on a signal.
     pub fn rest(&mut self, nanoseconds: u64) {
-        let deadline = self.now + nanoseconds;
+        let deadline = self.now() + nanoseconds;
         let _ = self.sleep(Some(deadline), |_| false);
     }
 }
@@ -349,6 +381,10 @@ pub struct Stat {
     pub mode: u32,
     /// `st_nlink`.
     pub links: u64,
+    /// `st_size`; 0 for a directory, whose size differs between file systems.
+    pub size: u64,
+    /// `st_mtime`, in nanoseconds.
+    pub modified: u64,
     /// `st_ctime`, in nanoseconds.
     pub changed: u64,
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// The bits of poll(2) are those of epoll(7), and this one.
+const POLLNVAL: c_int = 0x20;
+
 impl Kernel {
     /// Whether the description is ready, in the bits of epoll(7); and how often it was woken.
     pub(super) fn readiness(&self, number: usize) -> (u32, u64) {
@@ -52,7 +55,14 @@ impl Kernel {
                     0
                 }
             }
-            Kind::Directory(_) | Kind::File(_) => EPOLLIN | EPOLLOUT,
+            Kind::Timer(timer) => {
+                if timer.is_expired() {
+                    EPOLLIN
+                } else {
+                    0
+                }
+            }
+            Kind::Directory(_) | Kind::File { .. } => EPOLLIN | EPOLLOUT,
         };
         (events as u32, wakes)
     }
@@ -73,7 +83,7 @@ impl Kernel {
     ) -> Outcome<()> {
         let number = self.description_of(fd)?;
         let source_number = self.description_of(source)?;
-        if matches!(self.description(source_number).kind, Kind::Directory(_) | Kind::File(_)) {
+        if matches!(self.description(source_number).kind, Kind::Directory(_) | Kind::File { .. }) {
             return Err(EPERM);
         }
         let is_epoll = |number: usize| matches!(self.description(number).kind, Kind::Epoll(_));
@@ -141,7 +151,7 @@ impl Kernel {
             return Err(EINVAL);
         }
         let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
-        let deadline = timeout.map(|timeout| self.now + timeout);
+        let deadline = timeout.map(|timeout| self.now() + timeout);
         self.sleep(deadline, |kernel| kernel.readiness(number).0 != 0)?;
         // It is taken out for a moment, since its sources are in the same table.
         let Kind::Epoll(epoll) = &mut self.description_mut(number).kind else { return Err(EINVAL) };
@@ -149,6 +159,35 @@ impl Kernel {
         let found = taken.wait(room, |number| self.readiness(number).0, report);
         self.description_mut(number).kind = Kind::Epoll(taken);
         Ok(found)
+    }
+
+    /// poll(2): for each descriptor the wanted events, and room for those that are.
+    pub(in crate::sim) fn poll(
+        &mut self,
+        wanted: &[(c_int, c_int)],
+        found: &mut Vec<c_int>,
+        milliseconds: c_int,
+    ) -> Outcome<usize> {
+        if wanted.len() > self.settings.descriptors {
+            return Err(EINVAL);
+        }
+        let ready = |kernel: &Kernel, (fd, wanted): &(c_int, c_int)| {
+            if *fd < 0 {
+                return 0;
+            }
+            let table = &kernel.processes[kernel.current].table;
+            match table.get(*fd as usize).copied().flatten() {
+                Some((number, _)) => {
+                    kernel.readiness(number).0 as c_int & (*wanted | EPOLLERR | EPOLLHUP)
+                }
+                None => POLLNVAL,
+            }
+        };
+        let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
+        let deadline = timeout.map(|timeout| self.now() + timeout);
+        self.sleep(deadline, |kernel| wanted.iter().any(|it| ready(kernel, it) != 0))?;
+        found.extend(wanted.iter().map(|it| ready(self, it)));
+        Ok(found.iter().filter(|events| **events != 0).count())
     }
 
     /// select(2): the wanted descriptors in, the ready ones out. Returns how many there are.
@@ -169,7 +208,7 @@ impl Kernel {
             number_of(kernel, fd).is_ok_and(|number| kernel.readiness(number).0 & bits as u32 != 0)
         };
         let (readable, writable) = (EPOLLIN | EPOLLHUP | EPOLLERR, EPOLLOUT | EPOLLERR);
-        let deadline = microseconds.map(|microseconds| self.now + microseconds * 1000);
+        let deadline = microseconds.map(|microseconds| self.now() + microseconds * 1000);
         self.sleep(deadline, |kernel| {
             read.iter().any(|fd| is_ready(kernel, fd, readable))
                 || write.iter().any(|fd| is_ready(kernel, fd, writable))

@@ -57,6 +57,7 @@ impl Kernel {
         if !self.tree.may_read(self.caller(), place.ino) {
             return Err(EACCES);
         }
+        self.noticed |= mask;
         let limit = self.settings.watches;
         let (_, inotify) = self.inotify(fd)?;
         if !inotify.is_watched(place.ino) && inotify.watch_count() >= limit {
@@ -106,17 +107,25 @@ impl Kernel {
         if is_directory { Ok(true) } else { Err(ENOTDIR) }
     }
 
+    pub(in crate::sim) fn is_timer(&self, fd: c_int) -> bool {
+        let number = self.description_of(fd);
+        number.is_ok_and(|number| matches!(self.description(number).kind, Kind::Timer(_)))
+    }
+
     pub(in crate::sim) fn is_inotify(&self, fd: c_int) -> bool {
         let number = self.description_of(fd);
         number.is_ok_and(|number| matches!(self.description(number).kind, Kind::Inotify(_)))
     }
 
-    /// ioctl(2) with `FIONREAD`.
-    pub fn bytes_available(&mut self, fd: c_int) -> Outcome<usize> {
+    /// ioctl(2) with `FIONREAD`. Negative behind the end of a file.
+    pub fn bytes_available(&mut self, fd: c_int) -> Outcome<i64> {
         let number = self.description_of(fd)?;
         match &self.description(number).kind {
-            Kind::Inotify(inotify) => Ok(inotify.bytes()),
-            Kind::Fifo { ino, .. } => Ok(self.tree.fifo(*ino).bytes()),
+            Kind::Inotify(inotify) => Ok(inotify.bytes() as i64),
+            Kind::Fifo { ino, .. } => Ok(self.tree.fifo(*ino).bytes() as i64),
+            Kind::File { ino, position } => {
+                Ok(self.tree.inode(*ino).size as i64 - *position as i64)
+            }
             Kind::Epoll(_) => Err(EINVAL),
             _ => Err(ENOTTY),
         }

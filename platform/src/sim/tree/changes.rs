@@ -13,7 +13,7 @@ impl Tree {
     pub(super) fn insert(&mut self, directory: Ino, name: &[u8], ino: Ino, id: u64) {
         self.next_entry += 1;
         let arrived = self.next_entry;
-        let (now, kind) = (self.now, self.kind_of_system(directory));
+        let kind = self.kind_of_system(directory);
         let entries = self.entries_mut(directory);
         let slot = if kind == FsKind::Xfs {
             // The lowest free one.
@@ -25,21 +25,24 @@ impl Tree {
             0
         };
         entries.push(Entry { name: name.into(), ino, id, arrived, slot });
-        self.inodes[directory].changed = now;
-        self.inodes[ino].changed = now;
+        self.modified(directory);
+        self.changed(ino);
+        // Where it is looked for first.
+        self.inodes[ino].parent = directory;
     }
 
     pub(super) fn take(&mut self, directory: Ino, name: &[u8]) -> Option<Entry> {
         let entries = self.entries_mut(directory);
         let at = entries.iter().position(|entry| *entry.name == *name)?;
-        Some(entries.remove(at))
+        let taken = entries.remove(at);
+        self.modified(directory);
+        Some(taken)
     }
 
     /// An entry of something else than a directory was removed: its inode has one link less.
     pub(super) fn unlinked(&mut self, directory: Ino, entry: &Entry) {
-        let inode = &mut self.inodes[entry.ino];
-        inode.links -= 1;
-        inode.changed = self.now;
+        self.inodes[entry.ino].links -= 1;
+        self.changed(entry.ino);
         if let Some(held) = self.held.iter_mut().find(|held| held.id == entry.id) {
             held.removed = Some((directory, entry.name.clone()));
             self.inodes[directory].pins += 1;
@@ -232,7 +235,7 @@ impl Tree {
         let ino = entry.ino;
         self.inodes[ino].last_name = Some(entry.name.clone());
         self.inodes[ino].links = 0;
-        self.inodes[ino].changed = self.now;
+        self.changed(ino);
         self.changed_itself(ino, SelfChange::Unlinked);
         // Until it is forgotten.
         let parent = self.inodes[ino].parent;
@@ -300,9 +303,6 @@ impl Tree {
         self.take(from.ino, old_name);
         self.take(to.ino, new_name);
         self.insert(to.ino, new_name, moved.ino, moved.id);
-        if is_directory {
-            self.inodes[moved.ino].parent = to.ino;
-        }
         self.next_cookie += 1;
         let cookie = self.next_cookie;
         self.entry_changed(from.ino, old_name, EntryChange::MovedFrom, is_directory, cookie);
@@ -336,7 +336,7 @@ impl Tree {
     pub(in crate::sim) fn chmod(&mut self, ino: Ino, mode: u32, entry: Option<u64>) {
         let inode = &mut self.inodes[ino];
         inode.mode = inode.mode & S_IFMT | mode & 0o7777;
-        inode.changed = self.now;
+        self.changed(ino);
         let is_directory = self.is_directory(ino);
         let named = if is_directory {
             let parent = self.inodes[ino].parent;
@@ -344,7 +344,7 @@ impl Tree {
             let entry = entries.find(|entry| entry.ino == ino).map(|entry| entry.name.clone());
             entry.or_else(|| self.inodes[ino].last_name.clone()).map(|name| (parent, name))
         } else {
-            entry.and_then(|id| self.find_by_id(id))
+            entry.and_then(|id| self.find_by_id(ino, id))
         };
         if let Some((directory, name)) = named {
             self.entry_changed(directory, &name, EntryChange::Attributes, is_directory, 0);
@@ -352,11 +352,29 @@ impl Tree {
         self.changed_itself(ino, SelfChange::Attributes);
     }
 
+    /// A file was written to, or closed: the entry by which it was opened is reported, and no other.
+    pub(in crate::sim) fn file_changed(&mut self, by: Use, entry: EntryChange, file: SelfChange) {
+        if let Some((directory, name)) = by.entry.and_then(|id| self.find_by_id(by.ino, id)) {
+            self.entry_changed(directory, &name, entry, false, 0);
+        }
+        self.changed_itself(by.ino, file);
+    }
+
+    /// Changes the length of a regular file.
+    pub(in crate::sim) fn truncate(&mut self, by: Use, size: u64) {
+        self.inodes[by.ino].size = size;
+        self.modified(by.ino);
+    }
+
     /// The directory and the name of an entry: the last ones, if it was removed and is in use.
-    pub(super) fn find_by_id(&self, id: u64) -> Option<(Ino, Name)> {
+    pub(super) fn find_by_id(&self, ino: Ino, id: u64) -> Option<(Ino, Name)> {
         let held = self.held.iter().find(|held| held.id == id);
         if let Some(removed) = held.and_then(|held| held.removed.clone()) {
             return Some(removed);
+        }
+        let likely = self.inodes[ino].parent;
+        if let Some(entry) = self.entries(likely).iter().find(|entry| entry.id == id) {
+            return Some((likely, entry.name.clone()));
         }
         self.inodes.iter().enumerate().find_map(|(directory, inode)| match &inode.node {
             Node::Directory(entries) => {

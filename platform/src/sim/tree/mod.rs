@@ -10,6 +10,7 @@ mod uses;
 
 use std::rc::Rc;
 
+use super::clock::Clock;
 use super::fifo::Fifo;
 use super::libc::{
     EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM,
@@ -52,11 +53,16 @@ pub(super) enum EntryChange {
     MovedFrom,
     MovedTo,
     Attributes,
+    Modified,
+    /// By a description that was open for writing.
+    Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SelfChange {
     Attributes,
+    Modified,
+    Closed,
     Moved,
     /// The last link is gone, and no description keeps the entry alive that it was reached by.
     Deleted,
@@ -107,6 +113,9 @@ pub(super) struct Inode {
     is_unnamed: bool,
     pub(super) parent: Ino,
     pub(super) node: Node,
+    /// Of a regular file: no contents are kept.
+    pub(super) size: u64,
+    pub(super) modified: u64,
     pub(super) changed: u64,
 }
 
@@ -191,8 +200,7 @@ pub struct Tree {
     next_entry: u64,
     next_cookie: u32,
     pub(super) notices: Vec<Notice>,
-    /// The time that changed inodes get.
-    pub(super) now: u64,
+    pub(super) clock: Clock,
 }
 
 pub(super) const S_IFMT: u32 = 0o170_000;
@@ -210,7 +218,7 @@ pub(super) enum Caller {
 
 impl Tree {
     /// One file system, with an empty root directory.
-    pub(super) fn new(kind: FsKind) -> Tree {
+    pub(super) fn new(kind: FsKind, clock: Clock) -> Tree {
         let mut tree = Tree {
             inodes: Vec::new(),
             systems: Vec::new(),
@@ -219,7 +227,7 @@ impl Tree {
             next_entry: 1,
             next_cookie: 0,
             notices: Vec::new(),
-            now: 0,
+            clock,
         };
         let system = tree.add_system(kind);
         let root = tree.systems[system].root;
@@ -265,7 +273,7 @@ impl Tree {
             system.next_number += 1;
             system.next_number
         });
-        let changed = self.now;
+        let now = self.clock.stamp();
         self.inodes.push(Inode {
             fs,
             number,
@@ -278,7 +286,9 @@ impl Tree {
             is_unnamed: false,
             parent,
             node,
-            changed,
+            size: 0,
+            modified: now,
+            changed: now,
         });
         self.inodes.len() - 1
     }
@@ -289,6 +299,26 @@ impl Tree {
 
     pub(super) fn inode_mut(&mut self, ino: Ino) -> &mut Inode {
         &mut self.inodes[ino]
+    }
+
+    /// The data of an inode have changed.
+    pub(super) fn modified(&mut self, ino: Ino) {
+        let now = self.clock.stamp();
+        let inode = &mut self.inodes[ino];
+        (inode.modified, inode.changed) = (now, now);
+    }
+
+    /// The status of an inode has changed.
+    pub(super) fn changed(&mut self, ino: Ino) {
+        self.inodes[ino].changed = self.clock.stamp();
+    }
+
+    /// `st_size`; 0 for a directory, whose size differs between file systems.
+    pub(super) fn size(&self, ino: Ino) -> u64 {
+        match &self.inodes[ino].node {
+            Node::Link(target) => target.len() as u64,
+            _ => self.inodes[ino].size,
+        }
     }
 
     pub(super) fn fifo(&self, ino: Ino) -> &Fifo {
