@@ -613,7 +613,8 @@ fn wait_inside(
     }
     *is_owed = true;
     inner.wait(events, Some(Duration::ZERO))?;
-    *is_owed = false;
+    // On kqueue no edge comes before it was asked and had nothing.
+    *is_owed = !events.is_empty();
     Ok(())
 }
 

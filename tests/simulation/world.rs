@@ -355,7 +355,7 @@ impl World {
             Op::Link(directory, name) => {
                 let path = World::name(&self.directory(directory), name);
                 self.link(kernel, &self.directory(directory), &path);
-                self.oracle.change(directory);
+                self.oracle.change(directory % self.parts);
             }
             Op::LinkAbove(name) => {
                 if matches!(self.config.layout, Layout::Split(_)) {
@@ -370,8 +370,8 @@ impl World {
                 if kernel.create(&hidden, 0o644).is_ok() {
                     let _ = kernel.rename(&hidden, &path);
                 }
-                self.oracle.change(directory);
-                self.oracle.change(directory);
+                self.oracle.change(directory % self.parts);
+                self.oracle.change(directory % self.parts);
             }
             Op::Open(writer) => self.open_writer(kernel, writer),
             Op::Write(writer) => self.write(kernel, writer, 1),
@@ -403,7 +403,7 @@ impl World {
             Op::Unready(directory, name) => {
                 let path = World::name(&self.directory(directory), name);
                 let _ = kernel.create(&path, 0o644);
-                self.oracle.change(directory);
+                self.oracle.change(directory % self.parts);
             }
             Op::Ready(directory, name) => {
                 let path = World::name(&self.directory(directory), name);
@@ -421,7 +421,7 @@ impl World {
                         self.oracle.silently(id);
                     }
                 }
-                self.oracle.change(directory);
+                self.oracle.change(directory % self.parts);
             }
             Op::ManyUnready(count) => {
                 self.oracle.burst();
@@ -435,7 +435,7 @@ impl World {
             }
             Op::Unlink(directory, name) => {
                 let _ = kernel.unlink(&World::name(&self.directory(directory), name));
-                self.oracle.change(directory);
+                self.oracle.change(directory % self.parts);
             }
             Op::Replace(directory) => {
                 let path = self.directory(directory);
@@ -616,7 +616,7 @@ impl World {
                     let _ = kernel.unlink(&path);
                     self.happened += 1;
                 }
-                self.oracle.change(directory);
+                self.oracle.change(directory % self.parts);
             }
             Op::FailNext(error, times) => {
                 kernel.inject(Fault::Next { error, times });

@@ -61,7 +61,7 @@ impl Kernel {
         if let Some(by) = by {
             self.tree.hold(by);
         }
-        let description = Description { references: 1, flags, wakes: 0, by, kind };
+        let description = Description { references: 1, flags, by, kind };
         let slot = self.descriptions.iter().position(Option::is_none);
         let number = slot.unwrap_or_else(|| {
             self.descriptions.push(None);
@@ -81,7 +81,7 @@ impl Kernel {
             // A kqueue is not inherited, so that it belongs to one process.
             let Some((kqueue, _)) = self.processes[self.current].table[at] else { continue };
             if let Kind::Kqueue(kqueue) = &mut self.description_mut(kqueue).kind {
-                kqueue.forget(fd);
+                kqueue.forget(fd as usize);
             }
         }
         let description = self.description_mut(number);

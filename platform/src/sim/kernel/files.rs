@@ -186,32 +186,21 @@ impl Kernel {
             let is_that_end = if end == End::Read { read } else { write };
             is_that_end && matches!(it.kind, Kind::Fifo { ino: its, .. } if its == ino)
         };
+        #[cfg(pullcord_sim = "bsd")]
         for number in 0..self.descriptions.len() {
             if self.descriptions[number].as_ref().is_some_and(is_end) {
-                self.count_wake(number);
+                self.wake_kqueues(number);
             }
         }
         self.wake_pollers(&|kernel, number| is_end(kernel.description(number)), key);
     }
 
     /// Wakes all that wait for a description, and in turn those that wait for a waiting epoll or kqueue.
-    pub(super) fn wake(&mut self, number: usize) {
-        self.count_wake(number);
-        self.wake_pollers(&|_, source| source == number, 0);
-    }
-
-    pub(super) fn count_wake(&mut self, number: usize) {
-        self.description_mut(number).wakes += 1;
+    /// `key` has the events that it is for, or is 0 for all.
+    pub(super) fn wake(&mut self, number: usize, key: c_int) {
         #[cfg(pullcord_sim = "bsd")]
-        for outer in 0..self.descriptions.len() {
-            let waits = match self.descriptions[outer].as_ref().map(|it| &it.kind) {
-                Some(Kind::Kqueue(kqueue)) => outer != number && kqueue.watches(number),
-                _ => false,
-            };
-            if waits {
-                self.wake(outer);
-            }
-        }
+        self.wake_kqueues(number);
+        self.wake_pollers(&|_, source| source == number, key);
     }
 
     /// Calls the epoll instances that wait for these sources: the latest registration first.

@@ -60,8 +60,6 @@ struct Process {
 pub(super) struct Description {
     references: u32,
     flags: c_int,
-    /// How often those that wait for it were woken.
-    wakes: u64,
     /// How a directory, a FIFO or a file was reached.
     by: Option<Use>,
     pub(super) kind: Kind,

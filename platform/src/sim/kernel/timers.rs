@@ -1,4 +1,4 @@
-//! timerfd(2), and the passing of time for it.
+//! timerfd(2), and the passing of time for it and for `EVFILT_TIMER`.
 
 use super::*;
 
@@ -62,10 +62,17 @@ impl Kernel {
                 if description.kind.due() != Some(due) {
                     continue;
                 }
-                if let Kind::Timer(timer) = &mut description.kind {
-                    timer.expire();
-                    self.count_wake(number);
-                    self.wake_pollers(&|_, source| source == number, EPOLLIN);
+                let key = match &mut description.kind {
+                    Kind::Timer(timer) => {
+                        timer.expire();
+                        Some(EPOLLIN)
+                    }
+                    #[cfg(pullcord_sim = "bsd")]
+                    Kind::Kqueue(kqueue) => kqueue.expire(due).then_some(0),
+                    _ => None,
+                };
+                if let Some(key) = key {
+                    self.wake(number, key);
                 }
             }
             self.find_next_timer();
@@ -78,6 +85,8 @@ impl Kind {
     fn due(&self) -> Option<u64> {
         match self {
             Kind::Timer(timer) => timer.due(),
+            #[cfg(pullcord_sim = "bsd")]
+            Kind::Kqueue(kqueue) => kqueue.due(),
             _ => None,
         }
     }

@@ -6,10 +6,9 @@ use super::*;
 const POLLNVAL: c_int = 0x20;
 
 impl Kernel {
-    /// Whether the description is ready, in the bits of epoll(7); and how often it was woken.
-    pub(super) fn readiness(&self, number: usize) -> (u32, u64) {
+    /// What the description is ready for, in the bits of epoll(7).
+    pub(super) fn readiness(&self, number: usize) -> u32 {
         let description = self.description(number);
-        let wakes = description.wakes;
         let events = match &description.kind {
             Kind::Fifo { ino, without_writer } => {
                 let fifo = self.tree.fifo(*ino);
@@ -41,7 +40,7 @@ impl Kernel {
                 }
             }
             Kind::Epoll(epoll) => {
-                if epoll.is_ready(&|number| self.readiness(number).0) {
+                if epoll.is_ready(&|number| self.readiness(number)) {
                     EPOLLIN
                 } else {
                     0
@@ -49,7 +48,7 @@ impl Kernel {
             }
             #[cfg(pullcord_sim = "bsd")]
             Kind::Kqueue(kqueue) => {
-                if kqueue.is_ready(&|knote| self.source_state(knote)) {
+                if kqueue.listed() > 0 {
                     EPOLLIN
                 } else {
                     0
@@ -64,7 +63,7 @@ impl Kernel {
             }
             Kind::Directory(_) | Kind::File { .. } => EPOLLIN | EPOLLOUT,
         };
-        (events as u32, wakes)
+        events as u32
     }
 
     /// epoll_create1(2).
@@ -96,7 +95,7 @@ impl Kernel {
                 return Err(ELOOP);
             }
         }
-        let now = self.readiness(source_number).0;
+        let now = self.readiness(source_number);
         self.registrations += 1;
         let order = self.registrations;
         let Kind::Epoll(epoll) = &mut self.description_mut(number).kind else { return Err(EINVAL) };
@@ -152,11 +151,11 @@ impl Kernel {
         }
         let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
         let deadline = timeout.map(|timeout| self.now() + timeout);
-        self.sleep(deadline, |kernel| kernel.readiness(number).0 != 0)?;
+        self.sleep(deadline, |kernel| kernel.readiness(number) != 0)?;
         // It is taken out for a moment, since its sources are in the same table.
         let Kind::Epoll(epoll) = &mut self.description_mut(number).kind else { return Err(EINVAL) };
         let mut taken = std::mem::take(epoll);
-        let found = taken.wait(room, |number| self.readiness(number).0, report);
+        let found = taken.wait(room, |number| self.readiness(number), report);
         self.description_mut(number).kind = Kind::Epoll(taken);
         Ok(found)
     }
@@ -178,7 +177,7 @@ impl Kernel {
             let table = &kernel.processes[kernel.current].table;
             match table.get(*fd as usize).copied().flatten() {
                 Some((number, _)) => {
-                    kernel.readiness(number).0 as c_int & (*wanted | EPOLLERR | EPOLLHUP)
+                    kernel.readiness(number) as c_int & (*wanted | EPOLLERR | EPOLLHUP)
                 }
                 None => POLLNVAL,
             }
@@ -205,7 +204,7 @@ impl Kernel {
             number_of(self, fd)?;
         }
         let is_ready = |kernel: &Kernel, fd: &c_int, bits: c_int| {
-            number_of(kernel, fd).is_ok_and(|number| kernel.readiness(number).0 & bits as u32 != 0)
+            number_of(kernel, fd).is_ok_and(|number| kernel.readiness(number) & bits as u32 != 0)
         };
         let (readable, writable) = (EPOLLIN | EPOLLHUP | EPOLLERR, EPOLLOUT | EPOLLERR);
         let deadline = microseconds.map(|microseconds| self.now() + microseconds * 1000);

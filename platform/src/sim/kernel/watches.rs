@@ -16,7 +16,7 @@ impl Kernel {
                     _ => false,
                 };
                 if has_more {
-                    self.wake(number);
+                    self.wake(number, 0);
                 }
             }
             #[cfg(pullcord_sim = "bsd")]
@@ -73,7 +73,7 @@ impl Kernel {
         if !inotify.remove(watch) {
             return Err(EINVAL);
         }
-        self.wake(number);
+        self.wake(number, 0);
         Ok(())
     }
 
