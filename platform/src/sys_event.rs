@@ -20,6 +20,7 @@ pub struct kevent {
 pub const EVFILT_READ: i16 = -1;
 pub const EVFILT_WRITE: i16 = -2;
 pub const EVFILT_VNODE: i16 = -4;
+pub const EVFILT_TIMER: i16 = -7;
 
 pub const EV_ADD: u16 = 0x1;
 pub const EV_DELETE: u16 = 0x2;

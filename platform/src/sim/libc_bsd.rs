@@ -12,7 +12,6 @@ use super::kernel::{Kernel, Outcome};
 use super::libc::{bytes, call, timespec, wait};
 pub use crate::sys_event::*;
 
-pub const EVFILT_TIMER: i16 = -7;
 pub const EV_ENABLE: u16 = 0x4;
 pub const EV_DISABLE: u16 = 0x8;
 pub const NOTE_SECONDS: u32 = 0x1;

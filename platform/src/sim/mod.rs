@@ -93,6 +93,11 @@ pub fn now() -> Instant {
     instant(with(|kernel| kernel.now()))
 }
 
+/// Returns the time since 1970 that the simulated wall clock shows.
+pub fn wall() -> Duration {
+    Duration::from_nanos(with(|kernel| kernel.real_time()))
+}
+
 /// Converts a simulated time.
 pub fn instant(nanoseconds: u64) -> Instant {
     static EPOCH: OnceLock<Instant> = OnceLock::new();

@@ -75,6 +75,25 @@ impl DirWatcher {
         Ok(DirWatcher { kqueue, directories, next_id: 0, fetched, read: 0, filled: 0 })
     }
 
+    /// Opens the watcher anew. It watches no directory then, and has another descriptor number: not
+    /// every system can duplicate a kqueue.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`new`](DirWatcher::new). The old watcher stays open then.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        // An id of the old watcher must not be taken for one of the new.
+        let next_id = self.next_id;
+        *self = DirWatcher { next_id, ..DirWatcher::new()? };
+        Ok(())
+    }
+
+    /// Returns whether a read that has returned this amount may have left events behind.
+    #[inline]
+    pub fn may_have_more(&self, read: usize) -> bool {
+        read == self.fetched.len()
+    }
+
     /// open(2), and `EVFILT_VNODE` with `EV_CLEAR`: watches a directory for whatever changes in it.
     /// Attributes of entries cannot be watched so. Says which directory it is that is watched now.
     ///
