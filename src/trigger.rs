@@ -30,6 +30,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+use pullcord_platform::filesystem::{Locality, locality};
 use pullcord_platform::{OwnedFd, fifo, file};
 
 pub use pullcord_platform::fifo::{DRAIN_LIMIT, DrainOutcome};
@@ -70,6 +71,9 @@ pub struct Trigger {
     /// Never written to: see "the special problem of the last writer".
     _writer: OwnedFd,
     id: file::FileId,
+    /// The FIFO is on a file system known to be local: elsewhere the numbers of files change by
+    /// themselves, and prove nothing.
+    is_local: bool,
     other_readers: OtherReaders,
     buffer: fifo::DrainBuffer,
 }
@@ -100,9 +104,9 @@ impl Trigger {
     pub fn open(path: impl Into<PathBuf>, other_readers: OtherReaders) -> Result<Trigger> {
         let path = path.into();
         match open_ends(&path, other_readers) {
-            Ok((reader, writer, id)) => {
+            Ok(Ends { reader, writer, id, is_local }) => {
                 let buffer = fifo::DrainBuffer::new();
-                Ok(Trigger { path, reader, _writer: writer, id, other_readers, buffer })
+                Ok(Trigger { path, reader, _writer: writer, id, is_local, other_readers, buffer })
             }
             Err(e) => Err(with_context(path, "open the trigger", e)),
         }
@@ -124,8 +128,31 @@ impl Trigger {
 
     /// Whether the path names something else by now, or nothing: then no pull arrives here any
     /// more, and it is time to [`reopen`](Trigger::reopen) and to look for messages.
+    ///
+    /// One call of lstat(2). Where the file system is not known to be local, the FIFO is also opened
+    /// for writing: without a reader it is not the one that is open here.
     pub fn is_replaced(&self) -> bool {
-        !file::lstat(&self.path).is_ok_and(|status| status.id == self.id)
+        self.check_path().unwrap_or(true)
+    }
+
+    /// As [`is_replaced`](Trigger::is_replaced).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the path cannot be looked at, so that it is not known.
+    pub(crate) fn check_path(&self) -> io::Result<bool> {
+        match file::lstat(&self.path) {
+            Ok(status) if status.id == self.id => Ok(false),
+            Ok(_) if self.is_local => Ok(true),
+            Ok(status) if !status.is_fifo() => Ok(true),
+            Ok(_) => Ok(fifo::open_write(&self.path)?.is_none()),
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                Ok(true)
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Opens the FIFO that the path names now, in place of the one that is open. The descriptor keeps
@@ -135,12 +162,12 @@ impl Trigger {
     ///
     /// As [`Trigger::open`]. The old FIFO stays open then.
     pub fn reopen(&mut self) -> Result<()> {
-        // If it was not replaced, it has a reader, and that is this one.
-        let other_readers =
-            if self.is_replaced() { self.other_readers } else { OtherReaders::Allow };
-        let reopened = open_ends(&self.path, other_readers).and_then(|(reader, writer, id)| {
-            fifo::replace(&self.reader, &reader)?;
-            (self._writer, self.id) = (writer, id);
+        let reopened = self.check_path().and_then(|is_replaced| {
+            // If it was not replaced, it has a reader, and that is this one.
+            let allowed = if is_replaced { self.other_readers } else { OtherReaders::Allow };
+            let ends = open_ends(&self.path, allowed)?;
+            fifo::replace(&self.reader, &ends.reader)?;
+            (self._writer, self.id, self.is_local) = (ends.writer, ends.id, ends.is_local);
             Ok(())
         });
         reopened.map_err(|e| with_context(self.path.clone(), "open the trigger", e))
@@ -159,24 +186,30 @@ impl AsFd for Trigger {
     }
 }
 
+/// Both ends of an open FIFO.
+struct Ends {
+    reader: OwnedFd,
+    writer: OwnedFd,
+    id: file::FileId,
+    is_local: bool,
+}
+
 /// Read end first: without a reader, a writing end cannot be had.
-fn open_ends(
-    path: &Path,
-    other_readers: OtherReaders,
-) -> io::Result<(OwnedFd, OwnedFd, file::FileId)> {
+fn open_ends(path: &Path, other_readers: OtherReaders) -> io::Result<Ends> {
     if other_readers == OtherReaders::Reject && fifo::open_write(path)?.is_some() {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads it already"));
     }
     // The path may come to name another FIFO between the two; whoever does that goes on for long
     // or stops, and a handful of times is enough for those who stop.
+    let is_local = matches!(locality(path), Ok(Locality::Local));
     for _ in 0..5 {
         let reader = fifo::open_read(path)?;
         let id = file::fstat(&reader)?.id;
         if let Some(writer) = fifo::open_write(path)?
-            && file::fstat(&writer)?.id == id
+            && (!is_local || file::fstat(&writer)?.id == id)
         {
             let writer = if mutant!(WithoutWriteEnd) { fifo::open_read(path)? } else { writer };
-            return Ok((reader, writer, id));
+            return Ok(Ends { reader, writer, id, is_local });
         }
     }
     Err(io::Error::other("it is replaced faster than it can be opened"))

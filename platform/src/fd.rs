@@ -53,7 +53,9 @@ pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
 ///
 /// Fails with the error of dup3(2). `old` stays as it is then.
 pub(crate) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
+    let mut attempts = 0;
     loop {
+        attempts += 1;
         // macOS has no dup3(2): another thread's exec(2) between the two calls would inherit it.
         #[cfg(target_vendor = "apple")]
         // SAFETY: both descriptors are open, and `old` goes on being owned by its owner.
@@ -69,7 +71,7 @@ pub(crate) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
         match done {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             // Linux: open(2) in another thread has reserved the number, which is in use here.
-            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => continue,
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy && attempts < 10 => continue,
             done => return done.map(drop),
         }
     }

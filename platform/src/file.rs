@@ -91,6 +91,13 @@ const TICK: Duration = Duration::from_millis(10);
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
 impl FileVersion {
+    /// Returns whether the file is unchanged since the other version was taken. Where the numbers of
+    /// files change by themselves, `trusts_numbers` must be false.
+    pub fn is_same(&self, other: &FileVersion, trusts_numbers: bool) -> bool {
+        let id = if trusts_numbers { self.id } else { other.id };
+        FileVersion { id, ..*self } == *other
+    }
+
     /// Returns how long ago the file was last changed, if the wall clock shows `now`; `None` if that is
     /// in the future.
     pub fn age(&self, now: Duration) -> Option<Duration> {

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pullcord_platform::clock;
-use pullcord_platform::file::{self, FileStatus};
+use pullcord_platform::file::{self, FileStatus, FileVersion};
 
 use super::core::appointments::{Appointment, Reason};
 use super::core::recent::Recent;
@@ -27,8 +28,6 @@ pub(super) struct Arrivals {
     pub(super) recent: Recent,
     /// The last read of the watch has brought no entry so far.
     is_fruitless: bool,
-    /// The name of the trigger, in the directory that it lies in.
-    pub(super) trigger_name: Option<(usize, OsString)>,
 }
 
 impl Arrivals {
@@ -41,11 +40,6 @@ impl Arrivals {
     pub(super) fn forget(&mut self, directory: usize) {
         self.buffered.retain(|(other, ..)| *other != directory);
         self.reported.forget(directory);
-    }
-
-    /// Returns whether a name is that of the trigger, and so of no entry.
-    pub(super) fn is_trigger(&self, directory: usize, name: &OsStr) -> bool {
-        self.trigger_name.as_ref().is_some_and(|(at, trigger)| *at == directory && trigger == name)
     }
 }
 
@@ -119,9 +113,14 @@ impl Queue {
     /// Reads the watch once. Returns whether there was anything.
     fn read_watch(&mut self, now: Instant) -> bool {
         match self.watches.read_events() {
+            Ok(0) => {
+                self.note_read(0, now);
+                self.end_read(now);
+                false
+            }
             Ok(read) => {
                 self.note_read(read, now);
-                read > 0
+                true
             }
             Err(error) => {
                 self.watcher_failed(error, now);
@@ -132,7 +131,7 @@ impl Queue {
 
     fn note_read(&mut self, read: usize, now: Instant) {
         self.end_read(now);
-        self.arrivals.is_fruitless = read > 0;
+        self.arrivals.is_fruitless = true;
         self.sources.watch.readable = self.watches.may_have_more(read);
     }
 
@@ -185,7 +184,8 @@ impl Queue {
         now: Instant,
     ) -> Option<(usize, EntryCause)> {
         let name = self.watches.last_name();
-        if is_hidden(name) || self.arrivals.is_trigger(directory, name) {
+        let look = || file::lstat(&self.watches.path(directory).join(name));
+        if is_hidden(name) || self.is_trigger(directory, name, look) {
             return None;
         }
         if self.options.has_parts && directory == 0 {
@@ -212,10 +212,29 @@ impl Queue {
         }
         let is_scanned_later =
             self.schedule.is_dirty(directory) || self.scanner.directory() == Some(directory);
-        if is_scanned_later && self.watches.is_local(directory) && !mutant!(ScanFirst) {
+        if mutant!(ScanFirst) {
+            let is_known = self.arrivals.reported.contains(directory, name);
+            return (!is_known).then_some((directory, cause));
+        }
+        if is_scanned_later && self.watches.is_local(directory) {
             self.arrivals.reported.insert(directory, name);
         }
         Some((directory, cause))
+    }
+
+    /// Returns whether a name is that of the trigger, and so of no entry. The trigger may be given by
+    /// another path than its directory: so a FIFO of its name is none either.
+    pub(super) fn is_trigger(
+        &self,
+        directory: usize,
+        name: &OsStr,
+        look: impl FnOnce() -> io::Result<FileStatus>,
+    ) -> bool {
+        self.trigger.place().is_some_and(|(parent, trigger)| {
+            trigger == name
+                && (parent == self.watches.path(directory)
+                    || look().is_ok_and(|status| status.is_fifo()))
+        })
     }
 
     /// Adds the part of a split queue that the watch has named last.
@@ -239,8 +258,9 @@ impl Queue {
         let requeued = appointment.filter(|appointment| appointment.reason == Reason::Requeued);
         if requeued.is_some() || self.arrivals.recent.contains(directory, name) {
             let Some(status) = self.look_at(directory, name, now) else { return };
-            if requeued.is_some_and(|requeued| requeued.version == Some(status.version))
-                || self.is_repeat(directory, name, &status)
+            if requeued.is_some_and(|requeued| {
+                requeued.version.is_some_and(|version| self.is_same(directory, &version, &status))
+            }) || self.is_repeat(directory, name, &status)
             {
                 return;
             }
@@ -299,16 +319,33 @@ impl Queue {
         self.work.turn.looks += 1;
         match file::lstat(&self.watches.path(directory).join(name)) {
             Ok(status) => Some(status),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                self.directory_failed(directory, error, now);
+                // The scan must look at it itself.
+                self.arrivals.reported.remove(directory, name);
+                if self.scanner.directory() == Some(directory) {
+                    self.scanner.failed(error);
+                } else {
+                    self.directory_failed(directory, error, now);
+                }
                 None
             }
         }
     }
 
     fn is_repeat(&self, directory: usize, name: &Arc<OsStr>, status: &FileStatus) -> bool {
-        self.arrivals.recent.is_repeat(directory, name, status.version, self.watches.reads())
+        let is_same = |version: &FileVersion| self.is_same(directory, version, status);
+        self.arrivals.recent.is_repeat(directory, name, is_same, self.watches.reads())
+    }
+
+    /// Returns whether a file is unchanged since its version was taken.
+    pub(super) fn is_same(
+        &self,
+        directory: usize,
+        version: &FileVersion,
+        status: &FileStatus,
+    ) -> bool {
+        version.is_same(&status.version, !self.watches.is_shared(directory))
     }
 
     /// Records that an entry is returned whose next event may be none of a writer.

@@ -48,6 +48,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pullcord_platform::clock;
+use pullcord_platform::dir::Dir;
 use pullcord_platform::file;
 
 pub use entry::{Entry, Origin, OwnedEntry};
@@ -68,7 +69,7 @@ use scanner::Scanner;
 use sources::Sources;
 use trigger_port::TriggerPort;
 use turn::Work;
-use watch_set::WatchSet;
+use watch_set::{Armed, Opened, WatchSet};
 
 /// An open queue. [`QueueOptions::open`] opens it; see the [module](self) for its guarantees.
 ///
@@ -147,31 +148,36 @@ impl Queue {
     /// Watches a directory for the first time, and checks that it can be read.
     fn open_directory_first(&mut self, directory: usize, now: Instant) -> Result<()> {
         let armed = if mutant!(WatchedLate) {
-            watch_set::Armed::Unwatchable(None)
+            Armed::Unwatchable(None)
         } else {
             self.watches.arm(directory)
         };
         let is_required = self.options.watch == WatchMode::Required;
         let is_part = self.is_part(directory);
         match armed {
-            watch_set::Armed::Unreachable(e) if is_part && e.kind() == io::ErrorKind::NotFound => {
+            Armed::Unreachable(e) if is_part && e.kind() == io::ErrorKind::NotFound => {
                 self.lose_part(directory);
                 return Ok(());
             }
-            watch_set::Armed::Unreachable(e)
+            Armed::Unreachable(e)
                 if self.options.must_exist || e.kind() != io::ErrorKind::NotFound =>
             {
                 return Err(e);
             }
-            watch_set::Armed::Unwatchable(Some(e)) | watch_set::Armed::Failed(e) if is_required => {
+            Armed::Unwatchable(Some(e)) | Armed::Failed(e) if is_required => {
                 return Err(e);
             }
             armed => self.on_armed(directory, armed, now),
         }
         if !self.watches.is_watched(directory) && self.watches.is_own(directory) {
             let path = self.watches.path(directory);
-            match pullcord_platform::dir::Dir::open(path) {
-                Ok(_) => {}
+            let opened = Dir::open(path).and_then(|dir| file::fstat(&dir));
+            match opened {
+                Ok(status) => {
+                    if let Opened::Alias(other) = self.watches.note_opened(directory, status.id) {
+                        self.on_alias(directory, other);
+                    }
+                }
                 Err(e) if e.kind() == io::ErrorKind::NotFound && is_part => {
                     self.lose_part(directory);
                 }
@@ -187,7 +193,7 @@ impl Queue {
     /// earlier if the watch reports it, or if a scan finds another file of its name.
     ///
     /// The queue keeps this in memory only: after a restart, the first scan returns the entry. Makes
-    /// one call of lstat(2). If the entry is gone, nothing is done, and that is no error.
+    /// one call of lstat(2). An entry that is gone by then is returned all the same.
     ///
     /// # Errors
     ///
@@ -201,11 +207,8 @@ impl Queue {
             let error = io::Error::new(io::ErrorKind::InvalidInput, why);
             return Err(Error::new(path, "requeue the entry", error));
         };
-        let version = match file::lstat(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            // Not known: the next scan that meets the entry returns it.
-            status => status.ok().map(|status| status.version),
-        };
+        // If it is not known, the next scan that meets the entry returns it.
+        let version = file::lstat(&path).ok().map(|status| status.version);
         let appointment = Appointment { reason: Reason::Requeued, version };
         self.appointments.make(directory, &entry.name, not_before, appointment);
         Ok(())
@@ -281,11 +284,6 @@ impl Queue {
         let number = error.raw_os_error();
         let is_new = self.warnings.report(problem, number, || Warning::new(kind, error));
         self.work.stats.warnings += u64::from(is_new);
-    }
-
-    /// The longest wait that any deadline can have been computed with, but for the caller's own.
-    fn longest_delay(&self) -> Duration {
-        self.options.poll_interval.unwrap_or(Duration::ZERO).max(PULL_GRACE)
     }
 }
 

@@ -62,6 +62,7 @@ impl Queue {
     #[must_use = "the loop must not wait longer than this"]
     pub fn prepare(&mut self, notifier: &mut dyn Notifier, now: Instant) -> Option<Duration> {
         self.work.end_turn();
+        self.notice_time(now);
         self.update_registration(notifier, now);
         self.timeout(now)
     }
@@ -74,6 +75,7 @@ impl Queue {
     /// must therefore register the descriptors anew before each wait.
     pub fn prepare_fds(&mut self, now: Instant) -> WaitFds<'_> {
         self.work.end_turn();
+        self.notice_time(now);
         let (is_trigger_wanted, is_watch_wanted) = self.wanted(now);
         let timeout = self.timeout(now);
         WaitFds {
@@ -101,7 +103,7 @@ impl Queue {
     /// not be waited for.
     pub fn set_trigger_readable(&mut self) {
         self.work.stats.wakeups += 1;
-        self.sources.trigger.readable |= self.trigger.is_open() && self.needs_trigger();
+        self.sources.trigger.readable |= self.has_trigger() && self.needs_trigger();
     }
 
     /// Records that the watch is readable. Makes no system call.

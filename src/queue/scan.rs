@@ -74,6 +74,9 @@ impl Queue {
         let (opened, time) = self.scanner.open(directory, self.watches.path(directory));
         self.schedule.pacer().add_reading(time);
         match opened {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_part(directory) => {
+                self.lose_part(directory);
+            }
             Err(error) => self.directory_failed(directory, error, now),
             Ok(file) => {
                 self.work.stats.directories_read += 1;
@@ -85,7 +88,7 @@ impl Queue {
                     Opened::Elsewhere => self.forget_entries(directory),
                     Opened::Alias(other) => {
                         self.scanner.close();
-                        self.on_alias(directory, other, now);
+                        self.on_alias(directory, other);
                     }
                 }
                 if mutant!(WatchedLate) {
@@ -147,6 +150,10 @@ impl Queue {
         self.retry.succeeded(Thing::Directory(directory));
         self.warnings.mended(Problem::Read(directory));
         self.work.set_error(directory, None);
+        if !self.watches.is_watched(directory) && self.watches.is_watchable(directory) {
+            // It could not even be looked at, and now it can be read.
+            self.retry.failed(Thing::Watch(directory), time);
+        }
         self.plan_next_scan(directory, scanned.has_found, time);
     }
 
@@ -165,9 +172,13 @@ impl Queue {
     /// Decides whether a name of the batch is an entry to return now.
     fn is_entry(&mut self, directory: usize, file_type: FileType, now: Instant) -> bool {
         let name = self.scanner.last_name();
+        if mutant!(ScanFirst) {
+            self.arrivals.reported.insert(directory, name);
+            return !is_hidden(name);
+        }
         if is_hidden(name)
             || self.arrivals.reported.contains(directory, name)
-            || self.arrivals.is_trigger(directory, name)
+            || self.is_trigger(directory, name, || self.scanner.look(name))
         {
             return false;
         }
@@ -190,7 +201,8 @@ impl Queue {
         };
         if let Some(Appointment { reason, version }) = appointment {
             let waits = matches!(reason, Reason::Quiet { .. });
-            if waits || version == Some(status.version) {
+            let is_same = |version: file::FileVersion| self.is_same(directory, &version, &status);
+            if waits || version.is_some_and(is_same) {
                 return false;
             }
         }
@@ -246,9 +258,6 @@ impl Queue {
 
     /// Records that a directory cannot be read. It is tried again.
     pub(super) fn directory_failed(&mut self, directory: usize, error: io::Error, now: Instant) {
-        if error.kind() == io::ErrorKind::NotFound && self.is_part(directory) {
-            return self.lose_part(directory);
-        }
         let time = self.scanner.time(now);
         if !mutant!(Forgetful) {
             self.retry.failed(Thing::Directory(directory), time);

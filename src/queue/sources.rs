@@ -11,8 +11,8 @@ use crate::{Interest, Key, Mode, Notifier};
 pub(super) struct Source {
     /// It may be readable.
     pub(super) readable: bool,
-    /// The notifier waits for it.
-    is_registered: bool,
+    /// Whether the notifier waits for it; `None` if that is not known.
+    is_registered: Option<bool>,
     /// The notifier has refused it: it is not tried again before the time of
     /// [`unblock`](Source::unblock).
     is_blocked: bool,
@@ -33,7 +33,7 @@ impl Source {
         is_wanted: bool,
     ) -> io::Result<()> {
         let Some(fd) = fd else { return Ok(()) };
-        if is_wanted == self.is_registered || self.is_blocked {
+        if self.is_registered == Some(is_wanted) || self.is_blocked {
             return Ok(());
         }
         // Level, not edge: bytes that a drain could not see are reported again for as long as they
@@ -44,8 +44,8 @@ impl Source {
             notifier.deregister(&fd)
         };
         match done {
-            Ok(()) => self.is_registered = is_wanted,
-            Err(_) => self.is_blocked = true,
+            Ok(()) => self.is_registered = Some(is_wanted),
+            Err(_) => (self.is_registered, self.is_blocked) = (None, true),
         }
         done
     }
@@ -55,9 +55,9 @@ impl Source {
         self.is_blocked = false;
     }
 
-    /// Records that the descriptor was replaced, so that the notifier does not know it any more.
+    /// Records that the descriptor was replaced under its number, which some notifiers notice.
     pub(super) fn replaced(&mut self) {
-        (self.is_registered, self.is_blocked) = (false, false);
+        (self.is_registered, self.is_blocked) = (None, false);
     }
 
     /// Returns whether the notifier has refused the descriptor.
@@ -81,10 +81,15 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    /// Forgets the time of the last look: the clock jumped back.
+    pub(super) fn on_jump(&mut self) {
+        self.looked_at = None;
+    }
+
     /// Returns whether the descriptors were not looked at for so long. If so, they are looked at now.
     pub(super) fn is_look_due(&mut self, interval: Duration, now: Instant) -> bool {
         let looked_at = *self.looked_at.get_or_insert(now);
-        let is_due = now.checked_duration_since(looked_at).is_none_or(|past| past >= interval);
+        let is_due = now.saturating_duration_since(looked_at) >= interval;
         if is_due {
             self.looked_at = Some(now);
         }

@@ -1,5 +1,7 @@
 //! The trigger of a queue, as far as it can be opened.
 
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ const EMPTY_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct TriggerPort {
     path: Option<PathBuf>,
+    /// The directory and the name of the path.
+    place: Option<(PathBuf, OsString)>,
     other_readers: OtherReaders,
     trigger: Option<Trigger>,
     /// When it was drained last.
@@ -22,7 +26,10 @@ pub(super) struct TriggerPort {
 impl TriggerPort {
     /// Returns a port whose trigger is not open yet. Without a path there is no trigger.
     pub(super) fn new(path: Option<PathBuf>, other_readers: OtherReaders) -> TriggerPort {
-        TriggerPort { path, other_readers, trigger: None, drained_at: None }
+        let place = path
+            .as_ref()
+            .and_then(|path| Some((path.parent()?.to_owned(), path.file_name()?.to_owned())));
+        TriggerPort { path, place, other_readers, trigger: None, drained_at: None }
     }
 
     /// Opens the trigger, or what its path names now. Does nothing without a path.
@@ -40,14 +47,23 @@ impl TriggerPort {
         Ok(())
     }
 
+    /// Returns the directory and the name of the path.
+    pub(super) fn place(&self) -> Option<(&Path, &OsStr)> {
+        self.place.as_ref().map(|(directory, name)| (&**directory, &**name))
+    }
+
     /// Returns whether the trigger is open.
     pub(super) fn is_open(&self) -> bool {
         self.trigger.is_some()
     }
 
     /// Returns whether the path names another FIFO than the open one, or none. False if none is open.
-    pub(super) fn is_replaced(&self) -> bool {
-        self.trigger.as_ref().is_some_and(Trigger::is_replaced)
+    ///
+    /// # Errors
+    ///
+    /// Fails if the path cannot be looked at.
+    pub(super) fn is_replaced(&self) -> io::Result<bool> {
+        self.trigger.as_ref().map_or(Ok(false), Trigger::check_path)
     }
 
     /// Reads the bytes, with one read(2).
@@ -63,10 +79,15 @@ impl TriggerPort {
     /// Returns whether it is time to empty the trigger while it is not waited for. Never while other
     /// readers are allowed: the pulls may be theirs.
     pub(super) fn should_empty(&self, now: Instant) -> bool {
-        let is_time = self.drained_at.is_none_or(|then| {
-            now.checked_duration_since(then).is_none_or(|past| past >= EMPTY_INTERVAL)
-        });
+        let is_time = self
+            .drained_at
+            .is_none_or(|then| now.saturating_duration_since(then) >= EMPTY_INTERVAL);
         self.trigger.is_some() && self.other_readers == OtherReaders::Reject && is_time
+    }
+
+    /// Forgets the time of the last drain: the clock jumped back.
+    pub(super) fn on_jump(&mut self) {
+        self.drained_at = None;
     }
 
     /// Returns the descriptor to wait for, if the trigger is open.
@@ -80,7 +101,7 @@ impl TriggerPort {
     }
 
     /// Returns an error of the trigger.
-    pub(super) fn error(&self, operation: &'static str, source: std::io::Error) -> Error {
+    pub(super) fn error(&self, operation: &'static str, source: io::Error) -> Error {
         Error::new(self.path(), operation, source)
     }
 }

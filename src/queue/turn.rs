@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
 
+use pullcord_platform::file::FileVersion;
+
 use super::core::appointments::{Appointment, Reason};
 use super::{Entry, Origin, Queue, Stats};
 
@@ -19,6 +21,8 @@ pub(super) const MAX_LOOKS: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
 pub(super) struct Work {
     pub(super) stats: Stats,
     pub(super) turn: Turn,
+    /// The time that the caller has passed last.
+    pub(super) last_time: Option<Instant>,
     /// The name of the entry that is returned, if it is in no buffer.
     name: OsString,
     /// Why directories cannot be read at present.
@@ -174,7 +178,8 @@ impl Queue {
         if !status.is_regular_file() {
             return true;
         }
-        let is_same = appointment.version == Some(status.version);
+        let is_same = |version: FileVersion| self.is_same(directory, &version, &status);
+        let is_same = appointment.version.is_some_and(is_same);
         if is_same || self.is_old(directory, &status) {
             self.record_returned(directory, name, &status);
             return true;

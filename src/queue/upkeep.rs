@@ -11,7 +11,7 @@ use super::core::retry::Thing;
 use super::core::verification::Step;
 use super::core::warnings::Problem;
 use super::watch_set::Armed;
-use super::{Queue, WarningKind, WatchGrade};
+use super::{PULL_GRACE, Queue, WarningKind, WatchGrade};
 use crate::error::Error;
 use crate::trigger::DrainOutcome;
 use crate::watcher::{REPORTS_NAMES, with_context};
@@ -25,8 +25,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(600);
 impl Queue {
     /// Does what is due at this time.
     pub(super) fn begin_turn(&mut self, now: Instant) {
-        self.schedule.update(self.longest_delay(), now);
-        self.appointments.update(self.options.write_method.quiet(), now);
+        self.notice_time(now);
+        self.schedule.update(now);
         if self.schedule.take_rescan(now) {
             self.mark_all_dirty(now);
         }
@@ -43,6 +43,21 @@ impl Queue {
             self.verify(step, now);
         }
         self.take_pulls(now);
+    }
+
+    /// Notices that the caller's time went back: nothing may then wait longer than it would have
+    /// without the jump.
+    pub(super) fn notice_time(&mut self, now: Instant) {
+        if self.work.last_time.replace(now).is_none_or(|last| last <= now) {
+            return;
+        }
+        let longest = self.options.poll_interval.unwrap_or(Duration::ZERO).max(PULL_GRACE);
+        self.schedule.on_jump(longest, now);
+        self.appointments.on_jump(self.options.write_method.quiet(), now);
+        self.verification.on_jump(now);
+        self.retry.on_jump(now);
+        self.sources.on_jump();
+        self.trigger.on_jump();
     }
 
     fn try_again(&mut self, thing: Thing, now: Instant) {
@@ -72,8 +87,15 @@ impl Queue {
         self.work.turn.looks += 1;
         match step {
             Step::Trigger => {
-                if !self.retry.is_failing(Thing::Trigger) && self.trigger.is_replaced() {
-                    self.reopen_trigger(now);
+                if self.retry.is_failing(Thing::Trigger) {
+                    return;
+                }
+                match self.trigger.is_replaced() {
+                    Ok(false) => {}
+                    Ok(true) => self.reopen_trigger(now),
+                    Err(e) => {
+                        self.trigger_failed(self.trigger.error("look at the trigger", e), now)
+                    }
                 }
             }
             Step::Directory { directory, rearm } => self.verify_directory(directory, rearm, now),
@@ -135,7 +157,7 @@ impl Queue {
                     self.warn_polled(directory, path);
                 }
             }
-            Armed::Alias(other) => self.on_alias(directory, other, now),
+            Armed::Alias(other) => self.on_alias(directory, other),
             Armed::Unwatchable(Some(error)) => {
                 self.retry.succeeded(Thing::Watch(directory));
                 self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
@@ -145,7 +167,12 @@ impl Queue {
                 self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
             }
             Armed::Unreachable(error) => {
-                self.retry.succeeded(Thing::Watch(directory));
+                if self.retry.is_failing(Thing::Watch(directory)) {
+                    self.retry.failed(Thing::Watch(directory), now);
+                } else {
+                    // A scan finds out whether it can be read.
+                    self.mark_dirty(directory, now);
+                }
                 if error.kind() == io::ErrorKind::NotFound && self.is_part(directory) {
                     self.lose_part(directory);
                 }
@@ -170,7 +197,7 @@ impl Queue {
         self.warn(Problem::Polled(directory), WarningKind::Polled, error);
     }
 
-    pub(super) fn on_alias(&mut self, directory: usize, other: usize, now: Instant) {
+    pub(super) fn on_alias(&mut self, directory: usize, other: usize) {
         let why = format!("it is the same directory as {}", self.watches.path(other).display());
         let why = io::Error::new(io::ErrorKind::AlreadyExists, why);
         let path = self.watches.path(directory);
@@ -178,21 +205,12 @@ impl Queue {
             .with_hint("its entries are returned with the other path");
         self.warn(Problem::Alias(directory), WarningKind::Alias, error);
         self.drop_directory(directory);
-        self.mark_dirty(other, now);
     }
 
     /// Adds a directory to the queue.
     pub(super) fn add_directory(&mut self, path: PathBuf) -> usize {
-        let trigger = self.options.trigger.as_deref();
-        let trigger_name = trigger
-            .filter(|trigger| trigger.parent() == Some(&path))
-            .and_then(|trigger| trigger.file_name().map(ToOwned::to_owned));
-        let directory = self.watches.add(path);
         self.schedule.add_directory();
-        if let Some(name) = trigger_name {
-            self.arrivals.trigger_name = Some((directory, name));
-        }
-        directory
+        self.watches.add(path)
     }
 
     /// Adds a part of a split queue, or uses it again after it was removed.
@@ -349,8 +367,10 @@ impl Queue {
         self.sources.trigger.readable = false;
         let Some(interval) = self.options.poll_interval else { return };
         for directory in 0..self.watches.len() {
-            if self.watches.grade(directory) == WatchGrade::None {
-                self.mark_dirty_after(directory, interval, now);
+            if self.watches.grade(directory) == WatchGrade::None
+                && !self.retry.is_failing(Thing::Directory(directory))
+            {
+                self.schedule.mark_dirty_after(directory, interval, now);
             }
         }
     }
@@ -374,8 +394,8 @@ impl Queue {
         let needs_trigger = self.needs_trigger();
         let was_needed = std::mem::replace(&mut self.sources.needs_trigger, needs_trigger);
         self.sources.trigger.readable |= needs_trigger && !was_needed && self.trigger.is_open();
-        self.sources.trigger.readable &= needs_trigger;
-        if self.retry.is_failing(Thing::Trigger) {
+        self.sources.trigger.readable &= needs_trigger && self.has_trigger();
+        if !self.has_trigger() {
             return;
         }
         let is_pulled = self.sources.trigger.readable && self.schedule.may_drain(now);

@@ -10,7 +10,8 @@ use super::WatchGrade;
 use super::options::{QueueOptions, WriteMethod};
 use crate::error::Error;
 use crate::watcher::{
-    DirWatcher, EntryCause, REPORTS_NAMES, WatchEvent, WatchFor, WatchId, WatchMode, WatchedDir,
+    DirWatcher, EntryCause, Locality, REPORTS_NAMES, WatchEvent, WatchFor, WatchId, WatchMode,
+    WatchedDir, locality,
 };
 
 #[derive(Debug)]
@@ -44,6 +45,8 @@ struct Target {
     file: Option<FileId>,
     /// The watch is not to be tried again before the path leads to another directory.
     is_unwatchable: bool,
+    /// It is not watched, and not known to be on a local file system.
+    is_shared: bool,
     /// Why it is not watched reliably.
     reason: Option<String>,
 }
@@ -150,6 +153,7 @@ impl WatchSet {
             watched: None,
             file: None,
             is_unwatchable: self.settings.mode == WatchMode::Off,
+            is_shared: false,
             reason: None,
         });
         self.unreliable += 1;
@@ -159,6 +163,16 @@ impl WatchSet {
     /// Watches a directory, or finds that it is watched already.
     pub(super) fn arm(&mut self, directory: usize) -> Armed {
         let target = &mut self.targets[directory];
+        if self.settings.mode == WatchMode::Off {
+            let is_local = match self.settings.assume_local {
+                Some(is_local) => is_local,
+                None => !matches!(
+                    locality(&target.path),
+                    Ok(Locality::Remote(_) | Locality::Unknown(_))
+                ),
+            };
+            target.is_shared = !is_local;
+        }
         let Some(watcher) = self.watcher.as_mut().filter(|_| !target.is_unwatchable) else {
             return Armed::Unwatchable(None);
         };
@@ -176,12 +190,16 @@ impl WatchSet {
                         target.file = None;
                         Armed::Unreachable(error)
                     }
-                    io::ErrorKind::Unsupported => {
-                        target.is_unwatchable = true;
+                    // A system call that fails so may succeed later.
+                    io::ErrorKind::Unsupported if error.raw_os_error().is_none() => {
+                        (target.is_unwatchable, target.is_shared) = (true, true);
                         target.file = file::stat_id(&target.path).ok();
                         Armed::Unwatchable(Some(error))
                     }
-                    _ => Armed::Failed(error),
+                    _ => {
+                        target.is_shared = !matches!(locality(&target.path), Ok(Locality::Local));
+                        Armed::Failed(error)
+                    }
                 }
             }
         }
@@ -280,7 +298,9 @@ impl WatchSet {
             if known.is_some() {
                 // It may be watchable now.
                 self.targets[directory].is_unwatchable = self.settings.mode == WatchMode::Off;
-                return Opened::Elsewhere;
+                if !self.targets[directory].is_shared {
+                    return Opened::Elsewhere;
+                }
             }
         }
         Opened::Expected
@@ -382,13 +402,10 @@ impl WatchSet {
         self.targets[directory].watched.is_some_and(|watched| watched.local)
     }
 
-    /// Returns whether a directory is known not to be on a local file system, or not known to be.
+    /// Returns whether a directory is on a file system that is not known to be local.
     pub(super) fn is_shared(&self, directory: usize) -> bool {
         let target = &self.targets[directory];
-        match &target.watched {
-            Some(watched) => !watched.local,
-            None => target.is_unwatchable && self.settings.mode != WatchMode::Off,
-        }
+        target.watched.map_or(target.is_shared, |watched| !watched.local)
     }
 
     /// Returns whether it makes sense to call [`arm`](WatchSet::arm) for a directory.

@@ -1,9 +1,9 @@
 //! Explores: the enumeration and random histories, on all processors, for a time. The result is one
 //! line of JSON.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use pullcord_platform::sim::{Call, Census};
 
 use crate::history::History;
-use crate::known::{self, KNOWN};
 use crate::oracle::Failure;
 use crate::random;
 use crate::run::run;
@@ -68,9 +67,7 @@ pub(crate) struct Findings {
     reached: Reached,
     warnings: BTreeMap<String, u64>,
     traces: HashSet<u64>,
-    /// By the number of the known defect: how often, and the first turn.
-    known: BTreeMap<u32, (u64, u64)>,
-    unknown: Vec<(u64, Source, Failure)>,
+    failures: Vec<(u64, Source, Failure)>,
     unrepeatable: Vec<Source>,
 }
 
@@ -90,11 +87,7 @@ impl Findings {
             *self.warnings.entry(warning).or_default() += count;
         }
         self.traces.extend(other.traces);
-        for (number, (count, first)) in other.known {
-            let mine = self.known.entry(number).or_insert((0, u64::MAX));
-            *mine = (mine.0 + count, mine.1.min(first));
-        }
-        self.unknown.extend(other.unknown);
+        self.failures.extend(other.failures);
         self.unrepeatable.extend(other.unrepeatable);
     }
 
@@ -119,14 +112,7 @@ impl Findings {
         if turn.is_multiple_of(100) && run(&history, false).trace != outcome.trace {
             self.unrepeatable.push(source);
         }
-        let Some(failure) = outcome.failure else { return };
-        match known::explain(&history, &failure) {
-            Some(known) => {
-                let mine = self.known.entry(known.number).or_insert((0, turn));
-                mine.0 += 1;
-            }
-            None => self.unknown.push((turn, source, failure)),
-        }
+        self.failures.extend(outcome.failure.map(|failure| (turn, source, failure)));
     }
 }
 
@@ -145,7 +131,7 @@ pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> F
     thread::scope(|scope| {
         let work = || {
             let mut mine = Findings::default();
-            while begun.elapsed() < time && mine.unknown.len() < 5 {
+            while begun.elapsed() < time && mine.failures.len() < 5 {
                 let from = next.fetch_add(64, Ordering::Relaxed);
                 if from >= most {
                     break;
@@ -169,7 +155,7 @@ pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> F
     if progress {
         eprintln!();
     }
-    findings.unknown.sort_by_key(|(turn, ..)| *turn);
+    findings.failures.sort_by_key(|(turn, ..)| *turn);
     findings
 }
 
@@ -181,10 +167,10 @@ pub(crate) fn report(seed: u64, time: Duration, most: u64, threads: usize) -> bo
     let seconds = begun.elapsed().as_secs_f64();
     let mut failures = Vec::new();
     // Printed first, and then made short: that may take a while.
-    for (_, source, failure) in &findings.unknown {
+    for (_, source, failure) in &findings.failures {
         eprintln!("{source:?}: {failure}\n  {}", source.history());
     }
-    for (_, source, failure) in findings.unknown.iter().take(3) {
+    for (_, source, failure) in findings.failures.iter().take(10) {
         let short = shrink(&source.history(), failure);
         eprintln!("{source:?}, shortened:\n  {short}");
         failures.push(format!("{failure} by {short}"));
@@ -245,13 +231,6 @@ impl Findings {
         for warning in WARNINGS {
             if !self.warnings.contains_key(*warning) {
                 gaps.push(format!("never reported: cannot {warning}"));
-            }
-        }
-        // All are found on the simulated Linux; some need its watch.
-        let is_linux = !cfg!(any(pullcord_sim = "bsd", pullcord_sim = "none"));
-        for known in KNOWN.iter().filter(|_| is_linux) {
-            if !self.known.contains_key(&known.number) {
-                gaps.push(format!("switch {} forgave nothing: {}", known.number, known.name));
             }
         }
         if (self.traces.len() as u64) < self.histories / 4 {
@@ -319,9 +298,6 @@ impl Findings {
             .map(|(warning, count)| format!("{}:{count}", quoted(warning)))
             .collect();
         let _ = write!(json, "\"warnings\":{{{}}},", warnings.join(","));
-        let known: Vec<_> =
-            self.known.iter().map(|(number, (count, _))| format!("\"{number}\":{count}")).collect();
-        let _ = write!(json, "\"known\":{{{}}},", known.join(","));
         let failures: Vec<_> = failures.iter().map(|failure| quoted(failure)).collect();
         let _ = write!(json, "\"failures\":[{}]}}", failures.join(","));
         json
@@ -338,40 +314,4 @@ fn quoted(text: &str) -> String {
         }
     }
     quoted + "\""
-}
-
-/// For each known defect, the first history in the order of a run that shows it, and a short one.
-/// Prints them as rows of a table.
-pub(crate) fn table(seed: u64, most: u64) {
-    let mut rows = BTreeSet::new();
-    for turn in 0..most {
-        if rows.len() == KNOWN.len() {
-            break;
-        }
-        let source = Source::nth(seed, turn);
-        let history = source.history();
-        let Some(failure) = run(&history, false).failure else { continue };
-        let candidates: Vec<_> =
-            KNOWN.iter().filter(|known| (known.matches)(&history, &failure)).collect();
-        if candidates.iter().all(|known| rows.contains(&known.number)) && !candidates.is_empty() {
-            continue;
-        }
-        let short = shrink(&history, &failure);
-        let Some(failure) = run(&short, false).failure else { continue };
-        match known::explain(&short, &failure) {
-            Some(known) if rows.contains(&known.number) => {}
-            Some(known) => {
-                rows.insert(known.number);
-                println!(
-                    "| {} | {} | {turn} ({source:?}) | {failure} | `{short}` |",
-                    known.number, known.name
-                );
-            }
-            None => println!("| ? | unknown | {turn} ({source:?}) | {failure} | `{short}` |"),
-        }
-        let _ = std::io::stdout().flush();
-    }
-    for known in KNOWN.iter().filter(|known| !rows.contains(&known.number)) {
-        println!("| {} | {} | not found in {most} | | |", known.number, known.name);
-    }
 }

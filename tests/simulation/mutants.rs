@@ -113,22 +113,29 @@ const ROWS: &[Row] = &[
         mutant: Mutant::OverflowForgiven,
         config: Config { events: 4, ..TWO },
         events: |number| between_two_of_a_name(number, Op::Hidden(1, 10)),
-        count: 30 * 40,
+        count: 40 * 40,
         defects: &[Defect::Lost],
     },
     // The same, with another directory in the place of the second one.
     Row {
         title: "watch trusted after its directory was replaced",
         mutant: Mutant::LossForgiven,
-        config: TWO,
-        events: |number| between_two_of_a_name(number, Op::Replace(1)),
-        count: 30 * 40,
+        // So many that they take two turns: the directory is watched anew between them.
+        config: Config { layout: Layout::Directories(10), ..SLOW },
+        events: |number| {
+            vec![
+                calls(number / 60, Op::Link(9, 0)),
+                calls(number % 60, Op::Replace(9)),
+                time(0, Op::Link(9, 0)),
+            ]
+        },
+        count: 60 * 60,
         defects: &[Defect::Lost],
     },
     Row {
         title: "watch lost, and its directory not read",
         mutant: Mutant::LossUnread,
-        config: Config { trigger: Trigger::Apart, ..PLAIN },
+        config: Config { trigger: Trigger::None, ..PLAIN },
         events: |_| {
             let add = Call::ALL.iter().position(|call| *call == Call::InotifyAdd);
             vec![
@@ -153,8 +160,8 @@ fn full(rest: Vec<Event>) -> Vec<Event> {
 /// Two entries of one name come, and between them another event.
 fn between_two_of_a_name(number: u32, event: Op) -> Vec<Event> {
     full(vec![
-        calls(number / 30, Op::Link(1, 0)),
-        calls(number % 30, event),
+        calls(number / 40, Op::Link(1, 0)),
+        calls(number % 40, event),
         time(0, Op::Link(1, 0)),
     ])
 }

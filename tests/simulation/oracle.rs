@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pullcord_platform::sim::{Ino, Kernel, Name};
+use pullcord_platform::sim::{FsKind, Ino, Kernel, Name};
 use pullcord_platform::watch::REPORTS_NAMES;
 
 use crate::history::{Config, Layout, Trigger};
@@ -21,7 +21,8 @@ const VERIFY: u64 = 10 * SECOND + AT_ONCE;
 /// After the last failure.
 const RETRY: u64 = SECOND + AT_ONCE;
 /// `poll_interval`.
-const POLL: u64 = 5 * SECOND + AT_ONCE;
+const POLL_INTERVAL: u64 = 5 * SECOND;
+const POLL: u64 = POLL_INTERVAL + AT_ONCE;
 /// How long a change waits for its pull where the watch names no entry.
 const GRACE: u64 = SECOND + AT_ONCE;
 
@@ -112,6 +113,8 @@ struct Tracked {
     last_returned: u64,
     /// Requeued until then.
     due: Option<u64>,
+    /// Its attributes were changed, which makes it a new arrival.
+    touched: bool,
     reachable: bool,
 }
 
@@ -122,6 +125,8 @@ struct Directory {
     /// How many scans of it there are reasons for.
     reasons: u32,
     last_opened: u64,
+    /// How many scans in a row had no other reason than that a removal may have hidden entries.
+    follow_ups: u32,
 }
 
 #[derive(Debug)]
@@ -149,6 +154,9 @@ pub(crate) struct Oracle {
     /// How many names there are in the directories, entries or not.
     pub(crate) names: u64,
     had_burst: bool,
+    /// A directory is mounted over another as well. It may be removed where it was, and then its
+    /// other path leads to a directory that cannot be read.
+    has_bound: bool,
     changes: u64,
 }
 
@@ -173,6 +181,7 @@ impl Oracle {
             arrivals: 0,
             names: 0,
             had_burst: false,
+            has_bound: false,
             changes: 0,
         }
     }
@@ -214,7 +223,8 @@ impl Oracle {
             if let Some(directory) = self.directories.get_mut(number) {
                 if directory.ino != found {
                     directory.ino = found;
-                    directory.reasons += 1;
+                    // Twice, as it may be another one's too.
+                    directory.reasons += 2;
                     self.paths_disturbed = if is_first { 0 } else { now };
                 }
             } else {
@@ -248,6 +258,7 @@ impl Oracle {
                         returned: 0,
                         last_returned: 0,
                         due: None,
+                        touched: false,
                         reachable: true,
                     }
                 });
@@ -284,6 +295,14 @@ impl Oracle {
         }
     }
 
+    /// The attributes of an entry changed after it was returned: it may be returned again.
+    pub(crate) fn touched(&mut self, id: u64) {
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            tracked.touched = true;
+            *self.missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
+        }
+    }
+
     /// A pull came after all entries that can be reached now.
     pub(crate) fn pull(&mut self, now: u64) {
         if self.config.trigger == Trigger::None {
@@ -293,8 +312,10 @@ impl Oracle {
         for tracked in self.tracked.values_mut().filter(|it| it.reachable && !lost) {
             tracked.pulled.get_or_insert(now);
         }
-        // With a reliable watch a pull is no reason to read anything.
-        if !self.is_fully_reliable() || self.is_disturbed(now) {
+        // With a reliable watch a pull is no reason to read anything, unless there are entries that
+        // were not ready.
+        let may_be_silent = self.config.layout == Layout::Maildrop;
+        if may_be_silent || !self.is_fully_reliable() || self.is_disturbed(now) {
             self.directories.iter_mut().for_each(|directory| directory.reasons += 1);
         }
     }
@@ -328,6 +349,16 @@ impl Oracle {
         self.faulty_until = self.faulty_until.max(now);
     }
 
+    /// A directory was mounted over another as well.
+    pub(crate) fn bound(&mut self) {
+        self.has_bound = true;
+    }
+
+    /// The program passes a wrong time: an interval may seem to be over.
+    pub(crate) fn wrong_time(&mut self) {
+        self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
+    }
+
     /// The process stood still until now: all its intervals may be over.
     pub(crate) fn frozen(&mut self, now: u64) {
         self.fault(now);
@@ -354,15 +385,32 @@ impl Oracle {
     pub(crate) fn scanned(&mut self, ino: Ino, now: u64) -> Result<(), Failure> {
         let disturbed = self.is_disturbed(now);
         let limited = self.may_have_overflown();
+        // Where numbers prove nothing, one directory by two paths is read by both.
+        let is_twice = self.directories.iter().filter(|it| it.ino == Some(ino)).count() > 1;
+        let may_read_twice = self.has_bound || is_twice && !self.config.fs.is_local();
+        let polls = !self.is_reliable()
+            && (self.config.trigger == Trigger::None
+                || !self.trigger_is_there
+                || !self.config.privileged);
         if now >= self.rescan_at {
             self.rescan_at = (self.rescan() / 10 * 9).saturating_add(now);
             self.directories.iter_mut().for_each(|it| it.reasons += 1);
         }
         for directory in self.directories.iter_mut().filter(|it| it.ino == Some(ino)) {
+            // The queue counts from the time that its program passed last.
+            let is_polled = polls && now + AT_ONCE >= directory.last_opened + POLL_INTERVAL;
+            let follows = !self.config.fs.is_local()
+                && directory.follow_ups < 3
+                && now + AT_ONCE >= directory.last_opened + POLL_INTERVAL;
             directory.last_opened = now;
             if directory.reasons > 0 {
                 directory.reasons -= 1;
-            } else if !disturbed && !limited && !self.foreign_reader {
+                directory.follow_ups = 0;
+            } else if is_polled {
+                directory.follow_ups = 0;
+            } else if follows {
+                directory.follow_ups += 1;
+            } else if !disturbed && !limited && !self.foreign_reader && !may_read_twice {
                 return Err(Failure::NeedlessScan);
             }
         }
@@ -375,15 +423,25 @@ impl Oracle {
         let disturbed = self.is_disturbed(now);
         let lax = disturbed || self.may_have_overflown() || !self.config.fs.is_local();
         let directories = &self.directories;
+        if id.is_none() && how == How::Requeue {
+            // It was out of reach when its time came.
+            for tracked in self.tracked.values_mut() {
+                if !tracked.reachable && tracked.due.is_some_and(|due| due <= now) {
+                    tracked.due = None;
+                }
+            }
+        }
         let Some(tracked) = id.and_then(|id| self.tracked.get_mut(&id)) else { return Ok(()) };
         let due = tracked.due.take();
         if let Some(due) = due {
             match how {
                 How::Requeue if now >= due => {}
-                _ if disturbed => {}
+                // The event of its arrival may come late where the scan does not wait for it.
+                How::Watch if !self.config.fs.is_local() => {}
+                _ if disturbed || tracked.touched => {}
                 _ => return Err(Failure::RequeuedEarly),
             }
-        } else if how == How::Requeue && !disturbed {
+        } else if how == How::Requeue && !disturbed && !tracked.touched && tracked.returned > 0 {
             return Err(Failure::RequeuedTwice);
         }
         let again = tracked.returned > 0 && due.is_none();
@@ -438,6 +496,11 @@ impl Oracle {
         REPORTS_NAMES && self.is_watched() && self.config.events >= 1000 && !self.config.twice
     }
 
+    /// Whether the queue may rely on the watch, and so polls nothing.
+    fn is_reliable(&self) -> bool {
+        self.is_watched() && (REPORTS_NAMES || self.config.layout != Layout::Maildrop)
+    }
+
     /// Whether a watch reports each change of the queue's directories: there are watches enough, on a
     /// file system known to be local.
     fn is_watched(&self) -> bool {
@@ -450,6 +513,9 @@ impl Oracle {
         let watched = self.is_watched();
         let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);
         let rescan = self.rescan().saturating_add(AT_ONCE);
+        // Each removal hides another entry there: with many, no scan in particular finds this one.
+        let is_hidden = self.config.fs == FsKind::Remote && self.had_burst;
+        let rescan = if is_hidden { u64::MAX } else { rescan };
         let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);
         let mut at_most = |time: u64, why: Situation| {
             if time < deadline {
@@ -462,7 +528,12 @@ impl Oracle {
         }
         if let Some(pulled) = tracked.pulled {
             let disturbed = self.trigger_disturbed + VERIFY;
-            at_most(after(pulled, AT_ONCE).max(disturbed), Situation::Pulled);
+            // Removals hide other entries there: three scans more find them, unless there are many.
+            let hides = self.config.fs == FsKind::Remote;
+            let bound = if hides { 3 * POLL } else { AT_ONCE };
+            if !hides || !self.had_burst {
+                at_most(after(pulled, bound).max(disturbed), Situation::Pulled);
+            }
         }
         if watched && !tracked.silent {
             if REPORTS_NAMES && self.config.layout != Layout::Maildrop {
@@ -472,7 +543,11 @@ impl Oracle {
             }
         }
         if !watched && self.config.trigger == Trigger::None {
-            at_most(after(tracked.since, POLL), Situation::Polled);
+            let hides = self.config.fs == FsKind::Remote;
+            let bound = if hides { 4 * POLL } else { POLL };
+            if !hides || !self.had_burst {
+                at_most(after(tracked.since, bound), Situation::Polled);
+            }
         }
         let deadline = deadline.max(self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
         (deadline, situation)
@@ -499,7 +574,9 @@ impl Oracle {
     }
 
     pub(crate) fn all_can_be_watched(&self) -> bool {
-        self.is_fully_reliable() && self.directories.iter().all(|it| it.ino.is_some())
+        !self.has_bound
+            && self.is_fully_reliable()
+            && self.directories.iter().all(|it| it.ino.is_some())
     }
 
     /// Whether the paths of all directories, and of the trigger, lead somewhere, and no other process

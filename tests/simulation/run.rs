@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, Todo, Via, todo::Queue};
+use pullcord::{
+    Backend, Events, Interest, Key, Mode, Notifier, Origin, OwnedEntry, Queue, QueueOptions,
+    Receiver,
+};
 use pullcord_platform::sim::{self, Census, QUEUE};
 use pullcord_platform::{Select, clock};
 
@@ -113,8 +116,32 @@ struct Window {
 
 type Checked = Result<(), Failure>;
 
-/// The notifier and the queue of a program that has started.
-type Started = (Box<dyn Notifier>, Todo);
+/// The queue of a program that has started.
+enum Mail {
+    /// On a notifier of the program.
+    Queue(Box<dyn Notifier>, Box<Queue>),
+    /// Inside another loop of the program.
+    Receiver(Box<dyn Notifier>, Box<Receiver>),
+    /// In a loop that is no notifier.
+    Foreign(Box<Queue>),
+}
+
+impl Mail {
+    fn queue(&self) -> &Queue {
+        match self {
+            Mail::Queue(_, queue) | Mail::Foreign(queue) => queue,
+            Mail::Receiver(_, receiver) => receiver.queue(),
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Option<(PathBuf, How)> {
+        let entry = match self {
+            Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.next_entry(now),
+            Mail::Receiver(_, receiver) => receiver.try_recv(),
+        };
+        entry.map(|entry| (entry.path(), how(entry.origin)))
+    }
+}
 
 impl Program {
     fn new(config: Config, world: Rc<RefCell<World>>) -> Program {
@@ -138,7 +165,9 @@ impl Program {
     fn run(&mut self) -> Checked {
         while !self.is_over() {
             self.restart = false;
-            self.live()?;
+            if !self.live()? {
+                return Ok(());
+            }
             let descriptors = sim::with(|kernel| kernel.open_descriptors(QUEUE));
             if descriptors > 0 {
                 return Err(Failure::Leak { descriptors });
@@ -152,99 +181,53 @@ impl Program {
     }
 
     /// From one start of the program to its end.
-    fn live(&mut self) -> Checked {
-        let Some((mut notifier, mut todo)) = self.start()? else { return Ok(()) };
+    /// Returns false if it cannot start.
+    fn live(&mut self) -> Result<bool, Failure> {
+        let Some(mut mail) = self.start()? else { return Ok(false) };
         let keys = if self.config.equal_keys { [Key(3), Key(3)] } else { [Key(3), Key(8)] };
-        let foreign = self.config.wait == Loop::Foreign;
-        if !foreign {
-            let registered = todo.register(&mut *notifier, keys);
-            self.report(registered.err())?;
+        if let Mail::Queue(notifier, queue) = &mut mail {
+            queue.register(&mut **notifier, keys);
         }
-        let mut outer = self.outer(&*notifier)?;
         let mut events = Events::with_capacity(4);
-        let mut is_owed = false;
         self.second = self.window();
         while !self.is_over() && !self.restart {
-            self.take_requests(&mut todo, &mut *notifier, keys)?;
+            self.take_requests(&mut mail, keys);
             let now = self.time();
             self.world.borrow_mut().turn = Turn::default();
-            if foreign {
-                self.wait_as_poll_does(&mut todo, now)?;
-            } else {
-                let prepared = counted(|| todo.prepare(&mut *notifier, now));
-                let timeout = match prepared {
-                    Ok(timeout) => timeout,
-                    Err(error) => {
-                        self.report(Some(error))?;
-                        Some(Duration::ZERO)
+            match &mut mail {
+                Mail::Foreign(queue) => self.wait_as_poll_does(queue, now)?,
+                Mail::Queue(notifier, queue) => {
+                    let timeout = counted(|| queue.prepare(&mut **notifier, now));
+                    let waited = notifier.wait(&mut events, timeout);
+                    self.check_after_wait(waited)?;
+                    for event in &events {
+                        let _ = queue.handle_event(event);
                     }
-                };
-                let waited = match &mut outer {
-                    Some(outer) => {
-                        let inner = &mut *notifier;
-                        wait_inside(&mut **outer, inner, &mut events, timeout, &mut is_owed)
-                    }
-                    None => notifier.wait(&mut events, timeout),
-                };
-                self.check_after_wait()?;
-                if waited.is_err() {
-                    // The notifier is the program's own: so is the pause.
-                    sim::with(|kernel| kernel.rest(10 * MS));
                 }
-                for event in &events {
-                    todo.ready(event);
+                Mail::Receiver(outer, _) => {
+                    let waited = outer.wait(&mut events, None);
+                    self.check_after_wait(waited)?;
                 }
             }
-            self.turn(&mut todo)?;
-            self.check_after_turn(&todo)?;
+            self.turn(&mut mail)?;
+            self.check_after_turn(mail.queue())?;
         }
         if !self.restart {
-            self.check_at_end(&todo)?;
+            self.check_at_end(mail.queue())?;
         }
-        self.overflows += todo.counters().overflows;
-        if !foreign {
-            let _ = todo.deregister(&mut *notifier);
+        self.overflows += mail.queue().stats().watch_overflows;
+        if let Mail::Queue(notifier, queue) = &mut mail {
+            let _ = queue.deregister(&mut **notifier);
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// The loop that the notifier is part of, if it is.
-    fn outer(&mut self, inner: &dyn Notifier) -> Result<Option<Box<dyn Notifier>>, Failure> {
-        let mode = match self.config.wait {
-            Loop::InsideLevel => Mode::Level,
-            Loop::InsideEdge => Mode::Edge,
-            _ => return Ok(None),
-        };
-        let inner = inner.pollable_fd().expect("the best notifier has a descriptor");
-        // The program's own: it tries again until that succeeds.
-        loop {
-            let opened = Backend::best().open().and_then(|mut outer| {
-                outer.register(&inner, Key(0), Interest::Read, mode)?;
-                Ok(outer)
-            });
-            self.note_faults();
-            match opened {
-                Ok(outer) => return Ok(Some(outer)),
-                Err(_) if self.is_over() => return Ok(None),
-                Err(_) => sim::with(|kernel| kernel.rest(10 * MS)),
-            }
-        }
-    }
-
-    fn start(&mut self) -> Result<Option<Started>, Failure> {
+    fn start(&mut self) -> Result<Option<Mail>, Failure> {
         loop {
             if self.is_over() {
                 return Ok(None);
             }
-            let backend = match self.config.wait {
-                Loop::Native | Loop::InsideLevel | Loop::InsideEdge => Backend::best(),
-                Loop::Select | Loop::Foreign => Backend::Select,
-            };
-            let opened = backend.open().map_err(|error| error.to_string()).and_then(|notifier| {
-                let queue = self.describe().map_err(|error| error.to_string())?;
-                let todo = counted(|| Todo::open(queue)).map_err(|error| error.to_string())?;
-                Ok((notifier, todo))
-            });
+            let opened = self.open();
             let now = sim::with(|kernel| kernel.now());
             self.note_faults();
             match opened {
@@ -259,6 +242,11 @@ impl Program {
                 }
                 Err(error) => {
                     let world = self.world.borrow();
+                    if self.config.rescan == 0 {
+                        // An interval of zero is refused, and the program ends.
+                        let is_right = error.contains("interval");
+                        return if is_right { Ok(None) } else { Err(Failure::Refused) };
+                    }
                     if world.last_happened + SECOND < now
                         && !sim::with(|kernel| kernel.is_faulty())
                         && world.oracle.is_quiet(now)
@@ -278,17 +266,38 @@ impl Program {
         }
     }
 
-    fn describe(&self) -> pullcord::Result<Queue> {
+    fn open(&self) -> Result<Mail, String> {
+        let text = |error: pullcord::Error| error.to_string();
+        let options = self.describe().map_err(text)?;
+        let queue = counted(|| options.open()).map_err(text)?;
+        let io = |error: std::io::Error| error.to_string();
+        let mode = match self.config.wait {
+            Loop::Foreign => return Ok(Mail::Foreign(Box::new(queue))),
+            Loop::Native | Loop::Select => {
+                let is_native = self.config.wait == Loop::Native;
+                let backend = if is_native { Backend::best() } else { Backend::Select };
+                return Ok(Mail::Queue(backend.open().map_err(io)?, Box::new(queue)));
+            }
+            Loop::InsideLevel => Mode::Level,
+            Loop::InsideEdge => Mode::Edge,
+        };
+        let receiver = counted(|| Receiver::new(queue)).map_err(io)?;
+        let mut outer = Backend::best().open().map_err(io)?;
+        register_receiver(&mut *outer, &receiver, mode).map_err(io)?;
+        Ok(Mail::Receiver(outer, Box::new(receiver)))
+    }
+
+    fn describe(&self) -> pullcord::Result<QueueOptions> {
         let config = &self.config;
         let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
         let home = world::home(config);
         let mut queue = match config.layout {
-            Layout::Flat | Layout::Split(_) => Queue::qmail(path(home))?,
-            Layout::Maildrop => Queue::postfix(path(home))?,
+            Layout::Flat | Layout::Split(_) => QueueOptions::qmail(path(home))?,
+            Layout::Maildrop => QueueOptions::postfix(path(home))?,
             Layout::Directories(count) => {
                 let each = (0..count).map(|number| path(&world::directory(config, home, number)));
                 let again = config.twice.then(|| path(&world::directory(config, b"/s", 0)));
-                Queue::directories(each.chain(again))
+                QueueOptions::directories(each.chain(again))
             }
         };
         queue = match world::described_trigger(config, home) {
@@ -299,7 +308,7 @@ impl Program {
             u64::MAX => Duration::MAX,
             rescan => Duration::from_millis(rescan),
         };
-        Ok(queue.tick(rescan).watch(config.watch))
+        Ok(queue.rescan_interval(rescan).watch(config.watch))
     }
 
     /// The time as the program passes it.
@@ -314,12 +323,7 @@ impl Program {
         }
     }
 
-    fn take_requests(
-        &mut self,
-        todo: &mut Todo,
-        notifier: &mut dyn Notifier,
-        keys: [Key; 2],
-    ) -> Checked {
+    fn take_requests(&mut self, mail: &mut Mail, keys: [Key; 2]) {
         self.wrong_time = 0;
         loop {
             let request = self.world.borrow_mut().requests.pop_front();
@@ -327,50 +331,50 @@ impl Program {
                 None => break,
                 Some(Request::Restart) => self.restart = true,
                 Some(Request::WrongTime(off)) => self.wrong_time = off,
-                Some(Request::Spurious) => todo.trigger_ready(),
+                Some(Request::Spurious) => match mail {
+                    Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.set_trigger_readable(),
+                    Mail::Receiver(_, receiver) => receiver.queue_mut().set_trigger_readable(),
+                },
                 Some(Request::RegisterAgain(times)) => self.register_again = times,
                 Some(Request::RequeueAgain(time, times)) => self.requeue_again = (time, times),
             }
         }
-        if self.register_again > 0 && self.config.wait != Loop::Foreign {
+        if self.register_again > 0
+            && let Mail::Queue(notifier, queue) = mail
+        {
             self.register_again -= 1;
-            let registered = todo.register(notifier, keys);
-            self.report(registered.err())?;
+            queue.register(&mut **notifier, keys);
         }
-        Ok(())
     }
 
     /// The wait of a loop that is no notifier: it gives all descriptors anew, as poll(2) does.
-    fn wait_as_poll_does(&mut self, todo: &mut Todo, now: Instant) -> Checked {
+    fn wait_as_poll_does(&mut self, queue: &mut Queue, now: Instant) -> Checked {
         const TRIGGER: Key = Key(0);
         const WATCH: Key = Key(1);
-        let sources = todo.sources(now);
+        let fds = queue.prepare_fds(now);
         let mut poll = Select::new().expect("it opens nothing");
         let mut failed = None;
-        for (source, key) in [(sources.trigger, TRIGGER), (sources.watch, WATCH)] {
+        for (source, key) in [(fds.trigger, TRIGGER), (fds.watch, WATCH)] {
             if let Some(source) = source {
                 let registered = poll.register(&source, key, Interest::Read, Mode::Level);
                 failed = failed.or(registered.err());
             }
         }
-        let timeout = sources.timeout;
+        let timeout = if failed.is_some() { Some(Duration::ZERO) } else { fds.timeout };
         let mut events = Events::with_capacity(2);
-        let waited = poll.wait(&mut events, Some(timeout));
-        self.check_after_wait()?;
-        if failed.is_some() || waited.is_err() {
-            sim::with(|kernel| kernel.rest(10 * MS));
-        }
+        let waited = poll.wait(&mut events, timeout);
+        self.check_after_wait(failed.map_or(waited, Err))?;
         for event in &events {
             match event.key {
-                TRIGGER => todo.trigger_ready(),
-                _ => todo.watch_ready(),
+                TRIGGER => queue.set_trigger_readable(),
+                _ => queue.set_watch_readable(),
             }
         }
         Ok(())
     }
 
     /// One turn: all that is ready, until the queue says that the turn is over.
-    fn turn(&mut self, todo: &mut Todo) -> Checked {
+    fn turn(&mut self, mail: &mut Mail) -> Checked {
         let now = self.time();
         let mut items = 0;
         loop {
@@ -378,22 +382,25 @@ impl Program {
             if items > 1000 {
                 return Err(self.long_turn());
             }
-            let Some(item) = counted(|| todo.next(now)) else { break };
-            let (path, how) = match item {
-                Ok(entry) => (entry.path(), how(entry.via)),
-                Err(error) => {
-                    self.report(Some(error))?;
-                    continue;
-                }
-            };
+            let Some((path, how)) = counted(|| mail.next(now)) else { break };
             self.check_scans()?;
-            self.consume(todo, path, how)?;
+            self.consume(mail, path, how)?;
         }
-        self.check_scans()
+        self.check_scans()?;
+        loop {
+            let warning = match mail {
+                Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.next_warning(),
+                Mail::Receiver(_, receiver) => receiver.next_warning(),
+            };
+            match warning {
+                Some(warning) => self.report(warning.to_string())?,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Processes an entry that the queue returned.
-    fn consume(&mut self, todo: &mut Todo, path: PathBuf, how: How) -> Checked {
+    fn consume(&mut self, mail: &mut Mail, path: PathBuf, how: How) -> Checked {
         let bytes = path.as_os_str().as_bytes();
         let (id, now) = sim::with(|kernel| {
             kernel.note(|| format!("=> {} ({how:?})", path.display()));
@@ -413,7 +420,12 @@ impl Program {
         }
         if let (Some(time), Some(id)) = (requeue_for, id) {
             let due = now + time * MS;
-            let requeued = counted(|| todo.requeue(&path, sim::instant(due)));
+            let entry = OwnedEntry::from_path(&path).expect("it has a name");
+            let when = sim::instant(due);
+            let requeued = counted(|| match mail {
+                Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.requeue(&entry, when),
+                Mail::Receiver(_, receiver) => receiver.requeue(&entry, when),
+            });
             if requeued.is_ok() {
                 self.world.borrow_mut().oracle.requeued(id, due);
                 return Ok(());
@@ -444,8 +456,12 @@ impl Program {
         });
     }
 
-    fn check_after_wait(&mut self) -> Checked {
+    fn check_after_wait(&mut self, waited: std::io::Result<()>) -> Checked {
         self.note_faults();
+        if waited.is_err() {
+            // The notifier is the program's own: so is the pause.
+            sim::with(|kernel| kernel.rest(10 * MS));
+        }
         let now = sim::with(|kernel| kernel.now());
         let mut world = self.world.borrow_mut();
         world.turn = Turn::default();
@@ -477,7 +493,7 @@ impl Program {
         })
     }
 
-    fn check_after_turn(&mut self, todo: &Todo) -> Checked {
+    fn check_after_turn(&mut self, queue: &Queue) -> Checked {
         self.note_faults();
         let now = self.window();
         let Turn { stats, opens, .. } = self.world.borrow().turn;
@@ -485,7 +501,7 @@ impl Program {
             return Err(self.long_turn());
         }
         let bytes = memory::held();
-        if bytes > self.memory_allowed(todo) {
+        if bytes > self.memory_allowed(queue) {
             return Err(Failure::Memory { bytes });
         }
         let then = self.second;
@@ -496,13 +512,13 @@ impl Program {
         }
         if now.begin >= then.begin + SECOND {
             self.second = now;
-            self.check_failing(then, now, todo)?;
+            self.check_failing(then, now, queue)?;
         }
         let world = self.world.borrow();
         let is_quiet = world.oracle.is_quiet(now.begin)
             && world.last_happened + 12 * SECOND < now.begin
             && !sim::with(|kernel| kernel.is_faulty());
-        let unwatched = todo.counters().unwatched;
+        let unwatched = queue.unwatched_directories();
         if is_quiet {
             let watched = unwatched == 0 && self.config.watches_directories();
             let all = sim::with(|kernel| world.oracle.all_are_watched(kernel));
@@ -517,7 +533,7 @@ impl Program {
             Some(then) => {
                 let calls = now.calls - then.calls;
                 let seconds = (now.begin - then.begin).div_ceil(SECOND);
-                let directories = todo.queue().paths().len() as u64;
+                let directories = queue.status().count() as u64;
                 // One verification and one drain in `verify_interval`.
                 let mut allowed = (directories + 3 + 2) * seconds.div_ceil(10);
                 let returned = now.returned - then.returned;
@@ -540,21 +556,21 @@ impl Program {
 
     /// P8: buffers (each trigger has one of 64 KiB, the watch and the scan too), a little for each
     /// directory, and the entries that arrived or are requeued.
-    fn memory_allowed(&self, todo: &Todo) -> usize {
+    fn memory_allowed(&self, queue: &Queue) -> usize {
         let oracle = &self.world.borrow().oracle;
-        let count = todo.queue().paths().len() as u64 + oracle.names + oracle.waiting() as u64;
+        let count = queue.status().count() as u64 + oracle.names + oracle.waiting() as u64;
         512 * 1024 + 1024 * (count + self.warnings.len() as u64) as usize
     }
 
     /// Nothing happens any more, but something may fail: then there is a bound of its own.
-    fn check_failing(&self, then: Window, now: Window, todo: &Todo) -> Checked {
+    fn check_failing(&self, then: Window, now: Window, queue: &Queue) -> Checked {
         let world = self.world.borrow();
         let is_alone = now.happened == then.happened && now.returned == then.returned;
         if !is_alone || world.last_happened + SECOND > then.begin || self.config.rescan <= 60_000 {
             return Ok(());
         }
         let seconds = (now.begin - then.begin).div_ceil(SECOND);
-        let directories = todo.queue().paths().len() as u64;
+        let directories = queue.status().count() as u64;
         let calls = now.calls - then.calls;
         if calls > (200 + directories + 3) * seconds + 40 * directories {
             return Err(Failure::Restless { calls });
@@ -562,27 +578,24 @@ impl Program {
         Ok(())
     }
 
-    fn check_at_end(&self, todo: &Todo) -> Checked {
+    fn check_at_end(&self, queue: &Queue) -> Checked {
         let world = self.world.borrow();
         let now = sim::with(|kernel| kernel.now());
         world.oracle.check(now)?;
-        let can =
-            world.oracle.all_can_be_watched() || self.config.twice && self.config.fs.is_local();
-        if can && world.oracle.is_quiet(now) && todo.counters().unwatched > 0 {
+        let can = world.oracle.all_can_be_watched()
+            || self.config.twice
+                && self.config.watches > 10
+                && self.config.fs.is_local()
+                && self.config.watches_directories()
+                && world.oracle.all_are_there();
+        if can && world.oracle.is_quiet(now) && queue.unwatched_directories() > 0 {
             return Err(Failure::NeverWatched);
         }
         Ok(())
     }
 
-    fn report(&mut self, error: Option<pullcord::Error>) -> Checked {
-        match error {
-            Some(error) => self.report_text(error.to_string()),
-            None => Ok(()),
-        }
-    }
-
     /// The queue reported a problem: once is right.
-    fn report_text(&mut self, text: String) -> Checked {
+    fn report(&mut self, text: String) -> Checked {
         sim::with(|kernel| kernel.note(|| format!("!! {text}")));
         let happened = self.world.borrow().happened;
         if happened != self.errors_since {
@@ -599,29 +612,26 @@ impl Program {
     }
 }
 
-/// Waits in the outer loop, and then fetches the events of the inner one.
-fn wait_inside(
-    outer: &mut dyn Notifier,
-    inner: &mut dyn Notifier,
-    events: &mut Events,
-    timeout: Option<Duration>,
-    is_owed: &mut bool,
-) -> std::io::Result<()> {
-    // After an error the edge is used up: until the inner one was asked, no other may come.
-    if !*is_owed {
-        outer.wait(events, timeout)?;
+pullcord_platform::if_pollable! {
+    fn register_receiver(
+        outer: &mut dyn Notifier,
+        receiver: &Receiver,
+        mode: Mode,
+    ) -> std::io::Result<()> {
+        outer.register(receiver, Key(0), Interest::Read, mode)
     }
-    *is_owed = true;
-    inner.wait(events, Some(Duration::ZERO))?;
-    // On kqueue no edge comes before it was asked and had nothing.
-    *is_owed = !events.is_empty();
-    Ok(())
 }
 
-fn how(via: Via) -> How {
-    match via {
-        Via::Watch => How::Watch,
-        Via::Requeue => How::Requeue,
+/// There is no descriptor to register: no history asks for it.
+#[cfg(pullcord_sim = "none")]
+fn register_receiver(_: &mut dyn Notifier, _: &Receiver, _: Mode) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+fn how(origin: Origin) -> How {
+    match origin {
+        Origin::Watch => How::Watch,
+        Origin::Requeue => How::Requeue,
         _ => How::Scan,
     }
 }

@@ -310,8 +310,19 @@ impl World {
         self.happened += 1;
         let now = kernel.now();
         self.last_happened = now;
-        self.oracle.pull(now);
+        self.pulled(kernel);
         self.reached.count(State::Flooded);
+    }
+
+    /// A pull came, of the FIFO in the queue. Where the queue knows it by an alias, that may lead to
+    /// another one.
+    fn pulled(&mut self, kernel: &Kernel) {
+        let find = |path: Option<Vec<u8>>| path.and_then(|path| kernel.find(&path).ok());
+        let home = home(&self.config);
+        let described = find(described_trigger(&self.config, home));
+        if self.config.trigger != Trigger::Alias || described == find(trigger(&self.config, home)) {
+            self.oracle.pull(kernel.now());
+        }
     }
 
     /// The next event happens.
@@ -392,10 +403,10 @@ impl World {
             Op::Fill(writer) => {
                 self.open_writer(kernel, writer);
                 self.write(kernel, writer, 65_536);
-                (0..16).for_each(|_| self.oracle.pull(now));
+                (0..16).for_each(|_| self.pulled(kernel));
                 while self.writers[writer % 3].is_some_and(|fd| kernel.write(fd, 4096).is_ok()) {
                     // Each may be a packet, and is a pull then.
-                    self.oracle.pull(now);
+                    self.pulled(kernel);
                 }
                 self.reached.count(State::FullTrigger);
             }
@@ -408,6 +419,10 @@ impl World {
             Op::Ready(directory, name) => {
                 let path = World::name(&self.directory(directory), name);
                 let _ = kernel.chmod(&path, 0o744);
+                self.look(kernel);
+                if let Some(id) = kernel.entry(&path) {
+                    self.oracle.touched(id);
+                }
             }
             Op::ReadySilently(directory, name) => {
                 let directory_path = self.directory(directory);
@@ -570,6 +585,7 @@ impl World {
                 let (from, to) = (self.directory(from), self.directory(to));
                 if from != to && self.mounts.len() < 4 && kernel.bind(&from, &to).is_ok() {
                     self.mounts.push(to);
+                    self.oracle.bound();
                     self.oracle.disturb_paths(now);
                 }
             }
@@ -639,6 +655,7 @@ impl World {
             }
             Op::SetClock(by) => kernel.set_clock(by * MS as i64),
             Op::WrongTime(off) => {
+                self.oracle.wrong_time();
                 self.requests.push_back(Request::WrongTime(off));
                 self.oracle.fault(now);
                 kernel.interrupt();
@@ -721,7 +738,7 @@ impl World {
                 self.reached.count(State::PullRefused);
                 self.pulls.push((writer, Err(libc::ENXIO)));
                 self.look(kernel);
-                self.oracle.pull(kernel.now());
+                self.pulled(kernel);
             }
             Err(_) => {}
         }
@@ -733,7 +750,7 @@ impl World {
         let written = kernel.write(fd, count);
         self.pulls.push((writer, written));
         if matches!(written, Ok(_) | Err(libc::EAGAIN | libc::EPIPE)) {
-            self.oracle.pull(kernel.now());
+            self.pulled(kernel);
         }
     }
 

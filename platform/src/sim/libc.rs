@@ -485,6 +485,9 @@ pub unsafe fn epoll_ctl(
     // SAFETY: the caller passes an event, or null to delete.
     let event = unsafe { event.as_ref() }.copied();
     let event = event.unwrap_or(epoll_event { events: 0, u64: 0 });
+    if operation == 2 {
+        with(|kernel| kernel.spare_next());
+    }
     call(Call::EpollCtl, |kernel| {
         done(kernel.epoll_ctl(epoll, operation, source, event.events, event.u64))
     })

@@ -10,6 +10,7 @@ use std::slice;
 use super::call::Call;
 use super::kernel::{Kernel, Outcome};
 use super::libc::{bytes, call, timespec, wait};
+use super::with;
 pub use crate::sys_event::*;
 
 pub const EV_ENABLE: u16 = 0x4;
@@ -47,6 +48,9 @@ pub unsafe fn kevent(
     // SAFETY: null, or a timespec of the caller's.
     let timeout = unsafe { timeout.as_ref() };
     let timeout = timeout.map(|it| it.tv_sec as u64 * 1_000_000_000 + it.tv_nsec as u64);
+    if !changes.is_empty() && changes.iter().all(|change| change.flags & EV_DELETE != 0) {
+        with(|kernel| kernel.spare_next());
+    }
     wait(Call::Kevent, timeout != Some(0), |kernel| {
         let mut filled = 0;
         for change in changes {

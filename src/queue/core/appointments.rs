@@ -105,16 +105,15 @@ impl Appointments {
     }
 
     /// Makes the appointments that wait for quiet due no later than `longest` from now: the clock
-    /// jumped back after they were made. Those that the caller has made keep their time.
-    pub(crate) fn update(&mut self, longest: Duration, now: Instant) {
+    /// jumped back. Those that the caller has made keep their time.
+    pub(crate) fn on_jump(&mut self, longest: Duration, now: Instant) {
         let Some(latest) = now.checked_add(longest) else { return };
-        while let Some(((at, _), (directory, name))) = self.by_time.last_key_value() {
-            let (directory, name) = (*directory, Arc::clone(name));
-            match self.get(directory, &name) {
-                Some(appointment) if *at > latest && appointment.reason != Reason::Requeued => {
-                    self.make(directory, &name, latest, appointment);
-                }
-                _ => return,
+        let after = self.by_time.range((latest, u64::MAX)..).map(|(_, entry)| entry.clone());
+        for (directory, name) in after.collect::<Vec<_>>() {
+            if let Some(appointment) = self.get(directory, &name)
+                && appointment.reason != Reason::Requeued
+            {
+                self.make(directory, &name, latest, appointment);
             }
         }
     }

@@ -46,8 +46,12 @@ impl Pacer {
 
     /// Returns whether a round may begin now.
     pub(crate) fn may_begin(&self, now: Instant) -> bool {
-        // A debt that is longer than any debt can be was computed before the clock jumped back.
-        self.next_at().is_none_or(|at| at <= now || at - now > MAX_DEBT)
+        self.next_at().is_none_or(|at| at <= now)
+    }
+
+    /// Forgives a debt that is longer than any debt can be: the clock jumped back.
+    pub(crate) fn on_jump(&mut self, now: Instant) {
+        self.paid = self.paid.filter(|paid| *paid <= now + MAX_DEBT);
     }
 
     /// Adds the time that a drain of the trigger took.
@@ -90,8 +94,7 @@ impl Pacer {
     }
 
     fn charge(&mut self, begun: Instant, amount: Duration, now: Instant) {
-        let paid = self.paid.filter(|paid| *paid <= now + MAX_DEBT);
-        let paid = paid.map_or(begun, |paid| paid.max(begun)) + amount;
+        let paid = self.paid.map_or(begun, |paid| paid.max(begun)) + amount;
         self.paid = Some(paid.min(now + MAX_DEBT));
     }
 }

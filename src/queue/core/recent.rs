@@ -56,19 +56,19 @@ impl Recent {
         }
     }
 
-    /// Returns whether a report of this entry is no arrival: the file that has the name now is the
+    /// Returns whether a report of this entry is no arrival, as far as `is_same` tells: the file that has the name now is the
     /// one that was returned. In doubt it is an arrival. There is no doubt about a report that was
     /// read before the file was looked at.
     pub(crate) fn is_repeat(
         &self,
         directory: usize,
         name: &Arc<OsStr>,
-        version: FileVersion,
+        is_same: impl Fn(&FileVersion) -> bool,
         reads: u64,
     ) -> bool {
         let returned = self.returned.get(&(directory, Arc::clone(name)));
         returned.is_some_and(|returned| {
-            returned.version == version && (returned.is_settled || returned.reads == reads)
+            is_same(&returned.version) && (returned.is_settled || returned.reads == reads)
         })
     }
 

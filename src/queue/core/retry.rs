@@ -115,17 +115,17 @@ impl Retry {
     /// [`failed`](Retry::failed) or [`succeeded`](Retry::succeeded) once it has tried.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Thing> {
         if let Some((thing, until)) = self.under_way {
-            if is_ahead(until, now, MAX_DELAY) {
+            if until > now {
                 return None;
             }
             self.failed(thing, now);
         }
-        if self.not_before.is_some_and(|then| is_ahead(then, now, MIN_DELAY)) {
+        if self.not_before.is_some_and(|then| then > now) {
             return None;
         }
         for kind in (self.turn..Thing::KINDS).chain(0..self.turn) {
             let Some((at, thing)) = self.waiting[kind].first().copied() else { continue };
-            if is_ahead(at, now, MAX_DELAY) {
+            if at > now {
                 continue;
             }
             self.waiting[kind].pop_first();
@@ -148,13 +148,24 @@ impl Retry {
         Some(self.not_before.map_or(first, |then| then.max(first)))
     }
 
+    /// Makes everything due whose time is further ahead than any wait: the clock jumped back.
+    pub(crate) fn on_jump(&mut self, now: Instant) {
+        self.not_before = self.not_before.filter(|then| *then <= now + MIN_DELAY);
+        self.under_way = self.under_way.map(|(thing, until)| (thing, until.min(now + MAX_DELAY)));
+        for waiting in &mut self.waiting {
+            while let Some((at, thing)) =
+                waiting.last().copied().filter(|last| last.0 > now + MAX_DELAY)
+            {
+                waiting.remove(&(at, thing));
+                waiting.insert((now, thing));
+                if let Some(state) = self.states.get_mut(&thing) {
+                    state.at = Some(now);
+                }
+            }
+        }
+    }
+
     fn end_attempt(&mut self, thing: Thing) {
         self.under_way = self.under_way.filter(|(other, _)| *other != thing);
     }
-}
-
-/// Whether a time is still to come. A time that is further ahead than any wait can be was computed
-/// before the clock jumped back: it has come.
-fn is_ahead(at: Instant, now: Instant, longest: Duration) -> bool {
-    at > now && at - now <= longest
 }

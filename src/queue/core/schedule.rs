@@ -123,17 +123,22 @@ impl Schedule {
         }
     }
 
-    /// Makes every directory that is to be read later due now, if its wait is longer than `longest`:
-    /// the clock jumped back after its time was computed. Then makes those dirty whose time has come.
-    pub(crate) fn update(&mut self, longest: Duration, now: Instant) {
-        while let Some((at, directory)) = self.later.last().copied() {
-            if at <= now || at - now <= longest {
-                break;
-            }
+    /// Makes those directories dirty whose time has come.
+    pub(crate) fn update(&mut self, now: Instant) {
+        while let Some((at, directory)) = self.later.first().copied().filter(|first| first.0 <= now)
+        {
+            debug_assert!(self.directories[directory].state == State::Later(at));
             self.mark_dirty(directory);
         }
-        while let Some((at, directory)) = self.later.first().copied() {
-            if at > now {
+    }
+
+    /// Makes everything due whose time is further ahead than `longest`, the longest delay: the clock
+    /// jumped back.
+    pub(crate) fn on_jump(&mut self, longest: Duration, now: Instant) {
+        self.rescan.on_jump(now);
+        self.pacer.on_jump(now);
+        while let Some((at, directory)) = self.later.last().copied() {
+            if at <= now || at - now <= longest {
                 break;
             }
             self.mark_dirty(directory);

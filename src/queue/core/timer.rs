@@ -23,11 +23,17 @@ impl Timer {
         self.at = self.interval.and_then(|interval| now.checked_add(interval));
     }
 
-    /// Returns whether the time has come. A time that is more than one interval ahead was computed
-    /// before the clock jumped back: it has come too.
+    /// Returns whether the time has come.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        let (Some(at), Some(interval)) = (self.at, self.interval) else { return false };
-        at <= now || at - now > interval
+        self.at.is_some_and(|at| at <= now)
+    }
+
+    /// Makes the timer due if its time is more than an interval ahead: the clock jumped back.
+    pub(crate) fn on_jump(&mut self, now: Instant) {
+        let (Some(at), Some(interval)) = (self.at, self.interval) else { return };
+        if at > now && at - now > interval {
+            self.at = Some(now);
+        }
     }
 
     /// Returns the time at which the timer is due, or `None` for never.

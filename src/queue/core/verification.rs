@@ -58,6 +58,11 @@ impl Verification {
         is_due
     }
 
+    /// Makes the next pass due if its time is more than an interval ahead: the clock jumped back.
+    pub(crate) fn on_jump(&mut self, now: Instant) {
+        self.timer.on_jump(now);
+    }
+
     /// Adds one directory, to be watched anew: its watch may have ended, and then the path may lead to
     /// another directory with the same numbers.
     pub(crate) fn request(&mut self, directory: usize) {
