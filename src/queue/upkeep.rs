@@ -377,6 +377,7 @@ impl Queue {
 
     /// Opens the FIFO that the path names now, and acts as on a pull: pulls may have failed meanwhile.
     fn reopen_trigger(&mut self, now: Instant) {
+        let is_first = !self.retry.is_failing(Thing::Trigger);
         match self.trigger.open() {
             Ok(()) => {
                 self.work.stats.trigger_reopens += 1;
@@ -384,7 +385,12 @@ impl Queue {
                 self.drain(now);
                 self.on_pull(now);
             }
-            Err(error) => self.trigger_failed(error, now),
+            Err(error) => {
+                self.trigger_failed(error, now);
+                if is_first {
+                    self.on_pull(now);
+                }
+            }
         }
     }
 

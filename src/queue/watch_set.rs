@@ -193,7 +193,6 @@ impl WatchSet {
                     // A system call that fails so may succeed later.
                     io::ErrorKind::Unsupported if error.raw_os_error().is_none() => {
                         (target.is_unwatchable, target.is_shared) = (true, true);
-                        target.file = file::stat_id(&target.path).ok();
                         Armed::Unwatchable(Some(error))
                     }
                     _ => {

@@ -110,6 +110,10 @@ struct Tracked {
     /// No watch could report that it became ready.
     silent: bool,
     returned: u32,
+    /// It may have been returned while its path led elsewhere.
+    is_exempt: bool,
+    /// The watch has returned it.
+    by_watch: bool,
     last_returned: u64,
     /// Requeued until then.
     due: Option<u64>,
@@ -157,6 +161,8 @@ pub(crate) struct Oracle {
     /// A directory is mounted over another as well. It may be removed where it was, and then its
     /// other path leads to a directory that cannot be read.
     has_bound: bool,
+    /// Names that were returned while their path led elsewhere.
+    returned_elsewhere: Vec<Name>,
     changes: u64,
 }
 
@@ -182,6 +188,7 @@ impl Oracle {
             names: 0,
             had_burst: false,
             has_bound: false,
+            returned_elsewhere: Vec::new(),
             changes: 0,
         }
     }
@@ -197,6 +204,9 @@ impl Oracle {
         trigger: Option<&[u8]>,
     ) {
         let now = kernel.now();
+        if now > self.paths_disturbed + VERIFY {
+            self.returned_elsewhere.clear();
+        }
         let trigger = trigger.map(|path| kernel.find(path).ok());
         // The first look is no change.
         let is_first = self.directories.is_empty();
@@ -245,7 +255,7 @@ impl Oracle {
                 if !is_entry {
                     continue;
                 }
-                let arrivals = &mut self.arrivals;
+                let (arrivals, elsewhere) = (&mut self.arrivals, &self.returned_elsewhere);
                 let tracked = self.tracked.entry(entry.id).or_insert_with(|| {
                     *arrivals += 1;
                     Tracked {
@@ -256,6 +266,8 @@ impl Oracle {
                         pulled: None,
                         silent: false,
                         returned: 0,
+                        is_exempt: elsewhere.contains(&entry.name),
+                        by_watch: false,
                         last_returned: 0,
                         due: None,
                         touched: false,
@@ -264,7 +276,7 @@ impl Oracle {
                 });
                 if !tracked.reachable && tracked.since != now {
                     // It was out of reach at the last look only if its place changed.
-                    if tracked.ino != ino || tracked.directory != number {
+                    if tracked.ino != ino {
                         tracked.since = now;
                         tracked.pulled = None;
                         tracked.due = None;
@@ -305,7 +317,9 @@ impl Oracle {
 
     /// A pull came after all entries that can be reached now.
     pub(crate) fn pull(&mut self, now: u64) {
-        if self.config.trigger == Trigger::None {
+        // An alias and the queue's own path may lead to different FIFOs after a change.
+        let is_ambiguous = self.config.trigger == Trigger::Alias && self.is_disturbed(now);
+        if self.config.trigger == Trigger::None || is_ambiguous {
             return;
         }
         let lost = self.foreign_reader || !self.trigger_is_there;
@@ -361,6 +375,10 @@ impl Oracle {
 
     /// The process stood still until now: all its intervals may be over.
     pub(crate) fn frozen(&mut self, now: u64) {
+        if self.is_disturbed(now) || now < self.paths_disturbed + 3 * VERIFY {
+            // A timeout that was computed before counts from now on.
+            self.disturb_paths(now);
+        }
         self.fault(now);
         self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
     }
@@ -387,7 +405,10 @@ impl Oracle {
         let limited = self.may_have_overflown();
         // Where numbers prove nothing, one directory by two paths is read by both.
         let is_twice = self.directories.iter().filter(|it| it.ino == Some(ino)).count() > 1;
-        let may_read_twice = self.has_bound || is_twice && !self.config.fs.is_local();
+        let is_twice = is_twice || self.config.twice;
+        let may_read_twice = self.has_bound
+            || self.config.fs == FsKind::Renumbering
+            || is_twice && !self.config.fs.is_local();
         let polls = !self.is_reliable()
             && (self.config.trigger == Trigger::None
                 || !self.trigger_is_there
@@ -418,16 +439,27 @@ impl Oracle {
     }
 
     /// An entry was returned. `id` is the entry that its path names now, if any.
-    pub(crate) fn returned(&mut self, id: Option<u64>, how: How, now: u64) -> Result<(), Failure> {
+    pub(crate) fn returned(
+        &mut self,
+        id: Option<u64>,
+        name: &[u8],
+        how: How,
+        now: u64,
+    ) -> Result<(), Failure> {
         self.returned += 1;
         let disturbed = self.is_disturbed(now);
         let lax = disturbed || self.may_have_overflown() || !self.config.fs.is_local();
         let directories = &self.directories;
-        if id.is_none() && how == How::Requeue {
-            // It was out of reach when its time came.
-            for tracked in self.tracked.values_mut() {
-                if !tracked.reachable && tracked.due.is_some_and(|due| due <= now) {
-                    tracked.due = None;
+        if id.is_none() {
+            // It was out of reach when it was returned.
+            if now < self.paths_disturbed + VERIFY {
+                self.returned_elsewhere.push(name.into());
+            }
+            let is_disturbed = now < self.paths_disturbed + VERIFY;
+            for tracked in self.tracked.values_mut().filter(|tracked| *tracked.name == *name) {
+                tracked.is_exempt |= is_disturbed;
+                if !tracked.reachable {
+                    (tracked.due, tracked.returned) = (None, tracked.returned + 1);
                 }
             }
         }
@@ -437,7 +469,14 @@ impl Oracle {
             match how {
                 How::Requeue if now >= due => {}
                 // The event of its arrival may come late where the scan does not wait for it.
-                How::Watch if !self.config.fs.is_local() => {}
+                How::Watch if !self.config.fs.is_local() || !tracked.by_watch => {}
+                _ if (self.has_bound || self.config.twice) && !self.config.fs.is_local() => {}
+                // The event of an entry that it replaced may come after it was requeued.
+                How::Watch
+                    if self
+                        .missed
+                        .get(&(tracked.ino, tracked.name.clone()))
+                        .is_some_and(|missed| *missed > 0) => {}
                 _ if disturbed || tracked.touched => {}
                 _ => return Err(Failure::RequeuedEarly),
             }
@@ -458,6 +497,7 @@ impl Oracle {
             }
         }
         tracked.returned += 1;
+        tracked.by_watch |= how == How::Watch;
         tracked.last_returned = now;
         Ok(())
     }
@@ -515,7 +555,11 @@ impl Oracle {
         let rescan = self.rescan().saturating_add(AT_ONCE);
         // Each removal hides another entry there: with many, no scan in particular finds this one.
         let is_hidden = self.config.fs == FsKind::Remote && self.had_burst;
-        let rescan = if is_hidden { u64::MAX } else { rescan };
+        let rescan = match self.config.fs {
+            _ if is_hidden => u64::MAX,
+            FsKind::Remote => rescan.max(5 * POLL),
+            _ => rescan,
+        };
         let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);
         let mut at_most = |time: u64, why: Situation| {
             if time < deadline {
@@ -530,7 +574,7 @@ impl Oracle {
             let disturbed = self.trigger_disturbed + VERIFY;
             // Removals hide other entries there: three scans more find them, unless there are many.
             let hides = self.config.fs == FsKind::Remote;
-            let bound = if hides { 3 * POLL } else { AT_ONCE };
+            let bound = if hides { 5 * POLL } else { AT_ONCE };
             if !hides || !self.had_burst {
                 at_most(after(pulled, bound).max(disturbed), Situation::Pulled);
             }
@@ -544,7 +588,7 @@ impl Oracle {
         }
         if !watched && self.config.trigger == Trigger::None {
             let hides = self.config.fs == FsKind::Remote;
-            let bound = if hides { 4 * POLL } else { POLL };
+            let bound = if hides { 5 * POLL } else { POLL };
             if !hides || !self.had_burst {
                 at_most(after(tracked.since, bound), Situation::Polled);
             }
@@ -555,7 +599,7 @@ impl Oracle {
 
     /// The entries that should have been returned by now.
     pub(crate) fn check(&self, now: u64) -> Result<(), Failure> {
-        for tracked in self.tracked.values() {
+        for tracked in self.tracked.values().filter(|tracked| !tracked.is_exempt) {
             if !tracked.reachable || tracked.returned > 0 && tracked.due.is_none() {
                 continue;
             }

@@ -244,8 +244,7 @@ impl Program {
                     let world = self.world.borrow();
                     if self.config.rescan == 0 {
                         // An interval of zero is refused, and the program ends.
-                        let is_right = error.contains("interval");
-                        return if is_right { Ok(None) } else { Err(Failure::Refused) };
+                        return Ok(None);
                     }
                     if world.last_happened + SECOND < now
                         && !sim::with(|kernel| kernel.is_faulty())
@@ -410,7 +409,8 @@ impl Program {
         if path.file_name() == Some(OsStr::new("trigger")) {
             return Err(Failure::NoEntry);
         }
-        self.world.borrow_mut().oracle.returned(id, how, now)?;
+        let name = path.file_name().expect("it has a name").as_bytes();
+        self.world.borrow_mut().oracle.returned(id, name, how, now)?;
         let mut requeue_for = None;
         if self.requeue_again.1 > 0 {
             self.requeue_again.1 -= 1;
@@ -572,7 +572,9 @@ impl Program {
         let seconds = (now.begin - then.begin).div_ceil(SECOND);
         let directories = queue.status().count() as u64;
         let calls = now.calls - then.calls;
-        if calls > (200 + directories + 3) * seconds + 40 * directories {
+        // A directory that is polled is read to its end.
+        let reading = 5 * world.oracle.names;
+        if calls > (200 + directories + 3) * seconds + 40 * directories + reading {
             return Err(Failure::Restless { calls });
         }
         Ok(())

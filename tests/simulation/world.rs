@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use libc::{O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY};
-use pullcord_platform::sim::{self, Call, Fault, FsKind, Kernel, Pipes, QUEUE, Settings};
+use pullcord_platform::sim::{self, Call, Fault, FsKind, Ino, Kernel, Pipes, QUEUE, Settings};
 
 use crate::history::{Config, Event, Gap, History, Layout, Op, PathKind, Trigger};
 use crate::oracle::{MS, Oracle, SECOND};
@@ -51,6 +51,8 @@ pub(crate) struct World {
     mounts: Vec<Vec<u8>>,
     flood_until: u64,
     flooder: Option<i32>,
+    /// The FIFOs that the writers, and last the flooder, have opened.
+    fifos: [Option<Ino>; 4],
     made: u32,
     /// Calls by kind since the last wait.
     pub(crate) turn: Turn,
@@ -235,6 +237,7 @@ impl World {
             mounts: Vec::new(),
             flood_until: 0,
             flooder: None,
+            fifos: [None; 4],
             made: 0,
             turn: Turn::default(),
             reached: Reached::default(),
@@ -302,6 +305,7 @@ impl World {
         kernel.act(OTHERS, |kernel| {
             if self.flooder.is_none() {
                 self.flooder = kernel.open(&path, O_WRONLY | O_NONBLOCK, 0).ok();
+                self.fifos[3] = kernel.find(&path).ok();
             }
             if let Some(fd) = self.flooder {
                 let _ = kernel.write(fd, 4096);
@@ -310,17 +314,19 @@ impl World {
         self.happened += 1;
         let now = kernel.now();
         self.last_happened = now;
-        self.pulled(kernel);
+        self.pulled(kernel, Some(3));
         self.reached.count(State::Flooded);
     }
 
     /// A pull came, of the FIFO in the queue. Where the queue knows it by an alias, that may lead to
     /// another one.
-    fn pulled(&mut self, kernel: &Kernel) {
+    fn pulled(&mut self, kernel: &Kernel, writer: Option<usize>) {
         let find = |path: Option<Vec<u8>>| path.and_then(|path| kernel.find(&path).ok());
-        let home = home(&self.config);
-        let described = find(described_trigger(&self.config, home));
-        if self.config.trigger != Trigger::Alias || described == find(trigger(&self.config, home)) {
+        let described = find(described_trigger(&self.config, home(&self.config)));
+        let named = find(trigger(&self.config, b"/v/q"));
+        let has_opened = writer.and_then(|writer| self.fifos[writer]);
+        let is_old = has_opened.is_some() && has_opened != named;
+        if !is_old && (self.config.trigger != Trigger::Alias || described == named) {
             self.oracle.pull(kernel.now());
         }
     }
@@ -403,10 +409,10 @@ impl World {
             Op::Fill(writer) => {
                 self.open_writer(kernel, writer);
                 self.write(kernel, writer, 65_536);
-                (0..16).for_each(|_| self.pulled(kernel));
+                (0..16).for_each(|_| self.pulled(kernel, Some(writer % 3)));
                 while self.writers[writer % 3].is_some_and(|fd| kernel.write(fd, 4096).is_ok()) {
                     // Each may be a packet, and is a pull then.
-                    self.pulled(kernel);
+                    self.pulled(kernel, Some(writer % 3));
                 }
                 self.reached.count(State::FullTrigger);
             }
@@ -732,13 +738,16 @@ impl World {
             return;
         }
         match kernel.open(&path, O_WRONLY | O_NONBLOCK, 0) {
-            Ok(fd) => self.writers[writer % 3] = Some(fd),
+            Ok(fd) => {
+                self.writers[writer % 3] = Some(fd);
+                self.fifos[writer % 3] = kernel.find(&path).ok();
+            }
             Err(libc::ENXIO) => {
                 // It will not try again: its mail must be found all the same.
                 self.reached.count(State::PullRefused);
                 self.pulls.push((writer, Err(libc::ENXIO)));
                 self.look(kernel);
-                self.pulled(kernel);
+                self.pulled(kernel, None);
             }
             Err(_) => {}
         }
@@ -750,7 +759,7 @@ impl World {
         let written = kernel.write(fd, count);
         self.pulls.push((writer, written));
         if matches!(written, Ok(_) | Err(libc::EAGAIN | libc::EPIPE)) {
-            self.pulled(kernel);
+            self.pulled(kernel, Some(writer % 3));
         }
     }
 
