@@ -57,6 +57,8 @@ pub struct Receiver {
     timer: Option<Timer>,
     /// The time for which the timer is set.
     timer_at: Option<Instant>,
+    /// The descriptor has no new edge before the notifier was asked and had nothing: kqueue(2).
+    must_be_empty: bool,
     turn: Turn,
 }
 
@@ -105,6 +107,7 @@ impl Receiver {
             events: Events::with_capacity(3),
             timer,
             timer_at: None,
+            must_be_empty: backend == Backend::Kqueue,
             turn: Turn::default(),
         };
         receiver.queue.register(&mut *receiver.notifier, [TRIGGER, WATCH]);
@@ -164,20 +167,24 @@ impl Receiver {
     /// If the notifier fails, [`next_warning`](Receiver::next_warning) reports it once, and the
     /// descriptor becomes readable again after 100 ms.
     pub fn try_recv(&mut self) -> Option<Entry<'_>> {
-        if !self.turn.is_active
-            && let Err(error) = self.wait(Some(Duration::ZERO))
-        {
-            self.queue.wait_failed(error);
-            self.set_timer(clock::now(), Some(RETRY_DELAY));
-            return None;
+        loop {
+            if !self.turn.is_active
+                && let Err(error) = self.wait(Some(Duration::ZERO))
+            {
+                self.queue.wait_failed(error);
+                self.set_timer(clock::now(), Some(RETRY_DELAY));
+                return None;
+            }
+            let now = clock::now();
+            if let Some(found) = self.queue.next_found(now) {
+                return Some(self.queue.entry(found));
+            }
+            self.turn = Turn::default();
+            self.end_turn();
+            if !self.must_be_empty || self.events.is_empty() {
+                return None;
+            }
         }
-        let now = clock::now();
-        if let Some(found) = self.queue.next_found(now) {
-            return Some(self.queue.entry(found));
-        }
-        self.turn = Turn::default();
-        self.end_turn();
-        None
     }
 
     /// Waits for events, and passes them on.

@@ -33,6 +33,7 @@ use std::path::Path;
 use pullcord_platform::file::{self, FileId};
 use pullcord_platform::watch;
 
+pub(crate) use pullcord_platform::filesystem::KNOWS_TYPES;
 pub use pullcord_platform::filesystem::{Locality, locality};
 pub use pullcord_platform::watch::{EntryCause, REPORTS_NAMES, WatchEvent, WatchFor, WatchId};
 

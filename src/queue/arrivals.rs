@@ -241,6 +241,12 @@ impl Queue {
     fn on_part_reported(&mut self, now: Instant) {
         if let Some(part) = part_name(self.watches.last_name()) {
             let part = self.watches.path(0).join(part);
+            // It may have been removed and made again.
+            if let Some(known) =
+                self.watches.find(&part).filter(|known| self.watches.is_own(*known))
+            {
+                self.verification.request(known);
+            }
             self.add_part(part, now);
         }
     }
@@ -345,7 +351,7 @@ impl Queue {
         version: &FileVersion,
         status: &FileStatus,
     ) -> bool {
-        version.is_same(&status.version, !self.watches.is_shared(directory))
+        version.is_same(&status.version, self.watches.trusts_numbers(directory))
     }
 
     /// Records that an entry is returned whose next event may be none of a writer.

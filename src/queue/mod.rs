@@ -243,9 +243,9 @@ impl Queue {
         )
     }
 
-    /// Returns how many directories have no reliable watch.
+    /// Returns how many directories no watch reports: those of [`WatchGrade::None`].
     pub fn unwatched_directories(&self) -> usize {
-        self.watches.unreliable()
+        self.status().filter(|status| status.watch == WatchGrade::None).count()
     }
 
     /// Returns whether every directory has a reliable watch. The trigger is not waited for then.

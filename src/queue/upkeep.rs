@@ -225,10 +225,6 @@ impl Queue {
                 self.mark_dirty(directory, now);
                 self.arm(directory, now);
             }
-            // It may have been removed and made again.
-            Some(directory) if self.watches.is_watched(directory) => {
-                self.verification.request(directory);
-            }
             Some(_) => {}
         }
     }

@@ -10,8 +10,8 @@ use super::WatchGrade;
 use super::options::{QueueOptions, WriteMethod};
 use crate::error::Error;
 use crate::watcher::{
-    DirWatcher, EntryCause, Locality, REPORTS_NAMES, WatchEvent, WatchFor, WatchId, WatchMode,
-    WatchedDir, locality,
+    DirWatcher, EntryCause, KNOWS_TYPES, Locality, REPORTS_NAMES, WatchEvent, WatchFor, WatchId,
+    WatchMode, WatchedDir, locality,
 };
 
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl WatchSet {
                     Ok(Locality::Remote(_) | Locality::Unknown(_))
                 ),
             };
-            target.is_shared = !is_local;
+            target.is_shared = KNOWS_TYPES && !is_local;
         }
         let Some(watcher) = self.watcher.as_mut().filter(|_| !target.is_unwatchable) else {
             return Armed::Unwatchable(None);
@@ -297,7 +297,7 @@ impl WatchSet {
             if known.is_some() {
                 // It may be watchable now.
                 self.targets[directory].is_unwatchable = self.settings.mode == WatchMode::Off;
-                if !self.targets[directory].is_shared {
+                if self.trusts_numbers(directory) {
                     return Opened::Elsewhere;
                 }
             }
@@ -376,11 +376,6 @@ impl WatchSet {
         self.unreliable == 0
     }
 
-    /// Returns how many directories have no reliable watch.
-    pub(super) fn unreliable(&self) -> usize {
-        self.unreliable
-    }
-
     /// Returns whether a directory is to be scanned: it is neither an alias nor gone.
     pub(super) fn is_own(&self, directory: usize) -> bool {
         self.targets[directory].place == Place::Own
@@ -405,6 +400,14 @@ impl WatchSet {
     pub(super) fn is_shared(&self, directory: usize) -> bool {
         let target = &self.targets[directory];
         target.watched.map_or(target.is_shared, |watched| !watched.local)
+    }
+
+    /// Returns whether the numbers of files prove anything in a directory: not where they may change by
+    /// themselves, and not on a system where nothing tells which file systems those are.
+    pub(super) fn trusts_numbers(&self, directory: usize) -> bool {
+        let is_off = self.settings.mode == WatchMode::Off;
+        let is_known = self.watcher.is_some() || is_off && KNOWS_TYPES;
+        is_known && !self.is_shared(directory)
     }
 
     /// Returns whether it makes sense to call [`arm`](WatchSet::arm) for a directory.

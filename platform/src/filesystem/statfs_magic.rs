@@ -13,6 +13,9 @@ pub use locality::Locality;
 
 use crate::{check_errno, libc, to_c_string};
 
+/// Whether the types of file systems are known here.
+pub const KNOWS_TYPES: bool = true;
+
 /// [statfs(2)](https://man7.org/linux/man-pages/man2/statfs.2.html): whether the changes of the
 /// file system that `path` is on can all be seen from here.
 ///

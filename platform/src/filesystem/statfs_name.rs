@@ -16,6 +16,9 @@ use libc::statfs;
 #[cfg(target_os = "netbsd")]
 use libc::statvfs as statfs;
 
+/// Whether the types of file systems are known here.
+pub const KNOWS_TYPES: bool = true;
+
 /// statfs(2): whether the changes of the file system that `path` is on can all be seen from here.
 ///
 /// Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?statfs(2)),

@@ -7,6 +7,9 @@ use std::path::Path;
 
 pub use locality::Locality;
 
+/// Whether the types of file systems are known here.
+pub const KNOWS_TYPES: bool = false;
+
 /// Not known here.
 ///
 /// # Errors
