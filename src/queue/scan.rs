@@ -101,9 +101,7 @@ impl Queue {
 
     fn watch_before_scan(&mut self, directory: usize, now: Instant) {
         let is_wanted = self.watches.is_own(directory) && !self.watches.is_watched(directory);
-        if is_wanted
-            && self.watches.is_watchable(directory)
-            && !self.retry.is_failing(Thing::Watch(directory))
+        if is_wanted && self.can_watch(directory) && !self.retry.is_failing(Thing::Watch(directory))
         {
             self.arm(directory, now);
             // It is opened right now.
@@ -150,7 +148,7 @@ impl Queue {
         self.retry.succeeded(Thing::Directory(directory));
         self.warnings.mended(Problem::Read(directory));
         self.work.set_error(directory, None);
-        if !self.watches.is_watched(directory) && self.watches.is_watchable(directory) {
+        if !self.watches.is_watched(directory) && self.can_watch(directory) {
             // It could not even be looked at, and now it can be read.
             self.retry.failed(Thing::Watch(directory), time);
         }

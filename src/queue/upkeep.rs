@@ -124,7 +124,7 @@ impl Queue {
 
     /// Watches a directory, or finds that it is watched already, and acts on the result.
     pub(super) fn arm(&mut self, directory: usize, now: Instant) {
-        if !self.watches.is_watchable(directory) {
+        if !self.can_watch(directory) {
             return;
         }
         self.work.turn.looks += ARM_LOOKS;
@@ -136,6 +136,11 @@ impl Queue {
         if failed && was_watched && self.watches.is_own(directory) {
             self.on_watch_lost(directory, now);
         }
+    }
+
+    /// Returns whether it makes sense to watch a directory: not while the watch itself has failed.
+    pub(super) fn can_watch(&self, directory: usize) -> bool {
+        self.watches.is_watchable(directory) && !self.retry.is_failing(Thing::Watcher)
     }
 
     pub(super) fn on_armed(&mut self, directory: usize, armed: Armed, now: Instant) {

@@ -197,19 +197,17 @@ const NEVER_INJECTED: &[(Call, &str)] = &[
 /// The attempts that the queue reports when they fail: each must have been reported.
 const WARNINGS: &[&str] = &[
     "look at the queue",
+    "look at the trigger",
     "open the trigger",
     "read the directory",
-    #[cfg(not(pullcord_sim = "none"))]
-    "read the directory watch",
     "read the trigger",
-    // To stop waiting never fails with select.
-    #[cfg(not(pullcord_sim = "none"))]
-    "stop waiting for the old trigger",
-    "use the split queue",
+    "use the directory",
     #[cfg(not(pullcord_sim = "none"))]
     "wait for the directory watch",
     "wait for the trigger",
+    #[cfg(not(pullcord_sim = "none"))]
     "watch the directory",
+    "watch the queue",
 ];
 
 impl Findings {

@@ -92,9 +92,9 @@ mod simulation {
         let mut trials = named::trials();
         trials.extend(strategies::trials());
         trials.extend(mutants::trials());
-        trials.push(Trial::test("twenty_thousand_histories_pass", || {
+        trials.push(Trial::test("ten_thousand_histories_pass", || {
             std::panic::set_hook(Box::new(|_| {}));
-            let is_well = explore::report(1, Duration::MAX, 20_000, processors());
+            let is_well = explore::report(1, Duration::MAX, 10_000, processors());
             let _ = std::panic::take_hook();
             if is_well { Ok(()) } else { Err("see above".into()) }
         }));

@@ -407,7 +407,7 @@ impl Oracle {
         let is_twice = self.directories.iter().filter(|it| it.ino == Some(ino)).count() > 1;
         let is_twice = is_twice || self.config.twice;
         let may_read_twice = self.has_bound
-            || self.config.fs == FsKind::Renumbering
+            || matches!(self.config.fs, FsKind::Renumbering | FsKind::Remote)
             || is_twice && !self.config.fs.is_local();
         let polls = !self.is_reliable()
             && (self.config.trigger == Trigger::None
@@ -557,7 +557,7 @@ impl Oracle {
         let is_hidden = self.config.fs == FsKind::Remote && self.had_burst;
         let rescan = match self.config.fs {
             _ if is_hidden => u64::MAX,
-            FsKind::Remote => rescan.max(5 * POLL),
+            FsKind::Remote => rescan.max(8 * POLL),
             _ => rescan,
         };
         let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);
@@ -574,7 +574,7 @@ impl Oracle {
             let disturbed = self.trigger_disturbed + VERIFY;
             // Removals hide other entries there: three scans more find them, unless there are many.
             let hides = self.config.fs == FsKind::Remote;
-            let bound = if hides { 5 * POLL } else { AT_ONCE };
+            let bound = if hides { 8 * POLL } else { AT_ONCE };
             if !hides || !self.had_burst {
                 at_most(after(pulled, bound).max(disturbed), Situation::Pulled);
             }
@@ -588,7 +588,7 @@ impl Oracle {
         }
         if !watched && self.config.trigger == Trigger::None {
             let hides = self.config.fs == FsKind::Remote;
-            let bound = if hides { 5 * POLL } else { POLL };
+            let bound = if hides { 8 * POLL } else { POLL };
             if !hides || !self.had_burst {
                 at_most(after(tracked.since, bound), Situation::Polled);
             }

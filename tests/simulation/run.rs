@@ -544,6 +544,9 @@ impl Program {
                 allowed += 60 * returned;
                 // The removal of an entry that was returned before looks like an arrival.
                 allowed += if REPORTS_NAMES { 0 } else { 20 };
+                // The timer of a receiver, which is part of another loop.
+                let is_inside = matches!(self.config.wait, Loop::InsideLevel | Loop::InsideEdge);
+                allowed += if is_inside { 20 } else { 0 };
                 if !world.oracle.all_are_there() || unwatched > 0 || self.config.watches < 10 {
                     allowed += 200 * seconds;
                 }
