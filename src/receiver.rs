@@ -104,7 +104,8 @@ impl Receiver {
         let mut receiver = Receiver {
             queue,
             notifier,
-            events: Events::with_capacity(3),
+            // Trigger, watch, timer, and the waker: an edge-triggered outer loop hears of none that is left.
+            events: Events::with_capacity(4),
             timer,
             timer_at: None,
             must_be_empty: backend == Backend::Kqueue,

@@ -17,6 +17,7 @@ fn slow(bytes: &[u8]) -> Option<Record<FileType>> {
     let header = match header[18] {
         0 => FileType::Unknown,
         4 => FileType::Directory,
+        10 => FileType::Symlink,
         _ => FileType::Other,
     };
     let name = NAME..end_of_name(bytes.get(..length)?, NAME, 8)?;
