@@ -80,7 +80,7 @@ fn a_drained_trigger_costs_two_calls_a_wake() {
         let drain = Traced::start(&queue, backend, &command, &arguments);
         for wake in 1..=PULLS {
             queue.pull();
-            assert_eq!(drain.running.line(), format!("wake {wake}: Everything"));
+            assert_eq!(drain.running.line(), format!("wake {wake}: Drained"));
             if wake < PULLS {
                 drain.sleeps();
             }
