@@ -174,8 +174,8 @@ impl Queue {
             let opened = Dir::open(path).and_then(|dir| file::fstat(&dir));
             match opened {
                 Ok(status) => {
-                    if let Opened::Alias(other) = self.watches.note_opened(directory, status.id) {
-                        self.on_alias(directory, other);
+                    if self.watches.note_opened(directory, status.id) == Opened::Alias {
+                        self.on_alias(directory);
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound && is_part => {

@@ -86,9 +86,9 @@ impl Queue {
                         self.verification.request(directory);
                     }
                     Opened::Elsewhere => self.forget_entries(directory),
-                    Opened::Alias(other) => {
+                    Opened::Alias => {
                         self.scanner.close();
-                        self.on_alias(directory, other);
+                        self.on_alias(directory);
                     }
                 }
                 if mutant!(WatchedLate) {

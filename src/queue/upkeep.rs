@@ -144,7 +144,6 @@ impl Queue {
     }
 
     pub(super) fn on_armed(&mut self, directory: usize, armed: Armed, now: Instant) {
-        let path = self.watches.path(directory).to_owned();
         match armed {
             Armed::Unwatchable(None) => {}
             Armed::Same => self.watch_mended(directory),
@@ -159,10 +158,10 @@ impl Queue {
                     self.on_watch_lost(other, now);
                 }
                 if self.watches.grade(directory) == WatchGrade::None && !self.has_trigger() {
-                    self.warn_polled(directory, path);
+                    self.warn_polled(directory);
                 }
             }
-            Armed::Alias(other) => self.on_alias(directory, other),
+            Armed::Alias => self.on_alias(directory),
             Armed::Unwatchable(Some(error)) => {
                 self.retry.succeeded(Thing::Watch(directory));
                 self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
@@ -191,19 +190,21 @@ impl Queue {
         self.warnings.mended(Problem::Alias(directory));
     }
 
-    fn warn_polled(&mut self, directory: usize, path: PathBuf) {
+    fn warn_polled(&mut self, directory: usize) {
         let interval = match self.options.poll_interval {
             Some(interval) => format!("it is scanned every {interval:?}"),
             None => "it is scanned only at the rescan interval".into(),
         };
         let why = self.watches.reason(directory).unwrap_or("its watch is not reliable").to_owned();
         let why = io::Error::new(io::ErrorKind::Unsupported, format!("{why}; {interval}"));
+        let path = self.watches.path(directory);
         let error = Error::new(path, "rely on the directory watch", why);
         self.warn(Problem::Polled(directory), WarningKind::Polled, error);
     }
 
-    pub(super) fn on_alias(&mut self, directory: usize, other: usize) {
-        let why = format!("it is the same directory as {}", self.watches.path(other).display());
+    /// Reports a directory that the watch set has found to be the same as another one.
+    pub(super) fn on_alias(&mut self, directory: usize) {
+        let why = self.watches.reason(directory).unwrap_or_default();
         let why = io::Error::new(io::ErrorKind::AlreadyExists, why);
         let path = self.watches.path(directory);
         let error = Error::new(path, "use the directory", why)

@@ -79,8 +79,8 @@ pub(super) enum Armed {
     /// directory before. `moved`: the watch was that of this other directory, whose path leads
     /// elsewhere now.
     Anew { elsewhere: bool, moved: Option<usize> },
-    /// It is the same directory as this other one.
-    Alias(usize),
+    /// It is the same directory as another one: see [`reason`](WatchSet::reason).
+    Alias,
     /// It cannot be watched, and it makes no sense to try again.
     Unwatchable(Option<Error>),
     /// It may be watched later.
@@ -222,7 +222,7 @@ impl WatchSet {
                 }
                 self.unwatch(directory);
                 self.set_alias(directory, twin);
-                return Armed::Alias(twin);
+                return Armed::Alias;
             }
             if owner == Some(twin) {
                 // The watch is of the directory that this path leads to now, and that one no longer.
@@ -291,7 +291,7 @@ impl WatchSet {
                 && file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == file)
             {
                 self.set_alias(directory, twin);
-                return Opened::Alias(twin);
+                return Opened::Alias;
             }
             self.set_file(directory, file);
             if known.is_some() {
@@ -307,10 +307,9 @@ impl WatchSet {
 
     fn set_alias(&mut self, directory: usize, other: usize) {
         self.set_place(directory, Place::AliasOf(other));
-        let target = &mut self.targets[directory];
-        target.file = None;
         let reason = format!("it is the same directory as {}", self.targets[other].path.display());
-        self.targets[directory].reason = Some(reason);
+        let target = &mut self.targets[directory];
+        (target.file, target.reason) = (None, Some(reason));
     }
 
     /// Makes a directory one of the queue's own again, or takes it out as a part that is gone.
@@ -523,6 +522,6 @@ impl Index {
 pub(super) enum Opened {
     Expected,
     Elsewhere,
-    /// It is the same as this other directory of the queue.
-    Alias(usize),
+    /// It is the same as another directory of the queue: see [`reason`](WatchSet::reason).
+    Alias,
 }
