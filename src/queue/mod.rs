@@ -153,9 +153,8 @@ impl Queue {
             self.watches.arm(directory)
         };
         let is_required = self.options.watch == WatchMode::Required;
-        let is_part = self.is_part(directory);
         match armed {
-            Armed::Unreachable(e) if is_part && e.kind() == io::ErrorKind::NotFound => {
+            Armed::Unreachable(e) if self.is_lost_part(directory, e.kind()) => {
                 self.lose_part(directory);
                 return Ok(());
             }
@@ -178,7 +177,7 @@ impl Queue {
                         self.on_alias(directory);
                     }
                 }
-                Err(e) if e.kind() == io::ErrorKind::NotFound && is_part => {
+                Err(e) if self.is_lost_part(directory, e.kind()) => {
                     self.lose_part(directory);
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound && !self.options.must_exist => {}

@@ -74,7 +74,7 @@ impl Queue {
         let (opened, time) = self.scanner.open(directory, self.watches.path(directory));
         self.schedule.pacer().add_reading(time);
         match opened {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_part(directory) => {
+            Err(e) if self.is_lost_part(directory, e.kind()) => {
                 self.lose_part(directory);
             }
             Err(error) => self.directory_failed(directory, error, now),

@@ -106,7 +106,7 @@ impl Queue {
         let unchanged = self.watches.is_unchanged(directory);
         match &unchanged {
             Ok(true) if !rearm || !self.watches.is_own(directory) => return,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_part(directory) => {
+            Err(e) if self.is_lost_part(directory, e.kind()) => {
                 return self.lose_part(directory);
             }
             _ => {}
@@ -177,7 +177,7 @@ impl Queue {
                     // A scan finds out whether it can be read.
                     self.mark_dirty(directory, now);
                 }
-                if error.kind() == io::ErrorKind::NotFound && self.is_part(directory) {
+                if self.is_lost_part(directory, error.kind()) {
                     self.lose_part(directory);
                 }
             }
@@ -235,9 +235,9 @@ impl Queue {
         }
     }
 
-    /// Returns whether a directory is a part of a split queue.
-    pub(super) fn is_part(&self, directory: usize) -> bool {
-        self.options.has_parts && directory != 0
+    /// Returns whether an error says that a part of a split queue was removed.
+    pub(super) fn is_lost_part(&self, directory: usize, kind: io::ErrorKind) -> bool {
+        self.options.has_parts && directory != 0 && kind == io::ErrorKind::NotFound
     }
 
     /// Takes a part out that was removed. Its name in `todo` brings it back.
