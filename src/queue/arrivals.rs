@@ -23,7 +23,7 @@ use crate::watcher::EntryCause;
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     /// Reported while a directory was being read, and to be returned soon.
-    buffered: VecDeque<(usize, OsString, EntryCause)>,
+    buffered: VecDeque<(usize, OsString)>,
     pub(super) reported: Reported,
     pub(super) recent: Recent,
     /// The last read of the watch has brought no entry so far.
@@ -38,7 +38,7 @@ impl Arrivals {
 
     /// Forgets what was reported of a directory: its path leads elsewhere, or its watch has ended.
     pub(super) fn forget(&mut self, directory: usize) {
-        self.buffered.retain(|(other, ..)| *other != directory);
+        self.buffered.retain(|(other, _)| *other != directory);
         self.reported.forget(directory);
     }
 }
@@ -47,9 +47,9 @@ impl Queue {
     /// Returns an entry that the watch has reported.
     pub(super) fn next_arrival(&mut self, now: Instant) -> Option<Found> {
         while !self.work.is_spent() {
-            if let Some((directory, name, cause)) = self.arrivals.buffered.pop_front() {
+            if let Some((directory, name)) = self.arrivals.buffered.pop_front() {
                 self.work.turn.names += 1;
-                if self.accept(directory, &name, cause, now) {
+                if self.accept(directory, &name, now) {
                     return Some(self.keep(directory, &name, Origin::Watch));
                 }
                 continue;
@@ -59,8 +59,8 @@ impl Queue {
                 return None;
             }
             if self.watches.has_buffered_events() {
-                if let Some((directory, cause)) = self.next_reported(now)
-                    && self.accept_last(directory, cause, now)
+                if let Some(directory) = self.next_reported(now)
+                    && self.accept_last(directory, now)
                 {
                     let (origin, name) = (Origin::Watch, NameSource::Watch);
                     return Some(Found { directory, origin, name });
@@ -84,9 +84,9 @@ impl Queue {
                 if self.work.is_spent() {
                     return false;
                 }
-                if let Some((directory, cause)) = self.next_reported(now) {
+                if let Some(directory) = self.next_reported(now) {
                     let name = self.watches.last_name().to_owned();
-                    self.arrivals.buffered.push_back((directory, name, cause));
+                    self.arrivals.buffered.push_back((directory, name));
                 }
             }
             let left = self.scanner.left_to_absorb();
@@ -144,9 +144,9 @@ impl Queue {
         }
     }
 
-    /// Takes the next event. Returns the directory and the cause if it reports an entry, whose name
-    /// is the watch's last one.
-    fn next_reported(&mut self, now: Instant) -> Option<(usize, EntryCause)> {
+    /// Takes the next event. Returns the directory if it reports an entry, whose name is the watch's
+    /// last one.
+    fn next_reported(&mut self, now: Instant) -> Option<usize> {
         self.work.turn.names += 1;
         let reported = match self.watches.next_event() {
             None => None,
@@ -182,7 +182,7 @@ impl Queue {
         cause: EntryCause,
         is_directory: bool,
         now: Instant,
-    ) -> Option<(usize, EntryCause)> {
+    ) -> Option<usize> {
         let name = self.watches.last_name();
         let look = || file::lstat(&self.watches.path(directory).join(name));
         if is_hidden(name) || self.is_trigger(directory, name, look) {
@@ -214,12 +214,12 @@ impl Queue {
             self.schedule.is_dirty(directory) || self.scanner.directory() == Some(directory);
         if mutant!(ScanFirst) {
             let is_known = self.arrivals.reported.contains(directory, name);
-            return (!is_known).then_some((directory, cause));
+            return (!is_known).then_some(directory);
         }
         if is_scanned_later && self.watches.is_local(directory) {
             self.arrivals.reported.insert(directory, name);
         }
-        Some((directory, cause))
+        Some(directory)
     }
 
     /// Returns whether a name is that of the trigger, and so of no entry. The trigger may be given by
@@ -277,18 +277,18 @@ impl Queue {
         self.appointments.make(directory, name, at, Appointment { reason, version: None });
     }
 
-    fn accept_last(&mut self, directory: usize, cause: EntryCause, now: Instant) -> bool {
+    fn accept_last(&mut self, directory: usize, now: Instant) -> bool {
         if self.options.write_method == WriteMethod::Atomic {
             self.arrivals.is_fruitless = false;
             self.appointments.cancel(directory, self.watches.last_name());
             return true;
         }
         let name = self.watches.last_name().to_owned();
-        self.accept(directory, &name, cause, now)
+        self.accept(directory, &name, now)
     }
 
     /// Decides whether a reported entry is to be returned now.
-    fn accept(&mut self, directory: usize, name: &OsStr, _: EntryCause, now: Instant) -> bool {
+    fn accept(&mut self, directory: usize, name: &OsStr, now: Instant) -> bool {
         if self.options.write_method != WriteMethod::Atomic {
             let Some(status) = self.look_at(directory, name, now) else { return false };
             let is_ready = self.options.write_method.is_in_place() || status.is_executable_file();

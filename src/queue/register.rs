@@ -76,7 +76,7 @@ impl Queue {
     pub fn prepare_fds(&mut self, now: Instant) -> WaitFds<'_> {
         self.work.end_turn();
         self.notice_time(now);
-        let (is_trigger_wanted, is_watch_wanted) = self.wanted(now);
+        let (is_trigger_wanted, is_watch_wanted) = self.wanted();
         let timeout = self.timeout(now);
         WaitFds {
             trigger: self.trigger.fd().filter(|_| is_trigger_wanted),
@@ -120,8 +120,7 @@ impl Queue {
     }
 
     /// Returns whether the trigger and the watch are to be waited for.
-    fn wanted(&self, now: Instant) -> (bool, bool) {
-        let _ = now;
+    fn wanted(&self) -> (bool, bool) {
         let trigger = !self.sources.trigger.readable
             && self.needs_trigger()
             && !self.retry.is_failing(Thing::Trigger);
@@ -131,7 +130,7 @@ impl Queue {
 
     fn update_registration(&mut self, notifier: &mut dyn Notifier, now: Instant) {
         let Some([trigger_key, watch_key]) = self.sources.keys else { return };
-        let (is_trigger_wanted, is_watch_wanted) = self.wanted(now);
+        let (is_trigger_wanted, is_watch_wanted) = self.wanted();
         let fd = self.trigger.fd();
         let trigger = self.sources.trigger.update(notifier, fd, trigger_key, is_trigger_wanted);
         let trigger = trigger.map_err(|e| self.trigger.error("wait for the trigger", e));
