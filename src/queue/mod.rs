@@ -52,6 +52,7 @@ use pullcord_platform::dir::Dir;
 use pullcord_platform::file;
 
 pub use entry::{Entry, Origin, OwnedEntry};
+pub(crate) use options::{QUEUE_PATH_HINT, part_name};
 pub use options::{QueueOptions, WriteMethod};
 pub use register::WaitFds;
 pub use status::{DirectoryStatus, Stats, WatchGrade};
@@ -291,6 +292,6 @@ impl Queue {
 const PULL_GRACE: Duration = Duration::from_secs(1);
 
 /// Returns whether a name is none of an entry.
-fn is_hidden(name: &std::ffi::OsStr) -> bool {
+pub(crate) fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }

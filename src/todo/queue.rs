@@ -1,6 +1,5 @@
 //! What a queue looks like on disk.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use pullcord_platform::dir::{Batch, Dir, FileType};
 use pullcord_platform::file;
 
 use crate::error::{Error, Result};
+use crate::queue::{QUEUE_PATH_HINT, QueueOptions, part_name};
 use crate::trigger::OtherReaders;
 use crate::watcher::WatchMode;
 
@@ -44,9 +44,6 @@ pub(super) enum Arrival {
     Unfinished,
 }
 
-/// qmail-send's own: 25 minutes.
-const TICK: Duration = Duration::from_secs(1500);
-
 impl Queue {
     /// A qmail queue: the trigger `lock/trigger`, and `todo`. If there are numbered directories in
     /// `todo` it is split (big-todo), and they are the queue's directories; else `todo` itself is.
@@ -58,7 +55,7 @@ impl Queue {
         let queue = queue.as_ref();
         let todo = queue.join("todo");
         let count = parts_of(&todo)
-            .map_err(|e| Error::new(&todo, "look at the queue", e).with_hint(NAME_A_QUEUE))?;
+            .map_err(|e| Error::new(&todo, "look at the queue", e).with_hint(QUEUE_PATH_HINT))?;
         let trigger = queue.join("lock/trigger");
         if count == 0 {
             return Ok(Queue::directories([todo]).trigger(trigger));
@@ -99,7 +96,7 @@ impl Queue {
             arrival: Arrival::Complete,
             sharing: OtherReaders::Reject,
             watch: WatchMode::Auto,
-            tick: TICK,
+            tick: QueueOptions::DEFAULT_RESCAN_INTERVAL,
             split: None,
         }
     }
@@ -159,8 +156,6 @@ impl Queue {
     }
 }
 
-const NAME_A_QUEUE: &str = "name a queue directory, the one that has lock/trigger and todo, or the FIFO and the directories";
-
 /// How many numbered directories there are in `todo`: none if it is flat.
 ///
 /// The first batch of entries decides: a split `todo` holds directories only, some hundreds at the
@@ -175,20 +170,13 @@ fn parts_of(todo: &Path) -> io::Result<usize> {
                 FileType::Other | FileType::Symlink => false,
                 FileType::Unknown => file::is_directory(&todo.join(entry.name)),
             };
-            parts += usize::from(is_directory && is_number(entry.name));
+            parts += usize::from(is_directory && part_name(entry.name).is_some());
         }
         if parts == 0 {
             break;
         }
     }
     Ok(parts)
-}
-
-/// Whether it is as a part of a split queue is called: `0`, `22`, but neither `+5` nor `007`.
-fn is_number(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    name.iter().all(u8::is_ascii_digit)
-        && (name == b"0" || name.first().is_some_and(|c| *c != b'0'))
 }
 
 #[cfg(test)]

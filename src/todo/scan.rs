@@ -1,6 +1,5 @@
 //! The scan's part: one directory after the other, batch by batch.
 
-use std::ffi::OsStr;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use pullcord_platform::{clock, file};
 use super::Todo;
 use super::queue::Arrival;
 use crate::error::Error;
+use crate::queue::is_hidden;
 
 /// A directory being read.
 #[derive(Debug)]
@@ -126,9 +126,4 @@ impl Todo {
             self.troubles.push_back(Error::new(path, "read the directory", error));
         }
     }
-}
-
-/// Whether an entry is none of a queue's: `.`, `..`, and what somebody hides.
-pub(super) fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
 }

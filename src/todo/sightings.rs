@@ -10,8 +10,8 @@ use pullcord_platform::file;
 
 use super::lookout::Sighting;
 use super::queue::Arrival;
-use super::scan::is_hidden;
 use super::{PATIENCE, Todo};
+use crate::queue::is_hidden;
 use crate::watcher::DirWatcher;
 
 impl Todo {
