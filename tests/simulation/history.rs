@@ -32,6 +32,11 @@ pub(crate) enum Loop {
 }
 
 impl Loop {
+    /// Whether the queue is part of another loop.
+    pub(crate) fn is_inside(self) -> bool {
+        matches!(self, Loop::InsideLevel | Loop::InsideEdge)
+    }
+
     /// Whether the best notifier can be waited for in another loop: not if it is select.
     pub(crate) fn has_descriptor(self) -> bool {
         !matches!(self, Loop::Select | Loop::Foreign) && !cfg!(pullcord_sim = "none")

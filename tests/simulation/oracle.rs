@@ -553,13 +553,11 @@ impl Oracle {
         let watched = self.is_watched();
         let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);
         let rescan = self.rescan().saturating_add(AT_ONCE);
-        // Each removal hides another entry there: with many, no scan in particular finds this one.
-        let is_hidden = self.config.fs == FsKind::Remote && self.had_burst;
-        let rescan = match self.config.fs {
-            _ if is_hidden => u64::MAX,
-            FsKind::Remote => rescan.max(8 * POLL),
-            _ => rescan,
-        };
+        // Each removal hides another entry there. Some scans more find it, unless there are many.
+        let hides = self.config.fs == FsKind::Remote;
+        let is_hidden = hides && self.had_burst;
+        let when_hidden = |otherwise: u64| if hides { 8 * POLL } else { otherwise };
+        let rescan = if is_hidden { u64::MAX } else { rescan.max(when_hidden(0)) };
         let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);
         let mut at_most = |time: u64, why: Situation| {
             if time < deadline {
@@ -572,11 +570,8 @@ impl Oracle {
         }
         if let Some(pulled) = tracked.pulled {
             let disturbed = self.trigger_disturbed + VERIFY;
-            // Removals hide other entries there: three scans more find them, unless there are many.
-            let hides = self.config.fs == FsKind::Remote;
-            let bound = if hides { 8 * POLL } else { AT_ONCE };
-            if !hides || !self.had_burst {
-                at_most(after(pulled, bound).max(disturbed), Situation::Pulled);
+            if !is_hidden {
+                at_most(after(pulled, when_hidden(AT_ONCE)).max(disturbed), Situation::Pulled);
             }
         }
         if watched && !tracked.silent {
@@ -586,12 +581,8 @@ impl Oracle {
                 at_most(after(tracked.since, GRACE), Situation::Changed);
             }
         }
-        if !watched && self.config.trigger == Trigger::None {
-            let hides = self.config.fs == FsKind::Remote;
-            let bound = if hides { 8 * POLL } else { POLL };
-            if !hides || !self.had_burst {
-                at_most(after(tracked.since, bound), Situation::Polled);
-            }
+        if !watched && !is_hidden && self.config.trigger == Trigger::None {
+            at_most(after(tracked.since, when_hidden(POLL)), Situation::Polled);
         }
         let deadline = deadline.max(self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
         (deadline, situation)

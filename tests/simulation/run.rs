@@ -499,8 +499,7 @@ impl Program {
         let now = self.window();
         let Turn { stats, opens, .. } = self.world.borrow().turn;
         // On kqueue a receiver goes on until its notifier has no more events.
-        let is_inside = matches!(self.config.wait, Loop::InsideLevel | Loop::InsideEdge);
-        let turns = if cfg!(pullcord_sim = "bsd") && is_inside { 20 } else { 1 };
+        let turns = if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 20 } else { 1 };
         if stats > turns * (64 + 32) || opens > turns * (64 + 8) {
             return Err(self.long_turn());
         }
@@ -545,8 +544,7 @@ impl Program {
                 // The removal of an entry that was returned before looks like an arrival.
                 allowed += if REPORTS_NAMES { 0 } else { 20 };
                 // The timer of a receiver, which is part of another loop.
-                let is_inside = matches!(self.config.wait, Loop::InsideLevel | Loop::InsideEdge);
-                allowed += if is_inside { 20 } else { 0 };
+                allowed += if self.config.wait.is_inside() { 20 } else { 0 };
                 if !world.oracle.all_are_there() || unwatched > 0 || self.config.watches < 10 {
                     allowed += 200 * seconds;
                 }
