@@ -104,7 +104,8 @@ impl Receiver {
         let mut receiver = Receiver {
             queue,
             notifier,
-            // Trigger, watch, timer, and the waker: an edge-triggered outer loop hears of none that is left.
+            // Trigger, watch, timer, and the waker: an edge-triggered outer loop hears of none that is
+            // left.
             events: Events::with_capacity(4),
             timer,
             timer_at: None,

@@ -56,9 +56,9 @@ impl Recent {
         }
     }
 
-    /// Returns whether a report of this entry is no arrival, as far as `is_same` tells: the file that has the name now is the
-    /// one that was returned. In doubt it is an arrival. There is no doubt about a report that was
-    /// read before the file was looked at.
+    /// Returns whether a report of this entry is no arrival: the file that has the name now is the one
+    /// that was returned, as far as `is_same` tells. In doubt it is an arrival. There is no doubt about
+    /// a report that was read before the file was looked at.
     pub(crate) fn is_repeat(
         &self,
         directory: usize,

@@ -35,7 +35,7 @@ struct Directory {
     follow_ups: u8,
 }
 
-/// The scans of one pass over what was dirty when it began.
+/// The rounds of scans.
 #[derive(Debug, Default)]
 struct Rounds {
     /// How many directories of the round are still to be opened; `None` between two rounds.
@@ -49,8 +49,7 @@ const MAX_FOLLOW_UPS: u8 = 3;
 #[derive(Debug)]
 pub(crate) struct Schedule {
     directories: Vec<Directory>,
-    /// The dirty directories, in the order in which they became dirty. A number whose directory is
-    /// clean by now is skipped.
+    /// The dirty directories, each once, in the order in which they became dirty.
     dirty: VecDeque<usize>,
     later: BTreeSet<(Instant, usize)>,
     rounds: Rounds,
