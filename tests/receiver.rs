@@ -38,3 +38,26 @@ fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
         drop(mail);
     }
 }
+
+/// The batch that was read of a directory must not be taken for entries of the next one.
+#[test]
+fn entries_of_a_directory_replaced_during_its_scan_keep_their_path() {
+    let root = tempfile::tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| root.path().join(name));
+    for directory in [&first, &second] {
+        fs::create_dir(directory).unwrap();
+    }
+    (0..1_000).for_each(|n| fs::write(first.join(n.to_string()), "").unwrap());
+    fs::write(second.join("only"), "").unwrap();
+    let mut mail = QueueOptions::directories([&first, &second]).receiver().unwrap();
+    while mail.try_recv().is_some() {}
+    fs::rename(&first, root.path().join("moved")).unwrap();
+    fs::create_dir(&first).unwrap();
+    let mut in_second = Vec::new();
+    while let Some(entry) = mail.recv_timeout(Duration::from_millis(200)).unwrap() {
+        if entry.directory == second {
+            in_second.push(entry.name.to_owned());
+        }
+    }
+    assert_eq!(in_second, ["only"]);
+}

@@ -129,12 +129,13 @@ impl<F: RecordFormat> RecordBuffer<F> {
         RecordBuffer { buffer, filled: 0, read: 0, name: 0..0, format: PhantomData }
     }
 
-    /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
-    /// leaves the reason in `errno`. Returns as many.
+    /// Discards the records that were not read.
     pub(crate) fn clear(&mut self) {
         (self.filled, self.read, self.name) = (0, 0, 0..0);
     }
 
+    /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
+    /// leaves the reason in `errno`. Returns as many.
     pub(crate) fn fill(&mut self, call: impl FnOnce(&mut [u8]) -> isize) -> io::Result<usize> {
         (self.filled, self.read, self.name) = (0, 0, 0..0);
         self.filled = match call(&mut self.buffer[..]) {

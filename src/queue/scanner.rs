@@ -158,9 +158,10 @@ impl Scanner {
         self.left_to_absorb
     }
 
-    /// Closes the directory. Returns what the scan has met.
+    /// Closes the directory, and discards the rest of its batch. Returns what the scan has met.
     pub(super) fn close(&mut self) -> Option<Scanned> {
         self.left_to_absorb = 0;
+        self.batch.clear();
         let Open { directory, has_found, has_unfinished, failed, .. } = self.open.take()?;
         Some(Scanned { directory, has_found, has_unfinished, failed })
     }

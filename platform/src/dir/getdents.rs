@@ -69,6 +69,11 @@ impl Batch {
         Batch(RecordBuffer::new())
     }
 
+    /// Discards the entries that were not returned.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The next entry, `.` and `..` left out. No system call.
     #[inline]
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {

@@ -121,7 +121,8 @@ impl Batch {
         Batch::default()
     }
 
-    fn clear(&mut self) {
+    /// Discards the entries that were not returned.
+    pub fn clear(&mut self) {
         self.names.clear();
         self.entries.clear();
         self.read = 0;
