@@ -1,5 +1,6 @@
 //! A queue with a loop of its own, on real files.
 
+use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,25 @@ fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
         assert!(mail.next_warning().is_none());
         drop(mail);
     }
+}
+
+/// More entries than a turn looks at, so that the turn ends while the scan waits for the watch.
+#[test]
+fn entries_added_between_open_and_the_first_scan_are_returned_once() {
+    const ENTRIES: usize = 10_000;
+    let todo = tempfile::tempdir().unwrap();
+    let mut mail = QueueOptions::directories([todo.path()]).receiver().unwrap();
+    if !mail.queue().is_fully_watched() {
+        return;
+    }
+    (0..ENTRIES).for_each(|n| fs::write(todo.path().join(n.to_string()), "").unwrap());
+    let mut names = HashSet::new();
+    while names.len() < ENTRIES {
+        let entry = mail.recv().unwrap().unwrap();
+        assert!(names.insert(entry.name.to_owned()), "returned twice: {entry:?}");
+    }
+    assert_eq!(mail.recv_timeout(Duration::from_millis(50)).unwrap(), None);
+    assert_eq!(mail.queue().stats().watch_overflows, 0);
 }
 
 /// The batch that was read of a directory must not be taken for entries of the next one.

@@ -82,6 +82,9 @@ impl Queue {
         loop {
             while self.watches.has_buffered_events() {
                 if self.work.is_spent() {
+                    // The batch waits for these events too.
+                    let left = self.scanner.left_to_absorb().max(1);
+                    self.scanner.set_left_to_absorb(left);
                     return false;
                 }
                 if let Some(directory) = self.next_reported(now) {
