@@ -41,6 +41,12 @@ impl Arrivals {
         self.buffered.retain(|(other, _)| *other != directory);
         self.reported.forget(directory);
     }
+
+    /// Forgets what was reported of all directories: they are scanned from their beginning.
+    pub(super) fn forget_all(&mut self) {
+        self.buffered.clear();
+        self.reported.clear();
+    }
 }
 
 impl Queue {

@@ -323,7 +323,7 @@ impl Queue {
         if mutant!(OverflowForgiven) {
             return self.mark_all_dirty(now);
         }
-        self.arrivals.reported.clear();
+        self.arrivals.forget_all();
         self.scanner.close();
         self.mark_all_dirty(now);
         self.verification.begin_pass(true);
@@ -339,7 +339,7 @@ impl Queue {
         self.scanner.set_left_to_absorb(0);
         if is_first {
             self.watches.unwatch_all();
-            self.arrivals.reported.clear();
+            self.arrivals.forget_all();
             self.mark_all_dirty(now);
         }
     }
