@@ -19,6 +19,10 @@ use super::watch_set::TargetEvent;
 use super::{Origin, PULL_GRACE, Queue, WriteMethod, is_hidden};
 use crate::watcher::EntryCause;
 
+/// How many reported entries may wait to be returned when a scan reads its next batch. Fewer than are
+/// kept in [`Reported`], so that none of them is returned by the scan, too.
+const MAX_BUFFERED: usize = if cfg!(pullcord_sim) { 64 } else { 16_384 };
+
 /// The names that the watch has reported.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
@@ -34,6 +38,12 @@ impl Arrivals {
     /// Returns whether reported entries wait to be returned.
     pub(super) fn has_buffered(&self) -> bool {
         !self.buffered.is_empty()
+    }
+
+    /// Returns whether too many reported entries wait to be returned for another batch, which would add
+    /// all events that are pending.
+    pub(super) fn is_full(&self) -> bool {
+        self.buffered.len() >= MAX_BUFFERED
     }
 
     /// Forgets what was reported of a directory: its path leads elsewhere, or its watch has ended.

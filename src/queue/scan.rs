@@ -38,6 +38,9 @@ impl Queue {
                 return None;
             }
             let Some(entry) = self.scanner.next_in_batch() else {
+                if self.arrivals.is_full() {
+                    return None;
+                }
                 self.read_batch(directory, now);
                 continue;
             };

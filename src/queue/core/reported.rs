@@ -50,9 +50,8 @@ impl Reported {
 
     /// Forgets the names of a directory.
     pub(crate) fn forget(&mut self, directory: usize) {
-        self.names.remove(&directory);
-        if self.names.is_empty() {
-            self.order.clear();
+        if self.names.remove(&directory).is_some_and(|names| !names.is_empty()) {
+            self.order.retain(|(other, _)| *other != directory);
         }
     }
 
