@@ -219,7 +219,13 @@ pub fn hint(error: &io::Error) -> Option<String> {
         Some(libc::EMFILE) => "max_user_instances",
         _ => return None,
     };
-    let now = small_file(&format!("/proc/sys/fs/inotify/{limit}")).unwrap_or_default();
+    let now = small_file(&format!("/proc/sys/fs/inotify/{limit}"));
+    let is_out_of_descriptors = now.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EMFILE));
+    if is_out_of_descriptors && error.raw_os_error() == Some(libc::EMFILE) {
+        // Not even the file of the limit can be opened: it is the limit of the process.
+        return None;
+    }
+    let now = now.unwrap_or_default();
     let now = if now.is_empty() { "not known" } else { now.trim() };
     Some(format!("raise fs.inotify.{limit} (now {now}) with sysctl(8)"))
 }
