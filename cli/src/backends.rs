@@ -1,4 +1,4 @@
-//! `pullcord backends`, and the choice of one that the other commands share.
+//! `pullcord backends`, and the option --backend that other commands share.
 
 use std::env::consts::OS;
 use std::path::Path;
@@ -8,30 +8,30 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// List the backends: which exist here, which is best and why
+/// List the backends: which are available on this system, which is best and why
 ///
-/// A backend is the kernel's way to wait for many descriptors at once. "Native edges": the kernel
-/// itself tells each arrival once; without, a source is reported for as long as it is ready.
-/// "Nests": it can ride in another program's loop as one descriptor.
+/// A backend is a kernel facility that waits for many descriptors at once. "Native edges": the kernel
+/// reports each arrival once; otherwise a source is reported for as long as it is ready. "Pollable
+/// fd": it has a descriptor, so that it can be used inside another event loop.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Print one object {"best", "why", "backends": [{"name", "exists", "emulated",
-    /// "native_edges", "nests"}]}
+    /// Print one object {"best", "reason", "backends": [{"name", "available", "emulated",
+    /// "native_edges", "pollable_fd"}]}
     #[arg(long)]
     json: bool,
 }
 
-/// The option that names one.
+/// The option that names a backend.
 #[derive(clap::Args)]
 #[group(skip)]
-pub(crate) struct Choice {
-    /// epoll, kqueue or select [default: what PULLCORD_BACKEND says, else the best one here]
+pub(crate) struct BackendArg {
+    /// epoll, kqueue or select [default: PULLCORD_BACKEND, or else the best one of this system]
     #[arg(long = "backend", value_name = "NAME")]
     name: Option<String>,
 }
 
-impl Choice {
-    /// The backend that was asked for: by the option, else by the environment, else the best.
+impl BackendArg {
+    /// Returns the backend that the option names, or else the environment, or else the best one.
     pub(crate) fn backend(&self) -> Result<Backend, Failure> {
         match &self.name {
             None => Backend::from_env()
@@ -43,7 +43,7 @@ impl Choice {
     }
 }
 
-/// Opens a notifier to wait for what is at `path`.
+/// Opens a notifier. Errors name `path`, which it will wait for.
 pub(crate) fn open(backend: Backend, path: &Path) -> Result<Box<dyn Notifier>, Failure> {
     backend.open().map_err(|e| Failure::at_start(path, format!("wait for it with {backend}"), e))
 }
@@ -51,18 +51,18 @@ pub(crate) fn open(backend: Backend, path: &Path) -> Result<Box<dyn Notifier>, F
 #[derive(Serialize)]
 struct Report {
     best: &'static str,
-    why: String,
+    reason: String,
     backends: Vec<Row>,
 }
 
 #[derive(Serialize)]
 struct Row {
     name: &'static str,
-    exists: bool,
-    /// A library plays the kernel's part.
+    available: bool,
+    /// A library does the work of the kernel.
     emulated: bool,
     native_edges: bool,
-    nests: bool,
+    pollable_fd: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -72,30 +72,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     let yes_or_no = |yes| if yes { "yes" } else { "no" };
-    let mut table = format!("{:8} {:5} {:13} {}", "BACKEND", "HERE", "NATIVE EDGES", "NESTS");
+    let mut table =
+        format!("{:8} {:10} {:13} {}", "BACKEND", "AVAILABLE", "NATIVE EDGES", "POLLABLE FD");
     for row in &report.backends {
-        let [here, edges, nests] = [row.exists, row.native_edges, row.nests].map(yes_or_no);
+        let [available, edges, pollable] =
+            [row.available, row.native_edges, row.pollable_fd].map(yes_or_no);
         let emulated = if row.emulated { "  (emulated)" } else { "" };
-        table += &format!("\n{:8} {here:5} {edges:13} {nests}{emulated}", row.name);
+        table += &format!("\n{:8} {available:10} {edges:13} {pollable}{emulated}", row.name);
     }
-    crate::print(format!("{table}\n\n{} is best here: {}.", report.best, report.why))?;
+    crate::print(format!("{table}\n\n{} is best here: {}.", report.best, report.reason))?;
     Ok(())
 }
 
 fn report() -> Report {
     let best = Backend::best();
-    let why = match best {
-        Backend::Select => format!("{OS} has no other"),
-        _ => "a wait costs the same however many descriptors are waited for, its edges are the \
-              kernel's own, and it can ride in another loop"
+    let reason = match best {
+        Backend::Select => format!("{OS} has no other backend"),
+        _ => "the cost of a wait does not depend on the number of descriptors, the kernel reports \
+              edges, and it can be used inside another event loop"
             .into(),
     };
     let row = |backend: Backend| Row {
         name: backend.as_str(),
-        exists: backend.is_available(),
+        available: backend.is_available(),
         emulated: backend.is_emulated(),
         native_edges: backend.has_native_edge(),
-        nests: backend.has_pollable_fd(),
+        pollable_fd: backend.has_pollable_fd(),
     };
-    Report { best: best.as_str(), why, backends: Backend::ALL.map(row).into() }
+    Report { best: best.as_str(), reason, backends: Backend::ALL.map(row).into() }
 }

@@ -1,4 +1,4 @@
-//! `pullcord bench`: what a wait, a pull, an arrival and a scan cost on this machine.
+//! `pullcord bench`: measures the cost of a wait, a pull, an arrival and a scan on this machine.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pullcord_bench::{Options, Progress};
@@ -8,8 +8,8 @@ use crate::{print, print_json};
 
 /// Measure select, kqueue and epoll, beside raw system calls, mio, polling, notify, libev and libevent
 ///
-/// Implementations take turns within a round, and ratios are taken within the round, so that a
-/// noisy machine is noisy to all of them. BENCHMARKS.md says what each figure means.
+/// Implementations take turns within a round, and ratios are computed within the round, so that a
+/// noisy machine affects all of them. BENCHMARKS.md explains each figure.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -19,11 +19,11 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  measured, whether the targets were met or not: the last table says that
-  1  something could not be measured";
+  0  measured, also if targets were missed: see the last table
+  1  a workload failed";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    // Hidden where standard error is no terminal.
+    // Hidden if standard error is not a terminal.
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template("{msg:8} {wide_bar} {pos}/{len}").expect("valid"));
     let report =

@@ -1,4 +1,4 @@
-//! `pullcord demo`: mail comes from many processes at once, and none of it goes unnoticed.
+//! `pullcord demo`: many processes queue messages, and every one of them is noticed.
 
 mod report;
 pub(crate) mod writer;
@@ -8,20 +8,21 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pullcord::{Escaped, Events, Interest, Key, Mode, Todo, Trigger, todo::Queue};
+use pullcord::{Escaped, Events, Interest, Key, Mode, QueueOptions, Trigger};
 use tempfile::TempDir;
 
 use crate::failure::Failure;
+use crate::mail::Mail;
 use crate::signals::Signals;
-use crate::{backends, print, print_json, say, watching};
+use crate::{backends, print, print_json, watch_arg};
 use report::Tally;
 
 /// See it work: many processes queue messages, and pullcord notices every one
 ///
 /// Makes a temporary split queue and starts writer processes. For each message of its share, a
 /// writer does what qmail-queue does: write it under another name, link it into the queue, pull the
-/// trigger. The command notices the messages as any mail system would that is built on pullcord,
-/// takes each out of the queue, and ends with a table. Nothing of it stays behind.
+/// trigger. The command receives the messages as a mail system does that is built on pullcord,
+/// removes each from the queue, and ends with a table. It leaves nothing behind.
 #[derive(clap::Args)]
 #[command(after_help = MORE)]
 pub(crate) struct Arguments {
@@ -32,9 +33,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_one(1_000))]
     writers: u64,
     #[command(flatten)]
-    backend: backends::Choice,
+    backend: backends::BackendArg,
     #[command(flatten)]
-    watch: watching::Choice,
+    watch: watch_arg::WatchArg,
     /// Print one object instead of the table
     #[arg(long)]
     json: bool,
@@ -45,25 +46,25 @@ fn at_least_one(most: u64) -> clap::builder::RangedU64ValueParser {
 }
 
 const MORE: &str = "\
-What the table says:
-  lost             messages that were not seen a second after all else was over
-  duplicates       messages seen again after they had been taken out
+Rows of the table:
+  lost             messages that were not seen within a second after the last event
+  duplicates       messages seen again after they had been removed
   watch            on, off, or partly: whether the directories were watched
-  wakes, scans     how often the reader was woken, and how often it read directories
-  refused pulls    pulls that found nobody listening: none, the trigger stays open
-  latency          from just before link(2) to the moment the entry is handed out
+  wakeups, scans   events of the trigger and the watch, and rounds of scans
+  overflows        how often the watch lost events, so that directories were scanned again
+  refused pulls    pulls that found no reader: none, since the trigger stays open
+  latency          from just before link(2) until the entry is returned
 
 Exit codes:
-  0  all were seen
-  1  some were lost, a writer died, or it was interrupted
-  2  it could not be set up";
+  0  all messages were seen
+  1  messages were lost, a writer failed, or an interrupt ended the command
+  2  the queue could not be made";
 
-const TRIGGER: Key = Key(0);
-const WATCH: Key = Key(1);
+/// The keys beside those of [`Mail`].
 const SIGNALS: Key = Key(2);
 const REPORTS: Key = Key(3);
 
-/// How long after everything else a message that was not seen counts as lost.
+/// How long after the last event a message that was not seen counts as lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -78,10 +79,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let signals = Signals::catch().map_err(set_up("catch signals"))?;
     let directory = make_queue().map_err(set_up("make a queue"))?;
     Trigger::create(directory.path().join("lock/trigger"), 0o622).map_err(Failure::bad_input)?;
-    let queue = Queue::qmail(directory.path()).map_err(Failure::bad_input)?;
-    let mut todo = Todo::open(queue.watch(arguments.watch.when())).map_err(Failure::bad_input)?;
+    let options = QueueOptions::qmail(directory.path()).map_err(Failure::bad_input)?;
+    let queue = options.watch(arguments.watch.mode()).open().map_err(Failure::bad_input)?;
     let mut notifier = backends::open(backend, &place)?;
-    todo.register(&mut *notifier, [TRIGGER, WATCH]).map_err(Failure::bad_input)?;
+    let mut mail =
+        Mail::register(queue, backend, &mut *notifier).map_err(set_up("wait for the queue"))?;
     let mut writers = writer::start(directory.path(), arguments)?;
     notifier
         .register(&signals, SIGNALS, Interest::Read, Mode::Level)
@@ -93,10 +95,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut last = Instant::now();
     let mut events = Events::with_capacity(4);
     loop {
-        let now = Instant::now();
-        let mut timeout = todo.prepare(&mut *notifier, now).map_err(Failure::failed)?;
+        let mut timeout = mail.prepare(&mut *notifier);
         if writers.are_done() {
-            if tally.has_all() || now - last >= PATIENCE {
+            if tally.has_all() || last.elapsed() >= PATIENCE {
                 break;
             }
             timeout = [timeout, Some(PATIENCE)].into_iter().flatten().min();
@@ -104,37 +105,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         notifier.wait(&mut events, timeout).map_err(Failure::waiting)?;
         for event in &events {
             match event.key {
-                SIGNALS => return Err(Failure::failed("interrupted; nothing is left behind")),
+                SIGNALS => return Err(Failure::failed("interrupted; nothing was left behind")),
                 REPORTS => {
-                    writers.listen()?;
+                    writers.read_reports()?;
                     last = Instant::now();
                     if writers.are_done() {
                         notifier.deregister(&writers).map_err(Failure::waiting)?;
                     }
                 }
-                _ => {
-                    todo.ready(event);
-                }
+                _ => mail.handle_event(event),
             }
         }
-        while let Some(entry) = todo.next(Instant::now()) {
-            match entry {
-                Ok(entry) => {
-                    last = Instant::now();
-                    if tally.see(entry.name)? {
-                        let path = entry.path();
-                        fs::remove_file(&path)
-                            .map_err(|e| Failure::failed(format!("{}: {e}", Escaped(&path))))?;
-                    }
-                }
-                Err(error) => say(error), // it is tried again
+        while let Some(entry) = mail.next_entry() {
+            last = Instant::now();
+            if tally.see(entry.name)? {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(|e| {
+                    Failure::failed(format!("{}: cannot remove the entry: {e}", Escaped(&path)))
+                })?;
             }
+        }
+        while let Some(warning) = mail.next_warning() {
+            crate::report(warning);
         }
         bar.set_position(tally.seen());
     }
     bar.finish_and_clear();
 
-    let report = tally.report(backend, &todo, writer::total(&mut writers)?);
+    let report = tally.report(backend, mail.queue(), writer::total(&mut writers)?);
     if arguments.json {
         print_json(&report)?;
     } else {
@@ -146,7 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// A queue like qmail's with big-todo, and with room for messages that are being written.
+/// Makes a queue like that of qmail with big-todo, with a directory for unfinished messages.
 fn make_queue() -> io::Result<TempDir> {
     const SPLIT: u64 = 23;
     let queue = tempfile::Builder::new().prefix("pullcord-demo-").tempdir()?;
@@ -158,7 +156,7 @@ fn make_queue() -> io::Result<TempDir> {
     Ok(queue)
 }
 
-/// A bar on a terminal, and nothing anywhere else.
+/// Returns a progress bar, which is shown only on a terminal.
 fn progress(messages: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seen, {eta} left");
     ProgressBar::with_draw_target(Some(messages), ProgressDrawTarget::stderr())

@@ -1,8 +1,9 @@
-//! `pullcord doctor`: what is wrong with a queue, and what to do.
+//! `pullcord doctor`: finds what is wrong with a queue.
 
 mod limits;
 mod readers;
 
+use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use pullcord::watcher::{Locality, REPORTS_NAMES, locality};
-use pullcord::{Backend, DirWatcher, Escaped, PullOutcome, pull, todo::Queue};
+use pullcord::{Backend, DirWatcher, Escaped, PullOutcome, QueueOptions, pull};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -18,46 +19,46 @@ use crate::watch::Layout;
 use crate::{print, print_json};
 use readers::Readers;
 
-/// Look at a queue: what is wrong with it, and what to do
+/// Check a queue, and print hints for its problems
 ///
-/// Changes nothing, and takes nobody's pulls. Checks the trigger and who reads it, the layout, the
-/// file system and whether it can be watched, the system's limits against what this queue needs,
-/// and whether entries lie there that nobody picks up.
+/// Changes nothing, and takes no pulls. Checks the trigger and its readers, the layout, the file
+/// system and whether it can be watched, the limits of the system against the needs of this queue,
+/// and whether the queue contains entries that no process picks up.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// A queue directory
     queue: PathBuf,
-    /// How QUEUE is laid out
+    /// The layout of QUEUE
     #[arg(long, value_enum, default_value_t = Layout::Qmail)]
     layout: Layout,
-    /// Pull the trigger to learn whether somebody reads it: costs that reader one wake-up
+    /// Pull the trigger to find out whether a process reads it: this wakes the reader once
     #[arg(long)]
     probe: bool,
-    /// Print one object {"queue", "healthy", "checks": [{"check", "state", "says", "do"}]}; a state
-    /// is "ok", "note" or "wrong"
+    /// Print one object {"queue", "healthy", "checks": [{"check", "state", "message", "hint"}]}; a
+    /// state is "ok", "warning" or "error"
     #[arg(long)]
     json: bool,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  nothing is wrong, though there may be notes (!)
-  1  something is wrong (✗)
+  0  no errors; there may be warnings (!)
+  1  errors (✗)
   2  there is no such queue";
 
-/// qmail-send looks at everything after 1,500 s: what is older than that twice nobody has picked up.
+/// qmail-send scans its queue every 1,500 s: no process picks up an entry that is twice as old.
 const STALE: Duration = Duration::from_secs(2 * 1500);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let queue = arguments.layout.queue(&arguments.queue).map_err(Failure::bad_input)?;
+    let queue = arguments.layout.options(&arguments.queue)?;
     let mut report = Report { queue: shown(&arguments.queue), healthy: true, checks: Vec::new() };
     check_trigger(&queue, arguments.probe, &mut report);
     check_directories(&queue, &mut report);
     check_watch(&queue, &mut report);
     limits::check(&queue, &mut report);
     let best = Backend::best();
-    report.ok("backend", format!("{best} is the best of those that exist here"));
+    report.ok("backend", format!("{best} is the best one of this system"));
     if arguments.json {
         print_json(&report)?;
     } else {
@@ -66,8 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if report.healthy {
         return Ok(());
     }
-    let wrong = report.checks.iter().filter(|check| check.state == State::Wrong).count();
-    Err(Failure::failed(format!("{}: {wrong} checks failed", report.queue)))
+    let errors = report.checks.iter().filter(|check| check.state == State::Error).count();
+    Err(Failure::failed(format!("{}: {errors} checks failed", report.queue)))
 }
 
 #[derive(Serialize)]
@@ -81,49 +82,48 @@ struct Report {
 struct Check {
     check: &'static str,
     state: State,
-    says: String,
-    #[serde(rename = "do")]
-    advice: Option<String>,
+    message: String,
+    hint: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
     Ok,
-    Note,
-    Wrong,
+    Warning,
+    Error,
 }
 
 impl Report {
-    fn add(&mut self, check: &'static str, state: State, says: String, advice: Option<String>) {
-        self.healthy &= state != State::Wrong;
-        self.checks.push(Check { check, state, says, advice });
+    fn add(&mut self, check: &'static str, state: State, message: String, hint: Option<String>) {
+        self.healthy &= state != State::Error;
+        self.checks.push(Check { check, state, message, hint });
     }
 
-    fn ok(&mut self, check: &'static str, says: impl Into<String>) {
-        self.add(check, State::Ok, says.into(), None);
+    fn ok(&mut self, check: &'static str, message: impl Into<String>) {
+        self.add(check, State::Ok, message.into(), None);
     }
 
-    fn note(&mut self, check: &'static str, says: impl Into<String>, advice: impl Into<String>) {
-        self.add(check, State::Note, says.into(), Some(advice.into()));
+    fn warn(&mut self, check: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(check, State::Warning, message.into(), Some(hint.into()));
     }
 
-    fn wrong(&mut self, check: &'static str, says: impl Into<String>, advice: impl Into<String>) {
-        self.add(check, State::Wrong, says.into(), Some(advice.into()));
+    fn error(&mut self, check: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(check, State::Error, message.into(), Some(hint.into()));
     }
 
     fn print(&self) -> Result<(), Failure> {
         let width = self.checks.iter().map(|check| check.check.len()).max().unwrap_or(0);
         let mut lines = Vec::new();
-        for Check { check, state, says, advice } in &self.checks {
+        for Check { check, state, message, hint } in &self.checks {
             let (mark, colour) = match state {
                 State::Ok => ('✓', AnsiColor::Green),
-                State::Note => ('!', AnsiColor::Yellow),
-                State::Wrong => ('✗', AnsiColor::Red),
+                State::Warning => ('!', AnsiColor::Yellow),
+                State::Error => ('✗', AnsiColor::Red),
             };
             let style = Style::new().fg_color(Some(colour.into()));
-            lines.push(format!("{style}{mark}{style:#} {check:width$}  {says}"));
-            lines.extend(advice.iter().map(|advice| format!("  {:width$}  → {advice}", "")));
+            lines.push(format!("{style}{mark}{style:#} {check:width$}  {message}"));
+            lines.extend(hint.iter().map(|hint| format!("  {:width$}  → {hint}", "")));
         }
         print(lines.join("\n")).map(drop)
     }
@@ -133,91 +133,98 @@ fn shown(path: &Path) -> String {
     Escaped(path).to_string()
 }
 
-fn check_trigger(queue: &Queue, probe: bool, report: &mut Report) {
+fn check_trigger(queue: &QueueOptions, probe: bool, report: &mut Report) {
     let Some(path) = queue.trigger_path() else { return };
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(e) => {
-            let advice = "make it with mkfifo(1), mode 622, owned by whoever reads it";
-            return report.wrong("trigger", format!("{}: {e}", shown(path)), advice);
+            let hint = "make it with mkfifo(1), with mode 622, owned by the user of its reader";
+            return report.error("trigger", format!("{}: {e}", shown(path)), hint);
         }
     };
     if !metadata.file_type().is_fifo() {
-        let says = format!("{} is no FIFO", shown(path));
-        return report.wrong("trigger", says, "move it away, and put one in its place: mkfifo(1)");
+        let message = format!("{} is not a FIFO", shown(path));
+        let hint = "move it away, and make a FIFO in its place with mkfifo(1)";
+        return report.error("trigger", message, hint);
     }
     let mode = metadata.permissions().mode() & 0o7777;
-    let says = format!(
+    let message = format!(
         "{} is a FIFO, mode {mode:o}, owner {}:{}",
         shown(path),
         metadata.uid(),
         metadata.gid()
     );
     if mode & 0o022 == 0 {
-        let advice = "whoever queues mail must be able to write to it: qmail's has mode 622";
-        report.note("trigger", says, advice);
+        let hint = "let every user that queues mail write to it: in qmail, it has mode 622";
+        report.warn("trigger", message, hint);
     } else if mode & 0o044 != 0 {
-        report.note("trigger", says, "others may read it, and take its reader's pulls: chmod go-r");
+        let hint = "run chmod go-r: other users may read it, and take the pulls of its reader";
+        report.warn("trigger", message, hint);
     } else {
-        report.ok("trigger", says);
+        report.ok("trigger", message);
     }
     check_reader(path, &metadata, probe, report);
 }
 
 fn check_reader(path: &Path, fifo: &Metadata, probe: bool, report: &mut Report) {
-    const NOBODY: &str = "nobody reads the trigger";
-    const START: &str = "start the queue manager; what is queued now is found when it starts";
+    const NO_READER: &str = "no process reads the trigger";
+    const START: &str = "start the queue manager; it finds the queued mail when it starts";
     if probe {
         return match pull(path) {
-            Ok(PullOutcome::NoReader) => report.wrong("reader", NOBODY, START),
-            Ok(PullOutcome::Delivered) => report.ok("reader", "somebody reads the trigger"),
-            Ok(PullOutcome::Pending) => report.wrong(
+            Ok(PullOutcome::NoReader) => report.error("reader", NO_READER, START),
+            Ok(PullOutcome::Delivered) => report.ok("reader", "a process reads the trigger"),
+            Ok(PullOutcome::Pending) => report.error(
                 "reader",
-                "somebody has the trigger open, and it is full",
-                "its reader does not read it: is it stopped?",
+                "a process has the trigger open and does not read it: it is full",
+                "check whether that process is stopped",
             ),
-            Err(e) => report.wrong("reader", e.to_string(), "see the trigger above"),
+            Err(e) => report.error("reader", e.to_string(), "see the trigger above"),
         };
     }
     match readers::of(fifo) {
-        Readers::NotKnown(why) => {
-            report.note(
-                "reader",
-                format!("who reads the trigger is not known: {why}"),
-                "--probe asks the FIFO, and wakes its reader once",
-            );
-        }
-        Readers::These(readers) if readers.is_empty() => report.wrong("reader", NOBODY, START),
-        Readers::These(readers) => {
-            let says = format!("read by {}", readers.join(", "));
+        Readers::Unknown(reason) => report.warn(
+            "reader",
+            format!("the readers of the trigger are not known: {reason}"),
+            "use --probe, which wakes the reader once",
+        ),
+        Readers::Known(readers) if readers.is_empty() => report.error("reader", NO_READER, START),
+        Readers::Known(readers) => {
+            let message = format!("read by {}", readers.join(", "));
             if readers.len() == 1 {
-                report.ok("reader", says);
+                report.ok("reader", message);
             } else {
-                report.wrong(
-                    "reader",
-                    says,
-                    "a pull goes to one of them, and the others' mail waits: leave one running",
-                );
+                let hint = "stop all but one: a pull reaches only one of them, and the mail of the \
+                            others waits";
+                report.error("reader", message, hint);
             }
         }
     }
 }
 
-fn check_directories(queue: &Queue, report: &mut Report) {
+fn check_directories(queue: &QueueOptions, report: &mut Report) {
     let (mut waiting, mut stale, mut odd) = (0u64, 0u64, Vec::new());
-    for directory in queue.paths() {
+    let directories = queue.directory_paths();
+    let parts: HashSet<&PathBuf> = directories.iter().skip(1).collect();
+    for directory in directories {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(e) => {
-                let says = format!("{}: {e}", shown(directory));
-                report.wrong("layout", says, "run as the queue's owner, or make the directory");
+                let message = format!("{}: {e}", shown(directory));
+                report.error(
+                    "layout",
+                    message,
+                    "run as the owner of the queue, or make the directory",
+                );
                 continue;
             }
         };
         for entry in entries.flatten() {
             // An entry that is gone by now was picked up.
             let Ok(metadata) = entry.metadata() else { continue };
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            if entry.file_name().as_encoded_bytes().starts_with(b".")
+                || parts.contains(&entry.path())
+                || queue.trigger_path() == Some(&entry.path())
+            {
                 continue;
             }
             if !metadata.is_file() {
@@ -229,60 +236,65 @@ fn check_directories(queue: &Queue, report: &mut Report) {
             stale += u64::from(age.is_some_and(|age| age > STALE));
         }
     }
-    let count = queue.paths().len();
-    let layout = if count == 1 { "one directory".into() } else { format!("{count} directories") };
+    let layout = match parts.len() {
+        0 => "one directory".into(),
+        parts => format!("split into {parts} directories"),
+    };
     report.ok("layout", format!("{layout}, {waiting} entries waiting"));
     if let Some(first) = odd.first() {
-        let says = format!("{} entries are no regular files, such as {first}", odd.len());
-        report.note("entries", says, "look what they are: no mail is expected there");
+        let message = format!("{} entries are not regular files, such as {first}", odd.len());
+        report.warn("entries", message, "check them: they cannot be mail");
     }
     if stale > 0 {
-        let says =
+        let message =
             format!("{stale} entries have waited for more than {} minutes", STALE.as_secs() / 60);
-        report.wrong("stale", says, "nobody picks them up: is the queue manager running?");
+        report.error("stale", message, "check whether the queue manager is running");
     } else {
-        report.ok("stale", "no entry has been left lying");
+        report.ok("stale", "no entry waits for too long");
     }
 }
 
-fn check_watch(queue: &Queue, report: &mut Report) {
-    let mut kinds: Vec<_> = queue.paths().iter().map(|path| (path, locality(path))).collect();
+fn check_watch(queue: &QueueOptions, report: &mut Report) {
+    let mut kinds: Vec<_> =
+        queue.directory_paths().iter().map(|path| (path, locality(path))).collect();
     kinds.dedup_by(|(_, a), (_, b)| matches!((a, b), (Ok(a), Ok(b)) if a == b));
     for (path, kind) in kinds {
         match kind {
-            Ok(Locality::Local) => report.ok("file system", "local: every change can be seen"),
-            Ok(Locality::Remote(name)) => report.note(
+            Ok(Locality::Local) => {
+                report.ok("file system", "local: the watch reports every change")
+            }
+            Ok(Locality::Remote(name)) => report.warn(
                 "file system",
-                format!("{}: {name} does not tell what others change", shown(path)),
-                "every pull reads the directories; put the queue on a local file system",
+                format!("{}: {name} does not report the changes of other hosts", shown(path)),
+                "put the queue on a local file system; here, every pull causes a scan",
             ),
-            Ok(Locality::Unknown(name)) => report.note(
+            Ok(Locality::Unknown(name)) => report.warn(
                 "file system",
                 format!("{}: {name} is not known to be local", shown(path)),
-                "it is watched, and every pull reads the directories all the same",
+                "put the queue on a local file system; here, every pull causes a scan",
             ),
-            Ok(other) => report.note(
+            Ok(other) => report.warn(
                 "file system",
                 format!("{}: {other:?}", shown(path)),
-                "this version of the command does not know what that means: update it",
+                "update this command, which does not know this kind",
             ),
             Err(e) => {
-                report.wrong("file system", format!("{}: {e}", shown(path)), "see the layout")
+                report.error("file system", format!("{}: {e}", shown(path)), "see the layout")
             }
         }
     }
     let mut watch = match DirWatcher::new() {
         Ok(watch) => watch,
         Err(e) => {
-            let advice = "every pull reads the directories; see the limits below";
-            return report.note("watch", format!("none can be opened: {e}"), advice);
+            let hint = "see the limits below; without a watch, every pull causes a scan";
+            return report.warn("watch", format!("cannot be opened: {e}"), hint);
         }
     };
-    match queue.paths().iter().find_map(|path| watch.watch(path).err()) {
+    match queue.directory_paths().iter().find_map(|path| watch.watch(path).err()) {
         Some(error) => {
-            report.note("watch", error.to_string(), "that directory is read by every pull")
+            report.warn("watch", error.to_string(), "every pull causes a scan of that directory")
         }
-        None if REPORTS_NAMES => report.ok("watch", "new entries are named as they come"),
-        None => report.ok("watch", "changed directories are known as they change"),
+        None if REPORTS_NAMES => report.ok("watch", "reports each new entry by its name"),
+        None => report.ok("watch", "reports each directory that changes"),
     }
 }

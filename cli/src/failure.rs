@@ -1,4 +1,4 @@
-//! How the command fails: one line on standard error, and an exit code.
+//! Failures of the command: one line on standard error, and an exit code.
 
 use std::fmt::Display;
 use std::io;
@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use pullcord::Escaped;
 use rustix::io::Errno;
 
-/// The exit codes but 0; `--help` lists them.
+/// The exit codes except 0; `--help` lists them.
 #[derive(Clone, Copy, Debug)]
 enum Exit {
     Failed = 1,
     BadInput = 2,
-    NobodyListens = 3,
+    NoReader = 3,
 }
 
 #[derive(Debug)]
@@ -23,39 +23,39 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Something went wrong on the way, or mail was lost.
+    /// The command failed while it ran, or mail was lost.
     pub(crate) fn failed(message: impl Display) -> Failure {
         Failure { exit: Exit::Failed, message: message.to_string() }
     }
 
-    /// What was given cannot be worked on; nothing was changed.
+    /// The arguments cannot be used; nothing was changed.
     pub(crate) fn bad_input(message: impl Display) -> Failure {
         Failure { exit: Exit::BadInput, message: message.to_string() }
     }
 
-    /// The pull found no reader.
-    pub(crate) fn nobody_listens(message: impl Display) -> Failure {
-        Failure { exit: Exit::NobodyListens, message: message.to_string() }
+    /// No process reads the trigger that was pulled.
+    pub(crate) fn no_reader(message: impl Display) -> Failure {
+        Failure { exit: Exit::NoReader, message: message.to_string() }
     }
 
-    /// A start that failed for want of something the system has too little of.
-    pub(crate) fn at_start(path: &Path, attempt: impl Display, error: io::Error) -> Failure {
-        let advice = match Errno::from_io_error(&error) {
+    /// The command cannot start, for example because the system is out of descriptors.
+    pub(crate) fn at_start(path: &Path, operation: impl Display, error: io::Error) -> Failure {
+        let hint = match Errno::from_io_error(&error) {
             Some(Errno::MFILE) => "; raise this process's descriptor limit (ulimit -n)",
             Some(Errno::NFILE) => "; the whole system is out of descriptors: raise its limit",
             _ => "",
         };
-        Failure::bad_input(format!("{}: cannot {attempt}: {error}{advice}", Escaped(path)))
+        Failure::bad_input(format!("{}: cannot {operation}: {error}{hint}", Escaped(path)))
     }
 
-    /// A wait that failed.
+    /// The notifier cannot wait.
     pub(crate) fn waiting(error: io::Error) -> Failure {
         Failure::failed(format!("cannot wait any longer: {error}"))
     }
 
-    /// Says it, and gives the code to end with.
+    /// Prints the message, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        crate::say(self.message);
+        crate::report(self.message);
         ExitCode::from(self.exit as u8)
     }
 }

@@ -1,4 +1,4 @@
-//! `pullcord generate`: the manual page and the shells' completions, for packagers.
+//! `pullcord generate`: the manual pages and the completions of the shells, for packagers.
 
 use std::path::PathBuf;
 

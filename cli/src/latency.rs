@@ -1,4 +1,4 @@
-//! Latencies, summed up.
+//! Percentiles of latencies.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    /// The smallest latency that so many in a hundred did not exceed.
+    /// Returns the percentiles: each is the smallest measured latency that this share did not exceed.
     pub(crate) fn of(mut latencies: Vec<Duration>) -> Latency {
         latencies.sort_unstable();
         let percentile = |percent: usize| {
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_latencies_that_were_measured() {
+    fn percentiles_are_measured_latencies() {
         let of = |latencies: &[u64]| {
             let Latency { p50, p99, max } =
                 Latency::of(latencies.iter().copied().map(Duration::from_micros).collect());

@@ -1,4 +1,4 @@
-//! The command `pullcord`: watch a mail queue, pull a trigger, see what a backend does.
+//! The command `pullcord`: watches a mail queue, pulls a trigger, compares backends.
 
 #![forbid(unsafe_code)]
 
@@ -10,32 +10,33 @@ mod doctor;
 mod failure;
 mod generate;
 mod latency;
+mod mail;
 mod message;
+mod printed;
 mod pull;
 mod selftest;
-mod shown;
 mod signals;
 mod storm;
 mod watch;
-mod watching;
+mod watch_arg;
 mod writers;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 use failure::Failure;
 
-/// Learn of new mail at once, at no cost while none comes.
+/// Notify a mail queue manager of new mail, without delay and without polling
 #[derive(Parser)]
 #[command(name = "pullcord", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]
-    task: Task,
+    subcommand: Subcommand,
 }
 
-#[derive(Subcommand)]
-enum Task {
+#[derive(clap::Subcommand)]
+enum Subcommand {
     Watch(watch::Arguments),
     Doctor(doctor::Arguments),
     Pull(pull::Arguments),
@@ -55,29 +56,29 @@ enum Task {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done: pulled (or a pull was pending), nothing lost, or ended as asked
-  1  failed, or messages were lost
+  0  success: pulled (or a pull was pending), no message lost, or ended as asked
+  1  failure, or messages were lost
   2  bad input or usage; nothing was changed
-  3  nobody listens
+  3  no process reads the trigger
 
 Environment:
-  PULLCORD_BACKEND  epoll, kqueue or select: used where --backend is not given
-  NO_COLOR          no colours, on terminals either";
+  PULLCORD_BACKEND  epoll, kqueue or select: used if --backend is not given
+  NO_COLOR          no colours, also on terminals";
 
 fn main() -> ExitCode {
-    let done = match Command::parse().task {
-        Task::Watch(arguments) => watch::run(&arguments),
-        Task::Doctor(arguments) => doctor::run(&arguments),
-        Task::Pull(arguments) => pull::run(&arguments),
-        Task::Backends(arguments) => backends::run(&arguments),
-        Task::Selftest(arguments) => selftest::run(&arguments),
+    let done = match Command::parse().subcommand {
+        Subcommand::Watch(arguments) => watch::run(&arguments),
+        Subcommand::Doctor(arguments) => doctor::run(&arguments),
+        Subcommand::Pull(arguments) => pull::run(&arguments),
+        Subcommand::Backends(arguments) => backends::run(&arguments),
+        Subcommand::Selftest(arguments) => selftest::run(&arguments),
         #[cfg(feature = "bench")]
-        Task::Bench(arguments) => bench::run(&arguments),
-        Task::Demo(arguments) => demo::run(&arguments),
-        Task::Storm(arguments) => storm::run(&arguments),
-        Task::StormWriter(arguments) => storm::writer::run(&arguments),
-        Task::Generate(arguments) => generate::run(&arguments),
-        Task::DemoWriter(arguments) => demo::writer::run(&arguments),
+        Subcommand::Bench(arguments) => bench::run(&arguments),
+        Subcommand::Demo(arguments) => demo::run(&arguments),
+        Subcommand::Storm(arguments) => storm::run(&arguments),
+        Subcommand::StormWriter(arguments) => storm::writer::run(&arguments),
+        Subcommand::Generate(arguments) => generate::run(&arguments),
+        Subcommand::DemoWriter(arguments) => demo::writer::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,20 +86,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says something on standard error, in one line that begins with the command's name.
-fn say(message: impl std::fmt::Display) {
+/// Prints a message on standard error, in one line that begins with the command's name.
+fn report(message: impl std::fmt::Display) {
     use std::io::Write as _;
     let name = anstyle::Style::new().bold();
-    // If even this cannot be written, there is nobody left to tell.
+    // A message that cannot be printed has no other place to go.
     let _ = writeln!(anstream::stderr(), "{name}pullcord:{name:#} {message}");
 }
 
-/// Writes an object as one line, its members in the order they are declared in.
+/// Prints an object as one line, its members in the order of their declaration.
 fn print_json(object: &impl serde::Serialize) -> Result<bool, Failure> {
     print(serde_json::to_string(object).map_err(Failure::failed)?)
 }
 
-/// Writes a line to standard output, at once, with its colours if they are wanted. `Ok(false)` if nobody reads it any more.
+/// Prints a line to standard output, immediately, with its colours if they are wanted. Returns false
+/// if no process reads the output any more.
 fn print(line: impl std::fmt::Display) -> Result<bool, Failure> {
     use std::io::{ErrorKind, Write as _};
     let mut out = anstream::stdout().lock();
@@ -112,7 +114,7 @@ fn print(line: impl std::fmt::Display) -> Result<bool, Failure> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_options_of_every_command_fit_together() {
+    fn the_options_of_every_command_are_consistent() {
         use clap::CommandFactory as _;
         super::Command::command().debug_assert();
     }

@@ -1,4 +1,4 @@
-//! What a message of `demo` and `storm` is called.
+//! The names of messages in `demo` and `storm`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,16 +9,16 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// The name in the queue says which message it is and when it was linked there. So the clock is read
-/// right before link(2), and nothing but the name has to be read when the message is seen.
+/// The name of a message in the queue contains its number and the time when it was linked. The writer
+/// reads the clock right before link(2), and the reader does not need to open the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) number: u64,
     pub(crate) linked: Moment,
 }
 
-/// A moment of the system's monotonic clock: every process reads the same one, and nobody sets it.
-/// `Instant` is that clock too, but cannot be told to another process.
+/// A time of the system's monotonic clock, which is the same for all processes. `Instant` uses that
+/// clock too, but cannot be passed to another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Moment {
@@ -35,7 +35,7 @@ impl Moment {
         Moment { nanoseconds: self.nanoseconds + time.as_nanos() as u64 }
     }
 
-    /// How long after an earlier moment this is; nothing if that one is later.
+    /// Returns the time since an earlier moment, or zero if that one is later.
     pub(crate) fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.nanoseconds.saturating_sub(earlier.nanoseconds))
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_told_by_its_name() {
+    fn a_name_is_parsed_into_the_message_that_it_was_made_from() {
         let message = Message { number: 4711, linked: Moment::now() };
         assert_eq!(Message::parse(OsStr::new(&message.to_string())), Some(message));
         assert_eq!(Message::parse(OsStr::new("4711")), None);

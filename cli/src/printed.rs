@@ -1,7 +1,8 @@
-//! What was printed already, so that an entry still there at the next scan is not printed again.
+//! The entries that were printed, so that an entry that is still there at the next scan is not
+//! printed again.
 //!
-//! This is the onlooker's own affair. A mail-transfer agent must never skip an entry because it
-//! knows the name: qmail names a message after its inode number, and both are used again.
+//! This is for an observer only. A mail-transfer agent must never skip an entry because it knows the
+//! name: qmail names a message after its inode number, and both are used again.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -9,22 +10,22 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Of each directory, what its last complete scan returned, and what came since.
+/// For each directory, the entries that its last complete scan returned, and those added since.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(HashMap<PathBuf, Directory>);
+pub(crate) struct Printed(HashMap<PathBuf, Directory>);
 
 #[derive(Debug, Default)]
 struct Directory {
     /// How often it was read to its end.
-    reads: u64,
+    scans: u64,
     entries: HashMap<OsString, Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
     file: File,
-    /// It came, or was returned, since the directory was last read to its end.
-    fresh: bool,
+    /// It was added, or returned, since the directory was last read to its end.
+    is_recent: bool,
 }
 
 /// Which file an entry is. Linking a file anywhere changes its change time.
@@ -40,33 +41,33 @@ impl From<Metadata> for File {
     }
 }
 
-impl Shown {
-    /// Remembers an entry. False if it was known, and is the same file still.
-    pub(crate) fn remember(&mut self, directory: &Path, name: &OsStr, file: File) -> bool {
+impl Printed {
+    /// Adds an entry. Returns false if it was known, and is still the same file.
+    pub(crate) fn add(&mut self, directory: &Path, name: &OsStr, file: File) -> bool {
         if !self.0.contains_key(directory) {
             self.0.insert(directory.into(), Directory::default());
         }
         let Some(directory) = self.0.get_mut(directory) else { return true };
         match directory.entries.get_mut(name) {
             Some(known) => {
-                known.fresh = true;
+                known.is_recent = true;
                 std::mem::replace(&mut known.file, file) != file
             }
             None => {
-                directory.entries.insert(name.into(), Entry { file, fresh: true });
+                directory.entries.insert(name.into(), Entry { file, is_recent: true });
                 true
             }
         }
     }
 
-    /// A directory was read to its end as often as this: what the last reading did not return, and
-    /// has not come since the one before, is gone.
-    pub(crate) fn was_read(&mut self, directory: &Path, reads: u64) {
+    /// Records how often a directory was read to its end. Forgets the entries that the last scan did
+    /// not return, and that were not added since the scan before: they are gone.
+    pub(crate) fn on_scanned(&mut self, directory: &Path, scans: u64) {
         if let Some(directory) = self.0.get_mut(directory)
-            && directory.reads != reads
+            && directory.scans != scans
         {
-            directory.reads = reads;
-            directory.entries.retain(|_, entry| std::mem::take(&mut entry.fresh));
+            directory.scans = scans;
+            directory.entries.retain(|_, entry| std::mem::take(&mut entry.is_recent));
         }
     }
 }
@@ -79,39 +80,39 @@ mod tests {
     const A: File = File { inode: 1, changed: (10, 0) };
     const B: File = File { inode: 2, changed: (10, 0) };
 
-    fn is_new(shown: &mut Shown, name: &str, file: File) -> bool {
-        shown.remember(TODO.as_ref(), name.as_ref(), file)
+    fn is_new(printed: &mut Printed, name: &str, file: File) -> bool {
+        printed.add(TODO.as_ref(), name.as_ref(), file)
     }
 
     #[test]
-    fn an_entry_is_new_once_for_as_long_as_it_is_the_same() {
-        let mut shown = Shown::default();
-        assert!(is_new(&mut shown, "a", A));
-        for reads in 1..4 {
-            shown.was_read(TODO.as_ref(), reads);
-            assert!(!is_new(&mut shown, "a", A));
+    fn an_entry_is_new_once_for_as_long_as_it_is_the_same_file() {
+        let mut printed = Printed::default();
+        assert!(is_new(&mut printed, "a", A));
+        for scans in 1..4 {
+            printed.on_scanned(TODO.as_ref(), scans);
+            assert!(!is_new(&mut printed, "a", A));
         }
-        assert!(is_new(&mut shown, "a", B), "a name used again");
-        assert!(is_new(&mut shown, "a", File { changed: (10, 1), ..B }), "linked again");
+        assert!(is_new(&mut printed, "a", B), "the name was used again");
+        assert!(is_new(&mut printed, "a", File { changed: (10, 1), ..B }), "linked again");
     }
 
     #[test]
-    fn what_the_last_complete_scan_did_not_return_is_forgotten() {
-        let mut shown = Shown::default();
-        assert!(is_new(&mut shown, "a", A));
-        shown.was_read(TODO.as_ref(), 1);
-        assert!(is_new(&mut shown, "b", B));
-        shown.was_read(TODO.as_ref(), 2);
-        assert!(is_new(&mut shown, "a", A));
-        assert!(!is_new(&mut shown, "b", B));
+    fn an_entry_that_the_last_complete_scan_did_not_return_is_forgotten() {
+        let mut printed = Printed::default();
+        assert!(is_new(&mut printed, "a", A));
+        printed.on_scanned(TODO.as_ref(), 1);
+        assert!(is_new(&mut printed, "b", B));
+        printed.on_scanned(TODO.as_ref(), 2);
+        assert!(is_new(&mut printed, "a", A));
+        assert!(!is_new(&mut printed, "b", B));
     }
 
     #[test]
-    fn a_scan_that_failed_forgets_nothing() {
-        let mut shown = Shown::default();
-        assert!(is_new(&mut shown, "a", A));
-        shown.was_read(TODO.as_ref(), 1);
-        shown.was_read(TODO.as_ref(), 1); // failed: not one more
-        assert!(!is_new(&mut shown, "a", A));
+    fn a_failed_scan_forgets_nothing() {
+        let mut printed = Printed::default();
+        assert!(is_new(&mut printed, "a", A));
+        printed.on_scanned(TODO.as_ref(), 1);
+        printed.on_scanned(TODO.as_ref(), 1); // failed: not one more
+        assert!(!is_new(&mut printed, "a", A));
     }
 }

@@ -1,4 +1,4 @@
-//! `pullcord selftest`: what this system really does, for a report.
+//! `pullcord selftest`: tests what pullcord relies on, on this machine.
 
 mod backends;
 mod fifos;
@@ -12,25 +12,25 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::{print, print_json};
 
-/// Try what pullcord relies on, on this machine, and print what was observed
+/// Test on this machine what pullcord relies on, and print the observations
 ///
 /// Takes some seconds and a temporary directory (TMPDIR chooses it), and leaves nothing behind. The
-/// output of --json is what a report about an unusual system should contain: it names the system
-/// and what was tried, and nothing else of this machine.
+/// output of --json is what a report about an unusual system should contain: the system and the
+/// checks, and nothing else of this machine.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// Print one object {"system", "release", "machine", "version", "as_expected", "observations":
-    /// [{"about", "what", "observed", "as_expected"}]}
+    /// [{"subject", "check", "observed", "as_expected"}]}
     #[arg(long)]
     json: bool,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all is as pullcord expects
-  1  something is not: please report it, with the output of --json
-  2  there is no temporary directory to work in";
+  0  every observation is as pullcord expects
+  1  an observation is not as expected: please report it, with the output of --json
+  2  no temporary directory can be made";
 
 #[derive(Serialize)]
 struct Report {
@@ -44,37 +44,37 @@ struct Report {
 
 #[derive(Serialize)]
 struct Observation {
-    about: String,
-    what: &'static str,
+    subject: String,
+    check: &'static str,
     observed: String,
-    /// None where either answer is fine, and only to be known.
+    /// `None` if either answer is fine.
     as_expected: Option<bool>,
 }
 
-/// What was observed of one thing.
-struct Notes<'a> {
-    about: String,
+/// Records the observations of one subject.
+struct Recorder<'a> {
+    subject: String,
     observations: &'a mut Vec<Observation>,
 }
 
-impl Notes<'_> {
-    /// Something that has to be so.
-    fn expect(&mut self, what: &'static str, observed: std::io::Result<bool>) {
+impl Recorder<'_> {
+    /// Records a check that must hold.
+    fn expect(&mut self, check: &'static str, observed: std::io::Result<bool>) {
         let (observed, as_expected) = match observed {
             Ok(holds) => (if holds { "yes" } else { "no" }.into(), holds),
             Err(e) => (e.to_string(), false),
         };
-        self.note(what, observed, Some(as_expected));
+        self.record(check, observed, Some(as_expected));
     }
 
-    /// Something that is one way here and another way there.
-    fn observe(&mut self, what: &'static str, observed: impl ToString) {
-        self.note(what, observed.to_string(), None);
+    /// Records a check whose result differs between systems.
+    fn observe(&mut self, check: &'static str, observed: impl ToString) {
+        self.record(check, observed.to_string(), None);
     }
 
-    fn note(&mut self, what: &'static str, observed: String, as_expected: Option<bool>) {
-        let about = self.about.clone();
-        self.observations.push(Observation { about, what, observed, as_expected });
+    fn record(&mut self, check: &'static str, observed: String, as_expected: Option<bool>) {
+        let subject = self.subject.clone();
+        self.observations.push(Observation { subject, check, observed, as_expected });
     }
 }
 
@@ -106,20 +106,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if report.as_expected {
         return Ok(());
     }
-    Err(Failure::failed("something is not as expected here: please report it, with --json"))
+    Err(Failure::failed(
+        "an observation is not as expected: please report it, with the output of --json",
+    ))
 }
 
 impl Report {
     fn print(&self) -> Result<(), Failure> {
         let Report { system, release, machine, version, .. } = self;
         print(format!("pullcord {version} on {system} {release}, {machine}"))?;
-        for Observation { about, what, observed, as_expected } in &self.observations {
+        for Observation { subject, check, observed, as_expected } in &self.observations {
             let mark = match as_expected {
                 Some(true) => '✓',
                 Some(false) => '✗',
                 None => '·',
             };
-            print(format!("{mark} {about}: {what}: {observed}"))?;
+            print(format!("{mark} {subject}: {check}: {observed}"))?;
         }
         Ok(())
     }

@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-/// Readable once somebody asked the command to end.
+/// Readable once a signal has asked the command to end.
 pub(crate) struct Signals(PipeReader);
 
 impl Signals {
-    /// From now on these signals are caught, and end nothing by themselves.
+    /// Catches these signals: they do not end the process any more.
     pub(crate) fn catch() -> io::Result<Signals> {
         let (reader, writer) = io::pipe()?;
         pipe::register(SIGINT, writer.try_clone()?)?;

@@ -1,4 +1,4 @@
-//! `pullcord storm`: the bug of 1998 shown, and shown gone.
+//! `pullcord storm`: shows the bug of 1998, and that pullcord does not have it.
 
 mod load;
 mod meter;
@@ -19,8 +19,8 @@ use pullcord_strategies::Strategy;
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::writers::Writers;
-use crate::{backends, print, print_json, say, watching};
-use load::{Load, Place};
+use crate::{backends, print, print_json, watch_arg};
+use load::{Load, TestQueue};
 use meter::Meter;
 use report::Report;
 use strategies::Name;
@@ -28,24 +28,24 @@ use tally::Tally;
 
 /// See the bug, and see it gone: the same storm of pulls against four ways to treat a trigger
 ///
-/// To be rid of a pull, the queue managers of 1998 close their trigger and open it again. That works
-/// only when nobody else has it open. In a storm somebody always has, and they look for mail without
-/// end; any local user can see to that. This command runs each strategy against the same load, in a
-/// temporary queue, and ends with a table. Writers are processes: each links an entry, opens the
-/// FIFO, writes a byte, holds the FIFO open for a while, closes it.
+/// To remove a pull, the queue managers of 1998 close their trigger and open it again. That works
+/// only if no other process has it open. In a storm some process always has, and they scan for mail
+/// without end; any local user can cause that. This command runs each strategy against the same
+/// load, in a temporary queue, and ends with a table. Writers are processes: each links an entry,
+/// opens the FIFO, writes a byte, holds the FIFO open for a while, and closes it.
 #[derive(clap::Args)]
 #[command(after_help = MORE)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     load: Load,
     /// How to treat the trigger
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Choice::All)]
-    strategy: Choice,
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = StrategyArg::All)]
+    strategy: StrategyArg,
     #[command(flatten)]
-    backend: backends::Choice,
-    /// Whether pullcord is to watch the directory; off, its scans can be compared
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = watching::When::Off)]
-    watch: watching::When,
+    backend: backends::BackendArg,
+    /// Whether pullcord watches the directory. With off, the numbers of scans can be compared
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = watch_arg::WatchWhen::Off)]
+    watch: watch_arg::WatchWhen,
     /// Print an array of objects, one for each strategy, instead of the table
     #[arg(long)]
     json: bool,
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Choice {
+enum StrategyArg {
     /// All four, one after the other
     All,
     /// The loop of 1998: closed and opened again before each scan, on select
@@ -69,28 +69,28 @@ enum Choice {
 }
 
 const MORE: &str = "\
-What the table says:
-  pulls             writes that were tried; a flooder's, of whatever size, are such too
-  refused           of those, ENXIO: nobody had the trigger open for reading
+Rows of the table:
+  pulls             attempts to write, also the larger ones of a flooder
+  refused           of those, ENXIO: no process had the trigger open for reading
   broken            of those, EPIPE: it was closed before the byte was written
   full              of those, EAGAIN: the FIFO was full
-  wakes             how often the reader was woken, by its trigger or by its own timeout
+  wakeups           how often the trigger or the timeout of the strategy woke the reader
   scans             how often it read the directory; of those, the ones that found nothing
-  lost              entries that were not seen a second after all else was over
-  latency           from just before link(2) to the moment the entry is seen
-  others served     turns in which the loop read from another descriptor that it waits for
-  waited            from just before a message is written there to the moment it is read
+  lost              entries that were not seen within a second after the last event
+  latency           from just before link(2) until the entry is seen
+  others served     turns in which the loop read another descriptor that it waits for
+  waited            from just before a message is written there until it is read
 
 Exit codes:
-  0  pullcord lost nothing; what the others lose is what this is to show
-  1  pullcord lost an entry, a writer died, or it was interrupted
-  2  it could not be set up";
+  0  pullcord lost nothing; the other strategies may lose entries
+  1  pullcord lost an entry, a writer failed, or an interrupt ended the command
+  2  the queue could not be made";
 
-/// Keys beside those of the strategies.
+/// The keys beside those of the strategies.
 const SIGNALS: Key = Key(2);
 const REPORTS: Key = Key(3);
 
-/// How long after everything else an entry that was not seen counts as lost.
+/// How long after the last event an entry that was not seen counts as lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -98,12 +98,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::at_start(&std::env::temp_dir(), "catch signals", e))?;
     if let Some(file) = &arguments.plot {
-        // Better said now than when all is over.
+        // A file that cannot be written is reported before the storm, not after it.
         File::create(file).map_err(|e| Failure::at_start(file, "draw", e))?;
     }
     let (mut reports, mut lines) = (Vec::new(), Vec::new());
     for name in arguments.strategy.names() {
-        let (report, meter) = brave(name, arguments, &signals)?;
+        let (report, meter) = run_strategy(name, arguments, &signals)?;
         reports.push(report);
         lines.push((name.as_str(), meter.rates));
     }
@@ -122,16 +122,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Runs one strategy against the load: the same loop for each.
-fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report, Meter), Failure> {
-    let place = Place::make()?;
+fn run_strategy(
+    name: Name,
+    arguments: &Arguments,
+    signals: &Signals,
+) -> Result<(Report, Meter), Failure> {
+    let queue = TestQueue::create()?;
     let backend = name.backend(arguments.backend.backend()?);
-    let mut notifier = backends::open(backend, place.root())?;
-    let mut strategy = name.open(&place, &mut *notifier, arguments.watch.into())?;
-    let mut writers = Writers::start(place.root(), arguments.load.writers(&place))?;
+    let mut notifier = backends::open(backend, queue.root())?;
+    let mut strategy = name.open(&queue, &mut *notifier, arguments.watch.into())?;
+    let mut writers = Writers::start(queue.root(), arguments.load.writers(&queue))?;
     notifier
         .register(signals, SIGNALS, Interest::Read, Mode::Level)
         .and_then(|()| notifier.register(&writers, REPORTS, Interest::Read, Mode::Level))
-        .map_err(|e| Failure::at_start(place.root(), "wait for writers", e))?;
+        .map_err(|e| Failure::at_start(queue.root(), "wait for writers", e))?;
 
     let mut tally = Tally::default();
     let mut meter = Meter::start(name.as_str(), arguments.load.time());
@@ -145,13 +149,13 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
             .wait(&mut events, Some(own.map_or(patience, |own| own.min(patience))))
             .map_err(Failure::waiting)?;
 
-        let mut wakes = own.is_some_and(|own| begun.elapsed() >= own);
+        let mut is_woken = own.is_some_and(|own| begun.elapsed() >= own);
         for event in &events {
             match event.key {
-                SIGNALS => return Err(Failure::failed("interrupted; nothing is left behind")),
+                SIGNALS => return Err(Failure::failed("interrupted; nothing was left behind")),
                 REPORTS => {
-                    writers.listen()?;
-                    tally.hear(writers.told()?);
+                    writers.read_reports()?;
+                    tally.add_reports(writers.take_reports()?);
                     last = Instant::now();
                     if writers.are_done() {
                         notifier.deregister(&writers).map_err(Failure::waiting)?;
@@ -160,13 +164,13 @@ fn brave(name: Name, arguments: &Arguments, signals: &Signals) -> Result<(Report
                 }
                 _ => {
                     strategy.woken(event, &mut *notifier).map_err(Failure::failed)?;
-                    wakes = true;
+                    is_woken = true;
                 }
             }
         }
-        if wakes {
-            // A turn that only goes on with the one before did not sleep.
-            tally.wakes += u64::from(own != Some(Duration::ZERO));
+        if is_woken {
+            // A turn that continues the one before did not sleep.
+            tally.wakeups += u64::from(own != Some(Duration::ZERO));
             let seen = tally.seen();
             scan(&mut *strategy, &mut *notifier, &mut tally)?;
             if tally.seen() > seen {
@@ -190,8 +194,8 @@ fn scan(
     let scanned = strategy.scan(notifier, &mut |item| {
         let found = match item {
             Ok(found) => found,
-            Err(error) => {
-                say(error); // it is tried again
+            Err(warning) => {
+                crate::report(warning); // tried again by the strategy
                 return ControlFlow::Continue(());
             }
         };
@@ -209,14 +213,14 @@ fn scan(
     scanned.map_err(Failure::failed)
 }
 
-impl Choice {
+impl StrategyArg {
     fn names(self) -> Vec<Name> {
         match self {
-            Choice::All => Name::ALL.into(),
-            Choice::Reopen => vec![Name::Reopen],
-            Choice::EarlyClose => vec![Name::EarlyClose],
-            Choice::Drain => vec![Name::Drain],
-            Choice::Pullcord => vec![Name::Pullcord],
+            StrategyArg::All => Name::ALL.into(),
+            StrategyArg::Reopen => vec![Name::Reopen],
+            StrategyArg::EarlyClose => vec![Name::EarlyClose],
+            StrategyArg::Drain => vec![Name::Drain],
+            StrategyArg::Pullcord => vec![Name::Pullcord],
         }
     }
 }

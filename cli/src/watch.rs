@@ -1,5 +1,6 @@
-//! `pullcord watch`: looks on while mail comes.
+//! `pullcord watch`: observes a queue.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroU64;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -10,76 +11,79 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pullcord::{
-    Counters, Escaped, Events, Interest, Key, Mode, Notifier, OtherReaders, Todo, Trigger, Via,
-    WatchMode, todo::Entry, todo::Queue,
+    Entry, Escaped, Events, Interest, Key, Mode, Notifier, Origin, OtherReaders, Queue,
+    QueueOptions, Stats, Trigger, WatchMode,
 };
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::shown::{File, Shown};
+use crate::mail::Mail;
+use crate::printed::{File, Printed};
 use crate::signals::Signals;
-use crate::{backends, print, print_json, say, watching};
+use crate::{backends, print, print_json, report, watch_arg};
 
-/// Print each entry of a queue as it comes
+/// Print each entry of a queue as it appears
 ///
-/// Looks on only: what it prints stays where it is. An interrupt (Ctrl-C), SIGTERM, --count and
-/// --idle-exit end it with exit code 0 and its counters on standard error.
+/// Only observes: the entries stay in the queue. The command ends with exit code 0 on an interrupt
+/// (Ctrl-C), on SIGTERM, and as --count and --idle-exit say, and prints its counters on standard
+/// error.
 ///
-/// Where the directories can be watched and the system names what appears in them (Linux, on local
-/// file systems), the trigger stays closed, and a mail system may use the queue meanwhile. Anywhere
-/// else, and with --watch off, the trigger is read. A FIFO serves one reader: if somebody reads it
-/// already, this command stops.
+/// Where the directory watch reports every new entry by name (Linux, on local file systems), the
+/// command does not open the trigger, and a mail system may use the queue at the same time.
+/// Elsewhere, and with --watch off, the command reads the trigger. A FIFO serves one reader: if
+/// another process reads it, this command fails.
 ///
-/// An entry still there at the next scan, with its name, inode number and change time the same, is
-/// not printed again. For that it remembers, of each directory, what the last complete scan
-/// returned and what came since, and nothing older. So it misses an entry that a scan finds in
-/// another's place with all three the same; and without a watch, what comes and goes between two
-/// scans.
+/// An entry that is still there at the next scan, with the same name, inode number and change time,
+/// is not printed again. For that, the command remembers the entries that the last complete scan of
+/// a directory returned, and the entries that were added since. So it misses an entry that replaced
+/// another one with all three the same. Without a watch, it also misses an entry that is added and
+/// removed between two scans.
 #[derive(clap::Args)]
 #[command(after_help = MORE)]
 pub(crate) struct Arguments {
-    /// A queue directory: finds its trigger and its directories, split or not
+    /// A queue directory: the command finds its trigger and its directories, split or not
     #[arg(required_unless_present = "trigger", conflicts_with_all = ["trigger", "directories"])]
     queue: Option<PathBuf>,
-    /// How QUEUE is laid out
+    /// The layout of QUEUE
     #[arg(long, value_enum, default_value_t = Layout::Qmail, conflicts_with = "trigger")]
     layout: Layout,
-    /// The FIFO that is pulled, in place of QUEUE
+    /// The FIFO that is pulled, instead of QUEUE
     #[arg(long, value_name = "FIFO", requires = "directories")]
     trigger: Option<PathBuf>,
-    /// The directories that entries are linked or renamed into, in place of QUEUE
+    /// The directories that entries are linked or renamed into, instead of QUEUE
     #[arg(long = "dir", value_name = "DIR", num_args = 1.., requires = "trigger")]
     directories: Vec<PathBuf>,
-    /// Print an object a line: {"id", "path", "via": "scan" or "watch", "at"}
+    /// Print one object per line: {"id", "path", "origin": "scan" or "watch", "at"}
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    backend: backends::Choice,
+    backend: backends::BackendArg,
     #[command(flatten)]
-    watch: watching::Choice,
+    watch: watch_arg::WatchArg,
     /// End once N entries were printed
     #[arg(long, value_name = "N")]
     count: Option<NonZeroU64>,
-    /// End once nothing was printed for so long; fractions are welcome
+    /// End once nothing was printed for this time; fractions are allowed
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     idle_exit: Option<Duration>,
-    /// Watch even if somebody reads the trigger; each pull then reaches only one of the two, and
-    /// mail whose pull is taken here waits for the other's next look: in qmail, up to 25 minutes
-    #[arg(long)]
-    share_trigger: bool,
+    /// Read the trigger even if another process reads it. Each pull then reaches only one of the
+    /// readers, and mail whose pull is taken here waits for the next scan of the other one: in
+    /// qmail, up to 25 minutes
+    #[arg(long, alias = "share-trigger")]
+    allow_other_readers: bool,
 }
 
 const MORE: &str = r#"Output:
   Control characters, backslashes and bytes that are not UTF-8 are printed as
-  \n, \\, \u{1b} and \xff, in "id" and "path" too, so that a hostile name does
-  nothing to a terminal, and every name can be told from every other.
-  "id" is the entry's name. "at" is when it was printed: RFC 3339, UTC, with
-  microseconds.
+  \n, \\, \u{1b} and \xff, also in "id" and "path". So a hostile name does not
+  reach a terminal, and each name can be told from every other.
+  "id" is the name of the entry. "at" is the time at which it was printed:
+  RFC 3339, UTC, with microseconds.
 
 Exit codes:
-  0  ended as asked: a signal, --count, --idle-exit, or nobody reads the output
-  1  failed on the way
-  2  it cannot be watched, or somebody reads the trigger already"#;
+  0  ended by a signal, --count or --idle-exit, or the output is not read any more
+  1  failed while it observed the queue
+  2  the queue cannot be observed, or another process reads the trigger"#;
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Layout {
@@ -94,88 +98,92 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
-const TRIGGER: Key = Key(0);
-const WATCH: Key = Key(1);
+/// The key beside those of [`Mail`].
 const SIGNALS: Key = Key(2);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let backend = arguments.backend.backend()?;
-    let (name, queue) = arguments.queue()?;
+    let (name, options) = arguments.options()?;
     let signals = Signals::catch().map_err(|e| Failure::at_start(name, "catch signals", e))?;
-    let mut todo = arguments.open(queue).map_err(refused)?;
+    let queue = arguments.open(&options).map_err(open_error)?;
     let mut notifier = backends::open(backend, name)?;
-    todo.register(&mut *notifier, [TRIGGER, WATCH]).map_err(Failure::bad_input)?;
+    let mut mail = Mail::register(queue, backend, &mut *notifier)
+        .map_err(|e| Failure::at_start(name, "wait for the queue", e))?;
     notifier
         .register(&signals, SIGNALS, Interest::Read, Mode::Level)
         .map_err(|e| Failure::at_start(name, "wait for signals", e))?;
     if io::stderr().is_terminal() {
-        say(format!("watching {} with {backend}; Ctrl-C ends it", Escaped(name)));
+        report(format!("watching {} with {backend}; Ctrl-C ends it", Escaped(name)));
     }
 
-    let mut onlooker = Onlooker::new(arguments);
-    let end = onlooker.look_on(&mut todo, &mut *notifier)?;
+    let mut observer = Observer::new(arguments, &options);
+    let end = observer.run(&mut mail, &mut *notifier)?;
     if let End::AsAsked = end {
-        onlooker.sum_up(todo.counters());
+        observer.print_summary(mail.queue());
     }
     Ok(())
 }
 
 impl Arguments {
-    /// The queue, and what to call it.
-    fn queue(&self) -> Result<(&Path, Queue), Failure> {
-        let (name, queue) = match (&self.queue, &self.trigger) {
-            (Some(queue), _) => (queue, self.layout.queue(queue).map_err(Failure::bad_input)?),
-            (None, Some(fifo)) => (fifo, Queue::directories(&self.directories).trigger(fifo)),
-            (None, None) => unreachable!("clap asks for one of them"),
+    /// Returns the queue, and the path that messages name it by.
+    fn options(&self) -> Result<(&Path, QueueOptions), Failure> {
+        let (name, options) = match (&self.queue, &self.trigger) {
+            (Some(queue), _) => (queue, self.layout.options(queue)?),
+            (None, Some(fifo)) => {
+                (fifo, QueueOptions::directories(&self.directories).trigger(fifo))
+            }
+            (None, None) => unreachable!("clap requires one of them"),
         };
-        Ok((name, queue.watch(self.watch.when())))
+        Ok((name, options.watch(self.watch.mode())))
     }
 
-    /// Opens the queue: without its trigger where the watch names every entry, so that nobody's
-    /// pulls are taken.
-    fn open(&self, queue: Queue) -> pullcord::Result<Todo> {
-        if self.watch.when() != WatchMode::Off {
-            queue.trigger_path().map_or(Ok(()), check_trigger)?;
-            let todo = Todo::open(queue.clone().without_trigger())?;
-            if todo.watch_suffices() {
-                return Ok(todo);
+    /// Opens the queue: without its trigger if the watch reports every entry by name, so that the
+    /// pulls of a mail system are not taken.
+    fn open(&self, options: &QueueOptions) -> pullcord::Result<Queue> {
+        let trigger = options.trigger_path();
+        if self.watch.mode() != WatchMode::Off {
+            trigger.map_or(Ok(()), check_trigger)?;
+            let queue = options.clone().without_trigger().open()?;
+            if queue.is_fully_watched() {
+                return Ok(queue);
             }
         }
-        if self.share_trigger {
-            return Todo::open(queue.sharing(OtherReaders::Allow));
+        if self.allow_other_readers {
+            return options.clone().other_readers(OtherReaders::Allow).open();
         }
-        open_if_nobody_reads(queue)
+        trigger.map_or(Ok(()), check_other_readers)?;
+        options.open()
     }
 }
 
-/// A trigger that is none is said, whether it is going to be opened or not.
+/// Fails if the path is not a FIFO, also where the trigger will not be opened.
 fn check_trigger(fifo: &Path) -> pullcord::Result<()> {
     match fifo.symlink_metadata() {
         Ok(metadata) if metadata.file_type().is_fifo() => Ok(()),
-        // Opening it fails too, and says why.
+        // Opening it fails, with the reason.
         _ => Trigger::open(fifo, OtherReaders::Allow).map(drop),
     }
 }
 
-/// One look is not enough: a qmail-send with the patch of 2001 has its trigger closed for as long as
-/// it scans. No look takes a pull from anybody: while a FIFO has no reader, pulls are refused anyway,
-/// and what was queued is found by the first scan.
-fn open_if_nobody_reads(queue: Queue) -> pullcord::Result<Todo> {
-    const LOOKS: u32 = 5;
-    const BETWEEN: Duration = Duration::from_millis(100);
-    for _ in 1..LOOKS {
-        drop(Todo::open(queue.clone())?);
-        thread::sleep(BETWEEN);
+/// Fails if another process reads the trigger. One attempt is not enough: a qmail-send with the patch
+/// of 2001 closes its trigger during each scan. No attempt takes a pull: while a FIFO has no reader,
+/// pulls fail, and the first scan finds their mail.
+fn check_other_readers(fifo: &Path) -> pullcord::Result<()> {
+    const ATTEMPTS: u32 = 5;
+    const RETRY_DELAY: Duration = Duration::from_millis(100);
+    for _ in 1..ATTEMPTS {
+        drop(Trigger::open(fifo, OtherReaders::Reject)?);
+        thread::sleep(RETRY_DELAY);
     }
-    Todo::open(queue)
+    Ok(())
 }
 
-/// Why the queue cannot be watched, with the option that helps.
-fn refused(error: pullcord::Error) -> Failure {
+/// Returns why the queue cannot be observed, with the option that helps.
+fn open_error(error: pullcord::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::ResourceBusy => Failure::bad_input(format!(
-            "{}: somebody reads it already; to take pulls from a running qmail-send would delay \
-             its mail, and --share-trigger insists on that",
+            "{}: cannot read the trigger: another process is reading it, such as qmail-send, and \
+             its mail would be delayed; use --allow-other-readers to read it anyway",
             Escaped(error.path())
         )),
         _ => Failure::bad_input(error),
@@ -183,18 +191,33 @@ fn refused(error: pullcord::Error) -> Failure {
 }
 
 impl Layout {
-    pub(crate) fn queue(self, path: &Path) -> pullcord::Result<Queue> {
-        match self {
-            Layout::Qmail => Queue::qmail(path),
-            Layout::Postfix => Queue::postfix(path),
+    /// Returns the queue at `path`.
+    pub(crate) fn options(self, path: &Path) -> Result<QueueOptions, Failure> {
+        let options = match self {
+            Layout::Qmail => QueueOptions::qmail(path),
+            Layout::Postfix => QueueOptions::postfix(path),
+        };
+        let options = options.map_err(Failure::bad_input)?;
+        // A queue that appears later is supported by the library. Here it is a mistake in the path.
+        let missing = options.directory_paths().iter().find_map(|path| {
+            let error = fs::metadata(path).err()?;
+            (error.kind() == io::ErrorKind::NotFound).then_some((path, error))
+        });
+        match (self, missing) {
+            (Layout::Qmail, Some((path, error))) => Err(Failure::bad_input(format!(
+                "{}: cannot read the queue: {error}; name a queue directory, the one that has \
+                 lock/trigger and todo",
+                Escaped(path)
+            ))),
+            _ => Ok(options),
         }
     }
 }
 
-/// Why it ended.
+/// Why the command ends.
 enum End {
     AsAsked,
-    NobodyReads,
+    OutputClosed,
 }
 
 /// One line of `--json`.
@@ -202,76 +225,81 @@ enum End {
 struct Line {
     id: String,
     path: String,
-    via: &'static str,
+    origin: &'static str,
     at: String,
 }
 
-/// Who looks on, and what was printed for them.
-struct Onlooker<'a> {
+/// Prints the entries of a queue.
+struct Observer<'a> {
     arguments: &'a Arguments,
-    shown: Shown,
-    printed: u64,
+    /// The trigger, which may lie in one of the directories, and is not an entry.
+    trigger: Option<PathBuf>,
+    printed: Printed,
+    count: u64,
     last: Instant,
 }
 
-impl Onlooker<'_> {
-    fn new(arguments: &Arguments) -> Onlooker<'_> {
-        Onlooker { arguments, shown: Shown::default(), printed: 0, last: Instant::now() }
+impl Observer<'_> {
+    fn new<'a>(arguments: &'a Arguments, options: &QueueOptions) -> Observer<'a> {
+        let trigger = options.trigger_path().and_then(|path| std::path::absolute(path).ok());
+        let (printed, last) = (Printed::default(), Instant::now());
+        Observer { arguments, trigger, printed, count: 0, last }
     }
 
-    fn look_on(&mut self, todo: &mut Todo, notifier: &mut dyn Notifier) -> Result<End, Failure> {
+    fn run(&mut self, mail: &mut Mail, notifier: &mut dyn Notifier) -> Result<End, Failure> {
         let mut events = Events::with_capacity(3);
         loop {
-            let timeout = todo.prepare(notifier, Instant::now()).map_err(Failure::failed)?;
-            let timeout = [timeout, self.patience()].into_iter().flatten().min();
+            let timeout = mail.prepare(notifier);
+            let timeout = [timeout, self.idle_time_left()].into_iter().flatten().min();
             notifier.wait(&mut events, timeout).map_err(Failure::waiting)?;
             for event in &events {
                 if event.key == SIGNALS {
                     return Ok(End::AsAsked);
                 }
-                todo.ready(event);
+                mail.handle_event(event);
             }
-            while let Some(entry) = todo.next(Instant::now()) {
-                match entry {
-                    Ok(entry) => {
-                        if let Break(end) = self.see(&entry)? {
-                            return Ok(end);
-                        }
-                    }
-                    Err(error) => say(error), // it is tried again
+            while let Some(entry) = mail.next_entry() {
+                if let Break(end) = self.observe(&entry)? {
+                    return Ok(end);
                 }
             }
-            for (directory, reads) in todo.reads() {
-                self.shown.was_read(directory, reads);
+            while let Some(warning) = mail.next_warning() {
+                report(warning);
             }
-            if self.patience() == Some(Duration::ZERO) {
+            for directory in mail.queue().status() {
+                self.printed.on_scanned(directory.path, directory.scans);
+            }
+            if self.idle_time_left() == Some(Duration::ZERO) {
                 return Ok(End::AsAsked);
             }
         }
     }
 
-    /// How long to wait for the next entry before it is enough.
-    fn patience(&self) -> Option<Duration> {
-        self.arguments.idle_exit.map(|patience| patience.saturating_sub(self.last.elapsed()))
+    /// Returns how long to wait for the next entry before the command ends.
+    fn idle_time_left(&self) -> Option<Duration> {
+        self.arguments.idle_exit.map(|limit| limit.saturating_sub(self.last.elapsed()))
     }
 
     /// Prints an entry, unless it was printed and is still the same.
-    fn see(&mut self, entry: &Entry<'_>) -> Result<ControlFlow<End>, Failure> {
+    fn observe(&mut self, entry: &Entry<'_>) -> Result<ControlFlow<End>, Failure> {
         let path = entry.path();
-        // An entry that is gone by now did come. What the watch names is new, whatever is known.
+        if self.trigger.as_ref() == Some(&path) {
+            return Ok(Continue(()));
+        }
+        // An entry that is gone by now did appear. An entry that the watch reports is always new.
         if let Ok(metadata) = path.symlink_metadata()
-            && !self.shown.remember(entry.directory, entry.name, File::from(metadata))
-            && entry.via == Via::Scan
+            && !self.printed.add(entry.directory, entry.name, File::from(metadata))
+            && entry.origin == Origin::Scan
         {
             return Ok(Continue(()));
         }
         if !self.print(entry, &path)? {
-            return Ok(Break(End::NobodyReads));
+            return Ok(Break(End::OutputClosed));
         }
-        self.printed += 1;
+        self.count += 1;
         self.last = Instant::now();
-        let enough = self.arguments.count.is_some_and(|count| self.printed >= count.get());
-        Ok(if enough { Break(End::AsAsked) } else { Continue(()) })
+        let is_enough = self.arguments.count.is_some_and(|count| self.count >= count.get());
+        Ok(if is_enough { Break(End::AsAsked) } else { Continue(()) })
     }
 
     fn print(&self, entry: &Entry<'_>, path: &Path) -> Result<bool, Failure> {
@@ -281,22 +309,25 @@ impl Onlooker<'_> {
         let line = Line {
             id: Escaped(Path::new(entry.name)).to_string(),
             path: Escaped(path).to_string(),
-            via: entry.via.name(),
+            origin: entry.origin.as_str(),
             at: format!("{:.6}", Timestamp::now()),
         };
         print_json(&line)
     }
 
-    /// Says what was done.
-    fn sum_up(&self, counters: Counters) {
-        let Counters { wakes, drains, pulls, scans, directories, by_scan, by_watch, .. } = counters;
-        let Counters { unwatched, overflows, reopens, errors, .. } = counters;
-        say(format!(
-            "{} printed; {wakes} wakes, {drains} drains, {pulls} pulls, {scans} scans of \
-             {directories} directories, {by_scan} entries by scan, {by_watch} by watch, \
-             {unwatched} directories unwatched, {overflows} overflows, {reopens} reopens, \
-             {errors} errors",
-            self.printed
+    /// Prints the counters of the queue, by the names of [`Stats`].
+    fn print_summary(&self, queue: &Queue) {
+        let Stats { wakeups, trigger_reads, pulls, trigger_reopens, scans, .. } = queue.stats();
+        let Stats { directories_read, scan_entries, watch_entries, .. } = queue.stats();
+        let Stats { watch_overflows, verifications, warnings, .. } = queue.stats();
+        report(format!(
+            "printed {}; wakeups {wakeups}, trigger_reads {trigger_reads}, pulls {pulls}, \
+             trigger_reopens {trigger_reopens}, scans {scans}, \
+             directories_read {directories_read}, scan_entries {scan_entries}, \
+             watch_entries {watch_entries}, watch_overflows {watch_overflows}, \
+             verifications {verifications}, warnings {warnings}, unwatched_directories {}",
+            self.count,
+            queue.unwatched_directories()
         ));
     }
 }

@@ -4,34 +4,34 @@ use pullcord::WatchMode;
 
 #[derive(clap::Args)]
 #[group(skip)]
-pub(crate) struct Choice {
+pub(crate) struct WatchArg {
     /// Whether to watch the directories
-    #[arg(long = "watch", value_enum, value_name = "WHEN", default_value_t = When::Auto)]
-    when: When,
+    #[arg(long = "watch", value_enum, value_name = "WHEN", default_value_t = WatchWhen::Auto)]
+    when: WatchWhen,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-pub(crate) enum When {
+pub(crate) enum WatchWhen {
     /// Those that can be watched; the others are scanned when the trigger is pulled
     Auto,
-    /// None: every pull of the trigger scans
+    /// None: every pull of the trigger causes a scan
     Off,
-    /// All, or else stop
+    /// All; the command fails if one cannot be watched
     Required,
 }
 
-impl Choice {
-    pub(crate) fn when(&self) -> WatchMode {
+impl WatchArg {
+    pub(crate) fn mode(&self) -> WatchMode {
         self.when.into()
     }
 }
 
-impl From<When> for WatchMode {
-    fn from(when: When) -> WatchMode {
+impl From<WatchWhen> for WatchMode {
+    fn from(when: WatchWhen) -> WatchMode {
         match when {
-            When::Auto => WatchMode::Auto,
-            When::Off => WatchMode::Off,
-            When::Required => WatchMode::Required,
+            WatchWhen::Auto => WatchMode::Auto,
+            WatchWhen::Off => WatchMode::Off,
+            WatchWhen::Required => WatchMode::Required,
         }
     }
 }

@@ -11,27 +11,27 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 
-/// The writers that run, as their parent sees them. Dropped, they end.
+/// The running writers. They end when this is dropped.
 ///
-/// All of them hold the writing end of one pipe, as their standard output: what comes through it is
-/// what they tell, an object a line, and its end is the end of the last of them. So it is a source
-/// to wait for.
+/// All writers share the writing end of one pipe as their standard output. They write reports into it,
+/// one object per line. The pipe ends when the last writer has ended.
 pub(crate) struct Writers {
     children: Vec<Child>,
-    told: Vec<u8>,
+    received: Vec<u8>,
     pipe: PipeReader,
     are_done: bool,
 }
 
 impl Writers {
-    /// Starts the command with each of these lists of arguments, to write into `queue`.
+    /// Starts the command once with each of these lists of arguments. The writers write into `queue`.
     pub(crate) fn start(
         queue: &Path,
         each: impl IntoIterator<Item = Vec<OsString>>,
     ) -> Result<Writers, Failure> {
         let cannot = |e| Failure::at_start(queue, "start writers", e);
         let (pipe, stdout) = io::pipe().map_err(cannot)?;
-        let mut writers = Writers { children: Vec::new(), told: Vec::new(), pipe, are_done: false };
+        let mut writers =
+            Writers { children: Vec::new(), received: Vec::new(), pipe, are_done: false };
         let command = env::current_exe().map_err(cannot)?;
         for arguments in each {
             let child = Command::new(&command)
@@ -44,8 +44,8 @@ impl Writers {
         Ok(writers)
     }
 
-    /// Takes in what they tell: once the pipe is readable.
-    pub(crate) fn listen(&mut self) -> Result<(), Failure> {
+    /// Reads reports once. Call it when the pipe is readable.
+    pub(crate) fn read_reports(&mut self) -> Result<(), Failure> {
         let mut bytes = [0; 4096];
         match self.pipe.read(&mut bytes) {
             Ok(0) => {
@@ -53,23 +53,24 @@ impl Writers {
                 self.reap()
             }
             Ok(count) => {
-                self.told.extend(&bytes[..count]);
+                self.received.extend(&bytes[..count]);
                 Ok(())
             }
-            Err(e) => Err(Failure::failed(format!("cannot hear the writers: {e}"))),
+            Err(e) => Err(Failure::failed(format!("cannot read the reports of the writers: {e}"))),
         }
     }
 
-    /// What they have told since this was last asked.
-    pub(crate) fn told<T: DeserializeOwned>(&mut self) -> Result<Vec<T>, Failure> {
-        let whole = self.told.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines: Vec<u8> = self.told.drain(..whole).collect();
-        let told: serde_json::Result<_> =
+    /// Returns the reports that were read since the last call.
+    pub(crate) fn take_reports<T: DeserializeOwned>(&mut self) -> Result<Vec<T>, Failure> {
+        let whole = self.received.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = self.received.drain(..whole).collect();
+        let reports: serde_json::Result<_> =
             serde_json::Deserializer::from_slice(&lines).into_iter().collect();
-        told.map_err(|e| Failure::failed(format!("a writer spoke gibberish: {e}")))
+        reports
+            .map_err(|e| Failure::failed(format!("a writer process sent an invalid report: {e}")))
     }
 
-    /// Whether all have ended, and well.
+    /// Returns whether all writers have ended successfully.
     pub(crate) fn are_done(&self) -> bool {
         self.are_done
     }
@@ -78,7 +79,7 @@ impl Writers {
         for child in &mut self.children {
             let ended = child.wait().map_err(Failure::failed)?;
             if !ended.success() {
-                return Err(Failure::failed(format!("a writer died before its end: {ended}")));
+                return Err(Failure::failed(format!("a writer process failed: {ended}")));
             }
         }
         Ok(())
@@ -88,7 +89,7 @@ impl Writers {
 impl Drop for Writers {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // Whoever has ended by itself cannot be killed, and need not be.
+            // Fails for a writer that has ended by itself.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -30,7 +30,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ::pullcord::{Event, Key, Notifier};
+use ::pullcord::{Event, Key, Notifier, Warning};
 
 pub use crate::drain::Drain;
 pub use crate::early_close::EarlyClose;
@@ -71,17 +71,16 @@ pub trait Strategy {
     ///
     /// # Errors
     ///
-    /// Fails with the first error of a system call. An error after which the strategy scans again by
-    /// itself is passed to `receive` and not returned.
+    /// Fails with the first error of a system call. A problem after which the strategy scans again by
+    /// itself is passed to `receive` as a warning, and not returned.
     fn scan(&mut self, notifier: &mut dyn Notifier, receive: &mut Receive<'_>) -> Result<()>;
 
     /// Returns the number of scans since the strategy was opened, failed ones included.
     fn scan_count(&self) -> u64;
 }
 
-/// Receives the results of a scan.
-pub type Receive<'a> =
-    dyn FnMut(std::result::Result<Found<'_>, ::pullcord::Error>) -> ControlFlow<()> + 'a;
+/// Receives the results of a scan: the entries, and the warnings of pullcord's queue.
+pub type Receive<'a> = dyn FnMut(std::result::Result<Found<'_>, Warning>) -> ControlFlow<()> + 'a;
 
 /// An entry that a strategy found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

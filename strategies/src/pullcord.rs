@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pullcord::{Event, Notifier, Todo, Via, todo::Queue};
+use pullcord::{Event, Notifier, Origin, Queue, QueueOptions};
 use pullcord_platform::clock;
 
 use crate::{Found, Receive, Result, Strategy, TRIGGER, WATCH};
@@ -10,7 +10,7 @@ use crate::{Found, Receive, Result, Strategy, TRIGGER, WATCH};
 /// pullcord's queue.
 #[derive(Debug)]
 pub struct Pullcord {
-    todo: Todo,
+    queue: Queue,
     /// The scans before there was any load.
     at_start: u64,
 }
@@ -20,35 +20,37 @@ impl Pullcord {
     ///
     /// # Errors
     ///
-    /// Fails with the error of [`Todo::open`] or [`Todo::register`].
-    pub fn start(queue: Queue, notifier: &mut dyn Notifier) -> pullcord::Result<Pullcord> {
-        let mut todo = Todo::open(queue)?;
-        todo.register(notifier, [TRIGGER, WATCH])?;
-        Ok(Pullcord { todo, at_start: 0 })
+    /// Fails with the error of [`QueueOptions::open`].
+    pub fn start(
+        options: &QueueOptions,
+        notifier: &mut dyn Notifier,
+    ) -> pullcord::Result<Pullcord> {
+        let mut queue = options.open()?;
+        queue.register(notifier, [TRIGGER, WATCH]);
+        Ok(Pullcord { queue, at_start: 0 })
     }
 
     /// Returns the queue.
-    pub fn todo(&self) -> &Todo {
-        &self.todo
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Does the first scan, and counts from now on.
     pub fn scan_first(&mut self, receive: &mut Receive<'_>) {
         self.next_entries(receive);
-        self.at_start = self.todo.counters().scans;
+        self.at_start = self.queue.stats().scans;
     }
 
     fn next_entries(&mut self, receive: &mut Receive<'_>) {
-        while let Some(item) = self.todo.next(clock::now()) {
-            let flow = match item {
-                Ok(entry) => {
-                    let (path, is_scanned) = (entry.path(), entry.via == Via::Scan);
-                    let scan = is_scanned.then(|| self.todo.counters().scans);
-                    receive(Ok(Found { path: &path, scan }))
-                }
-                Err(error) => receive(Err(error)),
-            };
-            if flow.is_break() {
+        while let Some(entry) = self.queue.next_entry(clock::now()) {
+            let (path, origin) = (entry.path(), entry.origin);
+            let scan = (origin == Origin::Scan).then(|| self.queue.stats().scans);
+            if receive(Ok(Found { path: &path, scan })).is_break() {
+                return;
+            }
+        }
+        while let Some(warning) = self.queue.next_warning() {
+            if receive(Err(warning)).is_break() {
                 return;
             }
         }
@@ -57,11 +59,11 @@ impl Pullcord {
 
 impl Strategy for Pullcord {
     fn prepare(&mut self, notifier: &mut dyn Notifier, now: Instant) -> Result<Option<Duration>> {
-        Ok(self.todo.prepare(notifier, now)?)
+        Ok(self.queue.prepare(notifier, now))
     }
 
     fn woken(&mut self, event: &Event, _: &mut dyn Notifier) -> Result<()> {
-        self.todo.ready(event);
+        let _ = self.queue.handle_event(event);
         Ok(())
     }
 
@@ -71,6 +73,6 @@ impl Strategy for Pullcord {
     }
 
     fn scan_count(&self) -> u64 {
-        self.todo.counters().scans - self.at_start
+        self.queue.stats().scans - self.at_start
     }
 }

@@ -118,5 +118,5 @@ impl Reader {
 }
 
 fn failed(path: &Path, operation: &'static str, source: io::Error) -> Error {
-    Error::Step { path: path.to_owned(), operation, source }
+    Error { path: path.to_owned(), operation, source }
 }

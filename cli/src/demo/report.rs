@@ -1,17 +1,17 @@
-//! What was seen, and how it is told.
+//! The messages that were seen, and the report.
 
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use pullcord::{Backend, Escaped, Todo};
+use pullcord::{Backend, Escaped, Queue, WatchGrade};
 use serde::Serialize;
 
-use super::writer::Share;
+use super::writer::WriterReport;
 use crate::failure::Failure;
 use crate::latency::Latency;
 use crate::message::{Message, Moment};
 
-/// Which messages were seen, and how long after they were linked.
+/// The messages that were seen, and how long after they were linked.
 pub(super) struct Tally {
     is_seen: Vec<bool>,
     latencies: Vec<Duration>,
@@ -24,12 +24,13 @@ pub(super) struct Report {
     seen: u64,
     pub(super) lost: u64,
     duplicates: u64,
-    wakes: u64,
+    wakeups: u64,
     scans: u64,
+    watch_overflows: u64,
     refused: u64,
     backend: &'static str,
     watch: &'static str,
-    /// From just before link(2) to the moment the entry was handed out.
+    /// From just before link(2) until the entry was returned.
     latency_us: Latency,
 }
 
@@ -38,14 +39,14 @@ impl Tally {
         Tally { is_seen: vec![false; messages as usize], latencies: Vec::new(), duplicates: 0 }
     }
 
-    /// A message was handed out, just now. Whether for the first time.
+    /// Records that a message was returned just now. Returns whether that was the first time.
     pub(super) fn see(&mut self, name: &OsStr) -> Result<bool, Failure> {
         let now = Moment::now();
         let message = Message::parse(name);
         let message = message.filter(|message| message.number < self.is_seen.len() as u64);
         let Some(Message { number, linked }) = message else {
             let name = Escaped(name.as_ref());
-            return Err(Failure::failed(format!("{name}: no writer has queued this")));
+            return Err(Failure::failed(format!("{name}: no writer has queued this entry")));
         };
         let is_first = !std::mem::replace(&mut self.is_seen[number as usize], true);
         if is_first {
@@ -64,11 +65,14 @@ impl Tally {
         self.latencies.len() == self.is_seen.len()
     }
 
-    pub(super) fn report(self, backend: Backend, todo: &Todo, total: Share) -> Report {
-        let counters = todo.counters();
-        let watch = match todo.reads().count() as u64 - counters.unwatched {
-            0 => "off",
-            _ if counters.unwatched == 0 => "on",
+    pub(super) fn report(self, backend: Backend, queue: &Queue, total: WriterReport) -> Report {
+        let stats = queue.stats();
+        let is_watched =
+            |directory: &pullcord::DirectoryStatus<'_>| directory.watch > WatchGrade::None;
+        let watched = queue.status().filter(is_watched).count();
+        let watch = match queue.status().count() - watched {
+            0 => "on",
+            _ if watched == 0 => "off",
             _ => "partly",
         };
         Report {
@@ -76,8 +80,9 @@ impl Tally {
             seen: self.seen(),
             lost: total.injected.saturating_sub(self.seen()),
             duplicates: self.duplicates,
-            wakes: counters.wakes,
-            scans: counters.scans,
+            wakeups: stats.wakeups,
+            scans: stats.scans,
+            watch_overflows: stats.watch_overflows,
             refused: total.refused,
             backend: backend.as_str(),
             watch,
@@ -94,8 +99,9 @@ impl Report {
             ("seen", self.seen),
             ("lost", self.lost),
             ("duplicates", self.duplicates),
-            ("wakes", self.wakes),
+            ("wakeups", self.wakeups),
             ("scans", self.scans),
+            ("overflows", self.watch_overflows),
             ("refused pulls", self.refused),
         ];
         let mut table =
@@ -112,21 +118,23 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use pullcord::{WatchMode, todo::Queue};
+    use pullcord::{QueueOptions, WatchMode};
 
     use super::*;
 
     #[test]
-    fn what_was_injected_and_not_seen_is_lost_and_twice_is_a_duplicate() {
+    fn a_message_not_seen_is_lost_and_one_seen_twice_is_a_duplicate() {
         let mut tally = Tally::new(3);
         let mut is_first = |name| tally.see(OsStr::new(name)).unwrap();
         assert_eq!(["0.17", "2.18", "2.18"].map(&mut is_first), [true, true, false]);
         assert!(!tally.has_all());
         assert!(tally.see(OsStr::new("3.19")).is_err());
         let queue = tempfile::tempdir().unwrap();
-        let todo = Todo::open(Queue::directories([queue.path()]).watch(WatchMode::Off)).unwrap();
-        let total = Share { injected: 3, refused: 0 };
-        let report = tally.report(Backend::Select, &todo, total);
+        let options = QueueOptions::directories([queue.path()]).watch(WatchMode::Off);
+        let queue = options.open().unwrap();
+        let total = WriterReport { injected: 3, refused: 0 };
+        let report = tally.report(Backend::Select, &queue, total);
+        assert_eq!(report.watch, "off");
         assert_eq!((report.seen, report.lost, report.duplicates), (2, 1, 1));
     }
 }

@@ -23,9 +23,9 @@ pub(crate) struct Arguments {
     end: u64,
 }
 
-/// What a writer has done, told in one line on its standard output.
+/// The work of a writer, which it reports in one line on its standard output.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Share {
+pub(crate) struct WriterReport {
     pub(super) injected: u64,
     pub(super) refused: u64,
 }
@@ -40,44 +40,44 @@ pub(super) fn start(queue: &Path, arguments: &super::Arguments) -> Result<Writer
     Writers::start(queue, shares)
 }
 
-/// The sum of their shares.
-pub(super) fn total(writers: &mut Writers) -> Result<Share, Failure> {
-    let sum = |a: Share, b: Share| Share {
+/// Returns the sum of the reports.
+pub(super) fn total(writers: &mut Writers) -> Result<WriterReport, Failure> {
+    let sum = |a: WriterReport, b: WriterReport| WriterReport {
         injected: a.injected + b.injected,
         refused: a.refused + b.refused,
     };
-    Ok(writers.told()?.into_iter().fold(Share::default(), sum))
+    Ok(writers.take_reports()?.into_iter().fold(WriterReport::default(), sum))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let queue = Place::of(&arguments.queue)?;
-    let mut share = Share::default();
+    let queue = TestQueue::open(&arguments.queue)?;
+    let mut report = WriterReport::default();
     for number in (arguments.first..arguments.end).step_by(arguments.step) {
         let pulled = queue.inject(number)?;
-        share.injected += 1;
-        share.refused += u64::from(pulled == PullOutcome::NoReader);
+        report.injected += 1;
+        report.refused += u64::from(pulled == PullOutcome::NoReader);
     }
-    print_json(&share)?;
+    print_json(&report)?;
     Ok(())
 }
 
-/// The queue, as one sees it who adds to it.
-struct Place {
+/// The queue, for a writer.
+struct TestQueue {
     mess: PathBuf,
     trigger: PathBuf,
     parts: Vec<PathBuf>,
 }
 
-impl Place {
-    fn of(queue: &Path) -> Result<Place, Failure> {
+impl TestQueue {
+    fn open(queue: &Path) -> Result<TestQueue, Failure> {
         let todo = queue.join("todo");
         let parts =
             fs::read_dir(&todo).and_then(|parts| parts.map(|part| Ok(part?.path())).collect());
         let parts: Vec<_> = parts.map_err(|e| failed(&todo, e))?;
-        Ok(Place { mess: queue.join("mess"), trigger: queue.join("lock/trigger"), parts })
+        Ok(TestQueue { mess: queue.join("mess"), trigger: queue.join("lock/trigger"), parts })
     }
 
-    /// Writes the message under another name, links it to where it belongs, pulls the trigger.
+    /// Writes a message under another name, links it into the queue, pulls the trigger.
     fn inject(&self, number: u64) -> Result<PullOutcome, Failure> {
         let written = self.mess.join(number.to_string());
         let part = &self.parts[number as usize % self.parts.len()];

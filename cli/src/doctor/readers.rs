@@ -1,4 +1,4 @@
-//! Who reads a FIFO, asked of the system.
+//! The processes that read a FIFO.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -8,18 +8,18 @@ use pullcord::Escaped;
 
 /// The processes that have a FIFO open for reading.
 pub(super) enum Readers {
-    These(Vec<String>),
-    /// The system does not tell, for this reason.
-    NotKnown(&'static str),
+    Known(Vec<String>),
+    /// They cannot be found out, for this reason.
+    Unknown(&'static str),
 }
 
-/// Looks at the descriptors of every process in /proc, which Linux has.
+/// Reads the descriptors of every process from /proc, which exists on Linux.
 pub(super) fn of(fifo: &Metadata) -> Readers {
     if !Path::new("/proc/self/fdinfo").exists() {
-        return Readers::NotKnown("this system has no /proc that tells");
+        return Readers::Unknown("this system has no /proc/PID/fdinfo");
     }
     let Ok(processes) = fs::read_dir("/proc") else {
-        return Readers::NotKnown("/proc cannot be read");
+        return Readers::Unknown("/proc cannot be read");
     };
     let (mut readers, mut hidden) = (Vec::new(), false);
     for process in processes.flatten() {
@@ -34,9 +34,9 @@ pub(super) fn of(fifo: &Metadata) -> Readers {
         }
     }
     if readers.is_empty() && hidden {
-        return Readers::NotKnown("other users' processes are hidden; run as root");
+        return Readers::Unknown("other users' processes are hidden; run as root");
     }
-    Readers::These(readers)
+    Readers::Known(readers)
 }
 
 fn reads(process: &Path, fifo: &Metadata) -> std::io::Result<bool> {
@@ -52,7 +52,8 @@ fn reads(process: &Path, fifo: &Metadata) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// The last octal digit of `flags:` is how it was opened: 0 to read, 1 to write, 2 for both.
+/// Returns whether a descriptor is open for reading: the last octal digit of `flags:` is 0 for reading,
+/// 1 for writing, 2 for both.
 fn is_for_reading(info: &Path) -> bool {
     let info = fs::read_to_string(info).unwrap_or_default();
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));

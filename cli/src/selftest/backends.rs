@@ -1,4 +1,4 @@
-//! What each backend does here.
+//! The behaviour of each backend.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -10,105 +10,107 @@ use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, OtherReaders, Tri
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Notes, Observation};
+use super::{Observation, Recorder};
 
-/// How long to wait for what must come, and how long to be sure that nothing does.
+/// How long to wait for an event that must come, and for one that must not come.
 const PATIENCE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(20);
 
 pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
     for backend in Backend::available() {
-        let mut notes = Notes { about: backend.to_string(), observations };
+        let mut recorder = Recorder { subject: backend.to_string(), observations };
         match backend.open() {
-            Ok(_) => try_all(backend, &directory.join(backend.as_str()), &mut notes),
-            Err(e) => notes.expect("it can be opened", Err(e)),
+            Ok(_) => try_all(backend, &directory.join(backend.as_str()), &mut recorder),
+            Err(e) => recorder.expect("it can be opened", Err(e)),
         }
     }
 }
 
-type Try = fn(&mut Bench) -> io::Result<bool>;
+type Try = fn(&mut Fixture) -> io::Result<bool>;
 
 const TRIES: [(&str, Try); 8] = [
-    ("a pull wakes it, and a drain ends that", |bench| {
-        bench.register(Mode::Level)?;
-        bench.pull()?;
-        Ok(bench.wakes()? && bench.wakes()? && bench.drain()? && bench.is_quiet()?)
+    ("a pull wakes it, and a drain ends the event", |fixture| {
+        fixture.register(Mode::Level)?;
+        fixture.pull()?;
+        Ok(fixture.wakes()? && fixture.wakes()? && fixture.drain()? && fixture.is_quiet()?)
     }),
-    ("an edge comes after each drain", |bench| {
-        bench.register(Mode::Edge)?;
+    ("an edge comes after each drain", |fixture| {
+        fixture.register(Mode::Edge)?;
         for _ in 0..100 {
-            bench.pull()?;
-            if !(bench.wakes()? && bench.drain()?) {
+            fixture.pull()?;
+            if !(fixture.wakes()? && fixture.drain()?) {
                 return Ok(false);
             }
         }
         Ok(true)
     }),
-    ("one-shot fires once, until it is registered again", |bench| {
-        bench.register(Mode::OneShot)?;
-        bench.pull()?;
-        let once = bench.wakes()? && bench.is_quiet()?;
-        bench.register(Mode::OneShot)?;
-        Ok(once && bench.wakes()?)
+    ("one-shot fires once, until it is registered again", |fixture| {
+        fixture.register(Mode::OneShot)?;
+        fixture.pull()?;
+        let once = fixture.wakes()? && fixture.is_quiet()?;
+        fixture.register(Mode::OneShot)?;
+        Ok(once && fixture.wakes()?)
     }),
-    ("what was removed is silent", |bench| {
-        bench.register(Mode::Level)?;
-        bench.pull()?;
-        bench.notifier.deregister(&bench.trigger)?;
-        bench.is_quiet()
+    ("a deregistered source has no events", |fixture| {
+        fixture.register(Mode::Level)?;
+        fixture.pull()?;
+        fixture.notifier.deregister(&fixture.trigger)?;
+        fixture.is_quiet()
     }),
-    ("a wait is not early", |bench| {
+    ("a wait is not early", |fixture| {
         let begun = Instant::now();
-        Ok(bench.is_quiet()? && begun.elapsed() >= QUIET)
+        Ok(fixture.is_quiet()? && begun.elapsed() >= QUIET)
     }),
-    ("a waker ends a wait", |bench| {
-        bench.notifier.waker()?.wake()?;
-        bench.notifier.wait(&mut bench.events, Some(PATIENCE))?;
-        Ok(bench.events.woken())
+    ("a waker ends a wait", |fixture| {
+        fixture.notifier.waker()?.wake()?;
+        fixture.notifier.wait(&mut fixture.events, Some(PATIENCE))?;
+        Ok(fixture.events.woken())
     }),
-    ("a regular file is refused", |bench| {
+    ("a regular file is rejected", |fixture| {
         let file = tempfile::tempfile()?;
-        let refused = bench.notifier.register(&file, Key(1), Interest::Read, Mode::Level);
+        let refused = fixture.notifier.register(&file, Key(1), Interest::Read, Mode::Level);
         Ok(refused.is_err_and(|e| e.kind() == ErrorKind::InvalidInput))
     }),
-    ("a descriptor beyond 1,024 can be waited for", |bench| {
-        let Some(high) = high_duplicate(&bench.trigger) else {
-            return Err(io::Error::other("this process may not have one"));
+    ("a descriptor beyond 1,024 can be waited for", |fixture| {
+        let Some(high) = high_duplicate(&fixture.trigger) else {
+            return Err(io::Error::other("the descriptor limit of this process is too low"));
         };
-        bench.notifier.register(&high, Key(0), Interest::Read, Mode::Level)?;
-        bench.pull()?;
-        let wakes = bench.wakes();
-        bench.notifier.deregister(&high)?;
+        fixture.notifier.register(&high, Key(0), Interest::Read, Mode::Level)?;
+        fixture.pull()?;
+        let wakes = fixture.wakes();
+        fixture.notifier.deregister(&high)?;
         wakes
     }),
 ];
 
-fn try_all(backend: Backend, path: &Path, notes: &mut Notes<'_>) {
+fn try_all(backend: Backend, path: &Path, recorder: &mut Recorder<'_>) {
     for (number, (what, attempt)) in TRIES.into_iter().enumerate() {
-        let tried = Bench::new(backend, &path.with_extension(number.to_string()));
-        notes.expect(what, tried.and_then(|mut bench| attempt(&mut bench)));
+        let tried = Fixture::new(backend, &path.with_extension(number.to_string()));
+        recorder.expect(what, tried.and_then(|mut fixture| attempt(&mut fixture)));
     }
-    let nested = Bench::new(backend, &path.with_extension("nested")).and_then(nests);
-    match nested {
-        Ok(Some(holds)) => notes.expect("it rides in another loop", Ok(holds)),
-        Ok(None) => notes.observe("it rides in another loop", "no, it has no descriptor"),
-        Err(e) => notes.expect("it rides in another loop", Err(e)),
+    let nested = Fixture::new(backend, &path.with_extension("nested"));
+    match nested.and_then(works_inside_another_loop) {
+        Ok(Some(holds)) => recorder.expect("it works inside another event loop", Ok(holds)),
+        Ok(None) => {
+            recorder.observe("it works inside another event loop", "no, it has no descriptor")
+        }
+        Err(e) => recorder.expect("it works inside another event loop", Err(e)),
     }
 }
 
-/// A trigger, and a notifier to wait for it with.
-struct Bench {
+/// A trigger, and a notifier that waits for it.
+struct Fixture {
     notifier: Box<dyn Notifier>,
     events: Events,
     trigger: Trigger,
 }
 
-impl Bench {
-    fn new(backend: Backend, path: &Path) -> io::Result<Bench> {
+impl Fixture {
+    fn new(backend: Backend, path: &Path) -> io::Result<Fixture> {
         let trigger =
             Trigger::create(path, 0o600).and_then(|()| Trigger::open(path, OtherReaders::Reject));
         let trigger = trigger.map_err(|e| io::Error::other(e.to_string()))?;
-        Ok(Bench { notifier: backend.open()?, events: Events::with_capacity(4), trigger })
+        Ok(Fixture { notifier: backend.open()?, events: Events::with_capacity(4), trigger })
     }
 
     fn register(&mut self, mode: Mode) -> io::Result<()> {
@@ -134,9 +136,9 @@ impl Bench {
     }
 }
 
-/// Whether an outer loop, on select, hears of an event in the inner one, and hears no more of it
-/// once the inner one was asked until it had nothing left.
-fn nests(mut inner: Bench) -> io::Result<Option<bool>> {
+/// Returns whether an outer loop, on select, gets an event for the inner notifier, and no more events
+/// once the inner one has returned all of its own.
+fn works_inside_another_loop(mut inner: Fixture) -> io::Result<Option<bool>> {
     inner.register(Mode::Level)?;
     let Some(descriptor) = inner.notifier.pollable_fd().map(|fd| fd.try_clone_to_owned()) else {
         return Ok(None);
@@ -146,13 +148,13 @@ fn nests(mut inner: Bench) -> io::Result<Option<bool>> {
     outer.register(&descriptor, Key(9), Interest::Read, Mode::Level)?;
     inner.pull()?;
     outer.wait(&mut events, Some(PATIENCE))?;
-    let heard = !events.is_empty();
+    let has_event = !events.is_empty();
     let emptied = inner.wakes()? && inner.drain()? && inner.is_quiet()?;
     outer.wait(&mut events, Some(QUIET))?;
-    Ok(Some(heard && emptied && events.is_empty()))
+    Ok(Some(has_event && emptied && events.is_empty()))
 }
 
-/// A duplicate with a number that no `fd_set` has room for.
+/// Returns a duplicate with a number that no `fd_set` has room for.
 fn high_duplicate(file: impl AsFd) -> Option<OwnedFd> {
     const HIGH: u64 = 1500;
     let limit = getrlimit(Resource::Nofile);
@@ -161,7 +163,7 @@ fn high_duplicate(file: impl AsFd) -> Option<OwnedFd> {
         setrlimit(Resource::Nofile, raised).ok()?;
     }
     let duplicate = fcntl_dupfd_cloexec(file, HIGH as i32).ok()?;
-    // Only to be sure that it is open: an error here is one of the kernel's.
+    // Checks that it is open.
     File::from(duplicate.try_clone().ok()?).metadata().ok()?;
     Some(duplicate)
 }

@@ -1,4 +1,4 @@
-//! What FIFOs do here.
+//! The behaviour of FIFOs.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,34 +8,36 @@ use std::path::Path;
 use pullcord::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
 use rustix::fs::OFlags;
 
-use super::{Notes, Observation};
+use super::{Observation, Recorder};
 
 pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
-    let mut notes = Notes { about: "fifo".into(), observations };
+    let mut recorder = Recorder { subject: "fifo".into(), observations };
     let path = directory.join("fifo");
-    notes.expect("one can be made", Trigger::create(&path, 0o622).map(|()| true).map_err(other));
+    recorder.expect("one can be made", Trigger::create(&path, 0o622).map(|()| true).map_err(other));
 
-    notes.expect("without a reader a pull finds nobody", is(&path, PullOutcome::NoReader));
+    recorder.expect("a pull without a reader returns no reader", is(&path, PullOutcome::NoReader));
     if let Ok(mut reader) = end(&path, true) {
-        notes.observe("a read without a writer", outcome(reader.read(&mut [0])));
+        recorder.observe("a read without a writer", outcome(reader.read(&mut [0])));
         if let Ok(mut writer) = end(&path, false) {
-            notes.observe("a read of an empty one", outcome(reader.read(&mut [0])));
-            notes.observe("bytes until it is full", filled(&mut writer));
+            recorder.observe("a read of an empty one", outcome(reader.read(&mut [0])));
+            recorder.observe("bytes until it is full", filled(&mut writer));
             drop(reader);
-            notes.observe("a write without a reader", outcome(writer.write(&[0])));
+            recorder.observe("a write without a reader", outcome(writer.write(&[0])));
         }
     }
-    notes.expect("closing and re-opening keeps a byte while a writer is there", keeps_byte(&path));
+    recorder
+        .expect("closing and re-opening keeps a byte while a writer is there", keeps_byte(&path));
     match Trigger::open(&path, OtherReaders::Reject) {
-        Err(e) => notes.expect("a trigger can be opened", Err(other(e))),
+        Err(e) => recorder.expect("a trigger can be opened", Err(other(e))),
         Ok(mut trigger) => {
-            notes.expect("a pull is delivered", is(&path, PullOutcome::Delivered));
+            recorder.expect("a pull is delivered", is(&path, PullOutcome::Delivered));
             let drained = trigger.drain().map_err(other);
-            notes.expect("one read takes it out", drained.map(|d| d == DrainOutcome::Drained));
+            recorder.expect("one read removes it", drained.map(|d| d == DrainOutcome::Drained));
             let drained = trigger.drain().map_err(other);
-            notes.expect("and then it is empty", drained.map(|d| d == DrainOutcome::Empty));
+            recorder.expect("and then it is empty", drained.map(|d| d == DrainOutcome::Empty));
             let second = Trigger::open(&path, OtherReaders::Reject).err().map(|e| e.kind());
-            notes.expect("a second reader is noticed", Ok(second == Some(ErrorKind::ResourceBusy)));
+            recorder
+                .expect("a second reader is rejected", Ok(second == Some(ErrorKind::ResourceBusy)));
         }
     }
 }

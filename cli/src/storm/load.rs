@@ -1,4 +1,4 @@
-//! Which writers there are, and the queue they write into.
+//! The writers, and the queue that they write into.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::message::Moment;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Load {
-    /// Who pulls, and how
+    /// The processes that pull, and how they do it
     #[arg(long, value_enum, default_value_t = Scenario::Storm)]
     pub(super) scenario: Scenario,
     /// How long each strategy is under the load
@@ -39,7 +39,7 @@ pub(super) enum Scenario {
     Hold,
     /// Many writers, as on a busy host
     Storm,
-    /// One writer as it should be, and a hostile local user who writes as fast as can be
+    /// One well-behaved writer, and a hostile local user who writes as fast as possible
     Flood,
 }
 
@@ -61,10 +61,10 @@ impl Load {
         Duration::from_secs(self.seconds)
     }
 
-    /// The arguments to start each writer with; from now on the time runs.
-    pub(super) fn writers(&self, place: &Place) -> Vec<Vec<OsString>> {
+    /// Returns the arguments of each writer. The time of the load begins now.
+    pub(super) fn writers(&self, queue: &TestQueue) -> Vec<Vec<OsString>> {
         let until = Moment::now().after(self.time());
-        let queue = place.root();
+        let queue = queue.root();
         let writer = |number: u64, step: u64, hold: Duration, gap: Duration| {
             let times = [hold, gap].map(|time| time.as_micros() as u64);
             let numbers = [number, step].into_iter().chain(times).map(|n| n.to_string().into());
@@ -98,27 +98,27 @@ impl fmt::Display for Load {
                 "storm: writers {}, hold {} µs, gap {} µs",
                 self.writers, self.hold_us, self.gap_us
             ),
-            Scenario::Flood => write!(f, "flood: one writer as fast as can be, one every 10 ms"),
+            Scenario::Flood => write!(f, "flood: one writer as fast as possible, one every 10 ms"),
         }
     }
 }
 
-/// A queue like qmail's, and with room for messages that are being written. Dropped, it is gone.
-pub(super) struct Place(TempDir);
+/// A queue like that of qmail, with a directory for unfinished messages. Removed when it is dropped.
+pub(super) struct TestQueue(TempDir);
 
-impl Place {
-    pub(super) fn make() -> Result<Place, Failure> {
+impl TestQueue {
+    pub(super) fn create() -> Result<TestQueue, Failure> {
         let make = || -> io::Result<TempDir> {
-            let place = tempfile::Builder::new().prefix("pullcord-storm-").tempdir()?;
+            let queue = tempfile::Builder::new().prefix("pullcord-storm-").tempdir()?;
             for directory in ["lock", "mess", "todo"] {
-                fs::create_dir(place.path().join(directory))?;
+                fs::create_dir(queue.path().join(directory))?;
             }
-            Ok(place)
+            Ok(queue)
         };
-        let place =
-            Place(make().map_err(|e| Failure::at_start(&std::env::temp_dir(), "make a queue", e))?);
-        Trigger::create(place.trigger(), 0o622).map_err(Failure::bad_input)?;
-        Ok(place)
+        let queue = make().map_err(|e| Failure::at_start(&std::env::temp_dir(), "make a queue", e));
+        let queue = TestQueue(queue?);
+        Trigger::create(queue.trigger(), 0o622).map_err(Failure::bad_input)?;
+        Ok(queue)
     }
 
     pub(super) fn root(&self) -> &Path {

@@ -1,4 +1,4 @@
-//! How it is told: one object for each strategy, or one column.
+//! The report: one object for each strategy, or one column.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub(super) struct Report {
     pub(super) refused: u64,
     pub(super) broken: u64,
     pub(super) full: u64,
-    pub(super) wakes: u64,
+    pub(super) wakeups: u64,
     pub(super) scans: u64,
     pub(super) empty_scans: u64,
     pub(super) scans_per_pull: f64,
@@ -30,7 +30,7 @@ pub(super) struct Report {
     pub(super) waited_us: Latency,
 }
 
-/// What a row shows of a report.
+/// Returns the text of a cell.
 type Cell = fn(&Report) -> String;
 
 const ROWS: [(&str, Cell); 21] = [
@@ -38,7 +38,7 @@ const ROWS: [(&str, Cell); 21] = [
     ("  refused", |report| report.refused.to_string()),
     ("  broken", |report| report.broken.to_string()),
     ("  full", |report| report.full.to_string()),
-    ("wakes", |report| report.wakes.to_string()),
+    ("wakeups", |report| report.wakeups.to_string()),
     ("scans", |report| report.scans.to_string()),
     ("  empty", |report| report.empty_scans.to_string()),
     ("  per second", |report| format!("{:.1}", report.scans as f64 / report.seconds)),

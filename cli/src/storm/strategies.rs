@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use pullcord::{Backend, Notifier, WatchMode, todo::Queue};
+use pullcord::{Backend, Notifier, QueueOptions, WatchMode};
 use pullcord_strategies::{Drain, EarlyClose, Pullcord, Reopen, Strategy};
 
-use super::load::Place;
+use super::load::TestQueue;
 use crate::failure::Failure;
-use crate::say;
+use crate::report;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -29,7 +29,7 @@ impl Name {
         }
     }
 
-    /// The older ones ran on select.
+    /// Returns the backend: the older strategies ran on select.
     pub(super) fn backend(self, chosen: Backend) -> Backend {
         if self == Name::Pullcord { chosen } else { Backend::Select }
     }
@@ -37,11 +37,11 @@ impl Name {
     /// Opens the trigger. The queue is empty.
     pub(super) fn open(
         self,
-        place: &Place,
+        queue: &TestQueue,
         notifier: &mut dyn Notifier,
         watch: WatchMode,
     ) -> Result<Box<dyn Strategy>, Failure> {
-        let (trigger, todo) = (place.trigger(), place.todo());
+        let (trigger, todo) = (queue.trigger(), queue.todo());
         Ok(match self {
             Name::Reopen => {
                 Box::new(Reopen::start(trigger, todo, notifier).map_err(Failure::failed)?)
@@ -53,10 +53,11 @@ impl Name {
                 Box::new(Drain::start(trigger, todo, notifier).map_err(Failure::failed)?)
             }
             Name::Pullcord => {
-                let queue = Queue::qmail(place.root()).map_err(Failure::bad_input)?.watch(watch);
-                let mut pullcord = Pullcord::start(queue, notifier).map_err(Failure::bad_input)?;
+                let options = QueueOptions::qmail(queue.root()).map_err(Failure::bad_input)?;
+                let mut pullcord =
+                    Pullcord::start(&options.watch(watch), notifier).map_err(Failure::bad_input)?;
                 pullcord.scan_first(&mut |item| {
-                    item.err().into_iter().for_each(say);
+                    item.err().into_iter().for_each(report);
                     ControlFlow::Continue(())
                 });
                 Box::new(pullcord)

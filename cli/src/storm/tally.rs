@@ -1,4 +1,4 @@
-//! What was seen, and what the writers tell.
+//! The entries that were seen, and the reports of the writers.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,14 +11,14 @@ use pullcord::Escaped;
 use super::load::Load;
 use super::meter::Meter;
 use super::report::Report;
-use super::writer::Told;
+use super::writer::WriterReport;
 use crate::failure::Failure;
 use crate::latency::Latency;
 use crate::message::{Message, Moment};
 
 #[derive(Default)]
 pub(super) struct Tally {
-    pub(super) wakes: u64,
+    pub(super) wakeups: u64,
     pub(super) scans: u64,
     fruitful_scans: u64,
     last_fruitful: Option<u64>,
@@ -34,12 +34,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// An entry was found: takes it out of the queue.
+    /// Records an entry that was found, and removes it from the queue.
     pub(super) fn see(&mut self, path: &Path) -> Result<(), Failure> {
         let now = Moment::now();
         let failed = |e: io::Error| Failure::failed(format!("{}: {e}", Escaped(path)));
         let Some(message) = path.file_name().and_then(Message::parse) else {
-            return Err(failed(io::Error::other("no writer has queued this")));
+            return Err(failed(io::Error::other("no writer has queued this entry")));
         };
         if self.seen.insert(message.number) {
             self.latencies.push(now.since(message.linked));
@@ -48,16 +48,16 @@ impl Tally {
         Ok(())
     }
 
-    /// What was just seen the scan of this number has found.
+    /// Records that the scan of this number has found the last entry.
     pub(super) fn found_by_scan(&mut self, number: u64) {
         self.fruitful_scans += u64::from(self.last_fruitful.replace(number) != Some(number));
     }
 
-    /// What the writers have told, just now.
-    pub(super) fn hear(&mut self, told: Vec<Told>) {
+    /// Adds the reports of the writers that were received just now.
+    pub(super) fn add_reports(&mut self, reports: Vec<WriterReport>) {
         let now = Moment::now();
         self.served += 1;
-        for Told { at, injected, pulls, refused, broken, full } in told {
+        for WriterReport { at, injected, pulls, refused, broken, full } in reports {
             self.waited.push(now.since(at));
             self.injected += injected;
             self.pulls += pulls;
@@ -71,7 +71,7 @@ impl Tally {
         self.seen.len()
     }
 
-    /// Whether all is seen, once all is told.
+    /// Returns whether every reported entry was seen.
     pub(super) fn has_all(&self) -> bool {
         self.seen.len() as u64 >= self.injected
     }
@@ -86,7 +86,7 @@ impl Tally {
             refused: self.refused,
             broken: self.broken,
             full: self.full,
-            wakes: self.wakes,
+            wakeups: self.wakeups,
             scans: self.scans,
             empty_scans: self.scans.saturating_sub(self.fruitful_scans),
             scans_per_pull: self.scans as f64 / self.pulls.max(1) as f64,

@@ -1,4 +1,4 @@
-//! A writer: what qmail-queue does, with time to hold the trigger; or what a hostile user does.
+//! A writer: queues messages like qmail-queue and holds the trigger open, or floods it.
 
 use std::fs;
 use std::io;
@@ -26,14 +26,14 @@ pub(crate) struct Arguments {
     step: u64,
     hold_us: u64,
     gap_us: u64,
-    /// Queue nothing, and write as fast as can be
+    /// Queue nothing, and write as fast as possible
     #[arg(long)]
     flood: bool,
 }
 
-/// What a writer has done since it last told, in one line on its standard output.
+/// The work of a writer since its last report, which it reports in one line on its standard output.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct WriterReport {
     pub(super) at: Moment,
     pub(super) injected: u64,
     pub(super) pulls: u64,
@@ -42,8 +42,8 @@ pub(super) struct Told {
     pub(super) full: u64,
 }
 
-/// How often a writer tells.
-const OFTEN: Duration = Duration::from_millis(100);
+/// The time between two reports.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut writer = Writer {
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         todo: arguments.queue.join("todo"),
         trigger: arguments.queue.join("lock/trigger"),
         until: arguments.until,
-        told: Told::nothing(),
+        report: WriterReport::new(),
     };
     if arguments.flood {
         writer.flood()?;
@@ -60,12 +60,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let mut number = arguments.first;
         while !writer.is_over() {
             writer.inject(number, hold)?;
-            writer.tell_often()?;
+            writer.report_sometimes()?;
             writer.sleep(gap);
             number += arguments.step;
         }
     }
-    writer.tell()
+    writer.send_report()
 }
 
 struct Writer {
@@ -73,19 +73,19 @@ struct Writer {
     todo: PathBuf,
     trigger: PathBuf,
     until: Moment,
-    told: Told,
+    report: WriterReport,
 }
 
 impl Writer {
-    /// Writes the message under another name, links it to where it belongs, pulls the trigger and
-    /// holds it open.
+    /// Writes a message under another name, links it into the queue, pulls the trigger and holds it
+    /// open.
     fn inject(&mut self, number: u64, hold: Duration) -> Result<(), Failure> {
         let written = self.mess.join(number.to_string());
         fs::write(&written, b"Subject: storm\n\n").map_err(|e| failed(&written, e))?;
         let message = Message { number, linked: Moment::now() };
         let linked = self.todo.join(message.to_string());
         fs::hard_link(&written, &linked).map_err(|e| failed(&linked, e))?;
-        self.told.injected += 1;
+        self.report.injected += 1;
 
         if let Some(trigger) = self.open()? {
             self.write(&trigger, b"\0")?;
@@ -94,43 +94,43 @@ impl Writer {
         fs::remove_file(&written).map_err(|e| failed(&written, e))
     }
 
-    /// As much at once as a FIFO takes, again and again.
+    /// Writes as much at once as a FIFO takes, again and again.
     fn flood(&mut self) -> Result<(), Failure> {
         static BYTES: [u8; 65_536] = [0; 65_536];
         while !self.is_over() {
             let Some(trigger) = self.open()? else { continue };
             while !self.is_over() && self.write(&trigger, &BYTES)? {
-                self.tell_often()?;
+                self.report_sometimes()?;
             }
         }
         Ok(())
     }
 
-    /// Nothing, if nobody reads.
+    /// Opens the trigger. Returns `None` if no process reads it.
     fn open(&mut self) -> Result<Option<OwnedFd>, Failure> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match open(&self.trigger, flags, Mode::empty()) {
             Ok(trigger) => Ok(Some(trigger)),
             Err(Errno::NXIO) => {
-                self.told.pulls += 1;
-                self.told.refused += 1;
+                self.report.pulls += 1;
+                self.report.refused += 1;
                 Ok(None)
             }
             Err(e) => Err(failed(&self.trigger, e.into())),
         }
     }
 
-    /// False if the reader is gone.
+    /// Writes into the trigger. Returns false if no process reads it any more.
     fn write(&mut self, trigger: &OwnedFd, bytes: &[u8]) -> Result<bool, Failure> {
-        self.told.pulls += 1;
+        self.report.pulls += 1;
         match write(trigger, bytes) {
             Ok(_) => Ok(true),
             Err(Errno::AGAIN) => {
-                self.told.full += 1;
+                self.report.full += 1;
                 Ok(true)
             }
             Err(Errno::PIPE) => {
-                self.told.broken += 1;
+                self.report.broken += 1;
                 Ok(false)
             }
             Err(e) => Err(failed(&self.trigger, e.into())),
@@ -145,22 +145,25 @@ impl Writer {
         self.until.since(Moment::now()).is_zero()
     }
 
-    fn tell_often(&mut self) -> Result<(), Failure> {
-        if Moment::now().since(self.told.at) < OFTEN { Ok(()) } else { self.tell() }
+    fn report_sometimes(&mut self) -> Result<(), Failure> {
+        if Moment::now().since(self.report.at) < REPORT_INTERVAL {
+            return Ok(());
+        }
+        self.send_report()
     }
 
-    fn tell(&mut self) -> Result<(), Failure> {
-        let told = std::mem::replace(&mut self.told, Told::nothing());
-        if !print_json(&Told { at: Moment::now(), ..told })? {
-            self.until = Moment::now(); // nobody is there any more
+    fn send_report(&mut self) -> Result<(), Failure> {
+        let report = std::mem::replace(&mut self.report, WriterReport::new());
+        if !print_json(&WriterReport { at: Moment::now(), ..report })? {
+            self.until = Moment::now(); // the storm has ended
         }
         Ok(())
     }
 }
 
-impl Told {
-    fn nothing() -> Told {
-        Told { at: Moment::now(), injected: 0, pulls: 0, refused: 0, broken: 0, full: 0 }
+impl WriterReport {
+    fn new() -> WriterReport {
+        WriterReport { at: Moment::now(), injected: 0, pulls: 0, refused: 0, broken: 0, full: 0 }
     }
 }
 

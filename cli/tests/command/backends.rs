@@ -1,31 +1,33 @@
-//! `pullcord backends`, and choosing one.
+//! `pullcord backends`, and the choice of a backend.
 
 use pullcord::Backend;
 
 use crate::support::{output, pullcord, text};
 
 #[test]
-fn every_backend_is_listed_and_the_best_is_said() {
+fn backends_lists_every_backend_and_names_the_best_one() {
     let done = output(&mut pullcord(["backends", "--json"]));
     assert_eq!(done.status.code(), Some(0));
     let object: serde_json::Value = serde_json::from_str(text(&done.stdout)).unwrap();
     assert_eq!(object["best"], Backend::best().as_str());
-    assert!(object["why"].as_str().is_some_and(|why| !why.is_empty()));
+    assert!(object["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
     let rows = object["backends"].as_array().unwrap();
     assert_eq!(rows.len(), Backend::ALL.len());
     for (row, backend) in rows.iter().zip(Backend::ALL) {
         assert_eq!(row["name"], backend.as_str());
-        assert_eq!(row["exists"], backend.is_available());
+        assert_eq!(row["available"], backend.is_available());
         assert_eq!(row["native_edges"], backend.has_native_edge());
-        assert_eq!(row["nests"], backend.has_pollable_fd());
+        assert_eq!(row["pollable_fd"], backend.has_pollable_fd());
     }
 
     let table = output(&mut pullcord(["backends"]));
-    assert!(text(&table.stdout).contains(&format!("{} is best here", Backend::best())));
+    for part in ["AVAILABLE", "POLLABLE FD", &format!("{} is best here", Backend::best())] {
+        assert!(text(&table.stdout).contains(part), "{part}: {table:?}");
+    }
 }
 
 #[test]
-fn the_option_goes_before_the_environment_and_that_before_the_best() {
+fn backend_option_overrides_the_environment_which_overrides_the_best_one() {
     let used = |option: Option<&str>, variable: Option<&str>| {
         let mut command = pullcord(["demo", "--messages", "1", "--writers", "1", "--json"]);
         command.args(option.map(|name| format!("--backend={name}")));

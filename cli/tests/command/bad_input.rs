@@ -1,4 +1,4 @@
-//! What bad input gets: one line with the path and what to do, exit code 2, nothing changed.
+//! Bad input: one line with the path and a hint, exit code 2, nothing changed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use pullcord::{Backend, Trigger};
 
 use crate::support::{Queue, output, pullcord, text};
 
-/// Everything below a path: what it is, its mode, when it changed.
+/// Collects the inode number, mode and change time of everything below a path.
 fn state_of(path: &Path, state: &mut BTreeMap<PathBuf, (u64, u32, i64, i64)>) {
     let metadata = path.symlink_metadata().unwrap();
     let changed = (metadata.ctime(), metadata.ctime_nsec());
@@ -24,7 +24,7 @@ fn state_of(path: &Path, state: &mut BTreeMap<PathBuf, (u64, u32, i64, i64)>) {
     }
 }
 
-/// Runs the command, which has to fail and to leave the queue as it is; says how it complained.
+/// Runs the command, which must fail and must not change the queue. Returns its message.
 fn complaint(queue: &Queue, command: &mut Command) -> String {
     let [mut before, mut after] = [BTreeMap::new(), BTreeMap::new()];
     state_of(queue.root(), &mut before);
@@ -55,7 +55,7 @@ fn watch(queue: &Path) -> Command {
 }
 
 #[test]
-fn a_queue_that_is_missing_or_incomplete() {
+fn a_missing_or_incomplete_queue_is_rejected_with_the_path() {
     let queue = Queue::flat();
     let missing = queue.path("missing");
     let said = complaint(&queue, &mut watch(&missing));
@@ -66,16 +66,12 @@ fn a_queue_that_is_missing_or_incomplete() {
     assert_says(&said, &queue.path("todo"), "name a queue directory");
 
     let queue = Queue::split(4);
-    fs::remove_dir(queue.path("todo/2")).unwrap();
-    let said = complaint(&queue, &mut watch(queue.root()));
-    assert_says(&said, &queue.path("todo/2"), "make it");
-
     let said = complaint(&queue, watch(queue.root()).args(["--layout", "postfix"]));
     assert_says(&said, &queue.path("public/pickup"), "mkfifo");
 }
 
 #[test]
-fn a_trigger_that_is_none() {
+fn a_trigger_that_is_not_a_fifo_is_rejected_with_its_type() {
     let queue = Queue::flat();
     fs::rename(queue.trigger(), queue.path("fifo")).unwrap();
     type Make = fn(&Path);
@@ -98,7 +94,7 @@ fn a_trigger_that_is_none() {
 }
 
 #[test]
-fn a_directory_that_is_none() {
+fn a_missing_directory_or_a_file_in_its_place_is_rejected() {
     let queue = Queue::flat();
     fs::write(queue.path("file"), "").unwrap();
     for (name, what) in [("missing", "check the path"), ("file", "name the directory")] {
@@ -109,7 +105,7 @@ fn a_directory_that_is_none() {
 }
 
 #[test]
-fn no_permission() {
+fn a_path_without_permission_is_rejected_with_the_path() {
     let queue = Queue::flat();
     let mut binary = PathBuf::from(env!("CARGO_BIN_EXE_pullcord"));
     let is_root = rustix::process::geteuid().is_root();
@@ -135,7 +131,7 @@ fn no_permission() {
 }
 
 #[test]
-fn a_backend_that_does_not_exist_here() {
+fn an_unavailable_backend_is_rejected_with_the_available_ones() {
     let queue = Queue::flat();
     let absent = Backend::ALL.into_iter().find(|backend| !backend.is_available()).unwrap();
     for name in ["devpoll", absent.as_str()] {
@@ -151,7 +147,7 @@ fn a_backend_that_does_not_exist_here() {
 }
 
 #[test]
-fn too_few_descriptors_to_start() {
+fn too_few_descriptors_are_reported_with_the_limit_to_raise() {
     for (backend, option) in
         Backend::available().flat_map(|backend| ["auto", "off", "required"].map(|o| (backend, o)))
     {
@@ -159,7 +155,7 @@ fn too_few_descriptors_to_start() {
         let limited = |limit: u32| {
             let mut command = Command::new("/bin/sh");
             command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
-            command.args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--share-trigger"]);
+            command.args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--allow-other-readers"]);
             command.args(["--idle-exit", "0", "--backend", backend.as_str(), "--watch", option]);
             output(command.arg(queue.root()))
         };
@@ -179,7 +175,7 @@ fn too_few_descriptors_to_start() {
 }
 
 #[test]
-fn usage() {
+fn wrong_usage_exits_with_2() {
     let queue = Queue::flat();
     let fifo = OsString::from(queue.trigger());
     let usages: [&[&str]; 9] = [
@@ -200,9 +196,9 @@ fn usage() {
     assert_eq!(without_directory.status.code(), Some(2));
 }
 
-/// As on a terminal, which forcing them stands for.
+/// CLICOLOR_FORCE stands for a terminal.
 #[test]
-fn colours_obey() {
+fn colours_are_printed_on_a_terminal_unless_no_color_is_set() {
     let complains = |variables: &[&str]| {
         let mut command = pullcord(["pull", "/missing"]);
         command.envs(variables.iter().map(|variable| (variable, "1")));
@@ -214,7 +210,7 @@ fn colours_obey() {
 }
 
 #[test]
-fn a_path_that_is_hostile() {
+fn a_hostile_path_is_printed_escaped() {
     let queue = Queue::flat();
     let hostile = queue.path("\x1b[2J\nevil");
     Trigger::create(&hostile, 0o622).unwrap();

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::support::{output, pullcord, text};
 
-/// A demo that loses nothing and leaves nothing behind, on every backend, with the watch and without.
+/// Runs a demo on every backend, with and without the watch. It must lose no message and leave
+/// nothing behind.
 fn assert_none_lost(messages: u64, writers: u64) {
     for (backend, watch) in
         Backend::available().flat_map(|backend| ["auto", "off"].map(|watch| (backend, watch)))
@@ -19,7 +20,7 @@ fn assert_none_lost(messages: u64, writers: u64) {
         command.args(["--writers", &writers.to_string()]);
         let done = output(command.env("TMPDIR", place.path()));
         assert_eq!(done.status.code(), Some(0), "{done:?}");
-        assert_eq!(text(&done.stderr), "", "no progress bar but on a terminal");
+        assert_eq!(text(&done.stderr), "", "a progress bar is shown only on a terminal");
         assert!(is_empty(place.path()));
 
         let report: Value = serde_json::from_str(text(&done.stdout)).unwrap();
@@ -31,7 +32,7 @@ fn assert_none_lost(messages: u64, writers: u64) {
         }
         assert_eq!(report["backend"], backend.as_str());
         assert!(watch == "auto" || report["watch"] == "off", "{report}");
-        assert!(report["wakes"].as_u64() > Some(0) && report["scans"].as_u64() > Some(0));
+        assert!(report["wakeups"].as_u64() > Some(0) && report["scans"].as_u64() > Some(0));
         let latency = &report["latency_us"];
         let latency = ["p50", "p99", "max"].map(|part| latency[part].as_u64().unwrap());
         assert!(latency.is_sorted() && latency[2] > 0, "{report}");
@@ -39,21 +40,22 @@ fn assert_none_lost(messages: u64, writers: u64) {
 }
 
 #[test]
-fn none_is_lost() {
+fn no_message_is_lost_on_any_backend() {
     assert_none_lost(500, 3);
     assert_none_lost(1, 2);
 }
 
 #[test]
 #[ignore = "takes some seconds a backend"]
-fn none_of_20000_messages_from_16_writers_is_lost() {
+fn no_message_of_20000_from_16_writers_is_lost() {
     assert_none_lost(20_000, 16);
 }
 
 #[test]
-fn the_table_says_it_in_words() {
+fn the_table_has_a_row_for_each_counter() {
     let done = output(&mut pullcord(["demo", "--messages", "50"]));
-    for row in ["injected", "seen", "lost", "duplicates", "wakes", "scans", "refused pulls", "p99"]
+    for row in
+        ["injected", "seen", "lost", "duplicates", "wakeups", "scans", "refused pulls", "p99"]
     {
         assert!(text(&done.stdout).contains(row), "{row}: {done:?}");
     }
@@ -63,7 +65,7 @@ fn is_empty(place: &Path) -> bool {
     fs::read_dir(place).unwrap().next().is_none()
 }
 
-/// Linux tells who a process's children are.
+/// Needs the children of a process, which Linux lists in /proc.
 #[cfg(target_os = "linux")]
 mod cut_short {
     use rustix::process::{Pid, Signal, kill_process};
@@ -72,7 +74,8 @@ mod cut_short {
     use super::is_empty;
     use crate::support::{Running, children_of, eventually, pullcord, stat, text};
 
-    /// A demo far too long to end by itself, with two writers; and the place of its queue.
+    /// Starts a demo that does not end by itself, with two writers. Returns the directory of its queue,
+    /// the process and its writers.
     fn endless() -> (TempDir, Running, Vec<u32>) {
         let place = tempfile::tempdir().unwrap();
         let mut command = pullcord(["demo", "--messages", "10000000", "--writers", "2"]);
@@ -85,7 +88,7 @@ mod cut_short {
     }
 
     #[test]
-    fn an_interrupt_leaves_nothing_behind() {
+    fn an_interrupted_demo_leaves_nothing_behind() {
         for signal in [Signal::INT, Signal::TERM] {
             let (place, running, writers) = endless();
             running.signal(signal);
@@ -98,14 +101,14 @@ mod cut_short {
     }
 
     #[test]
-    fn a_writer_that_dies_is_said() {
+    fn a_killed_writer_ends_the_demo_with_1() {
         let (place, running, writers) = endless();
         for writer in writers {
             kill_process(Pid::from_raw(writer as i32).unwrap(), Signal::KILL).unwrap();
         }
         let done = running.output();
         assert_eq!(done.status.code(), Some(1));
-        assert!(text(&done.stderr).contains("a writer died"), "{done:?}");
+        assert!(text(&done.stderr).contains("a writer process failed"), "{done:?}");
         assert!(done.stdout.is_empty() && is_empty(place.path()));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Queue, output, pullcord, text};
 
-/// The exit code, and the state and words of each check.
+/// Returns the exit code, and the name, state and message of each check.
 fn examine(queue: &Queue, options: &[&str]) -> (Option<i32>, Vec<(String, String, String)>) {
     let mut command = pullcord(["doctor", "--json"]);
     let output = output(command.args(options).arg(queue.root()));
@@ -16,11 +16,11 @@ fn examine(queue: &Queue, options: &[&str]) -> (Option<i32>, Vec<(String, String
     let word = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
     let checks = report["checks"].as_array().unwrap().iter();
     let checks: Vec<_> = checks
-        .map(|check| (word(check, "check"), word(check, "state"), word(check, "says")))
+        .map(|check| (word(check, "check"), word(check, "state"), word(check, "message")))
         .collect();
-    let wrong = checks.iter().any(|(_, state, _)| state == "wrong");
-    assert_eq!(report["healthy"], !wrong);
-    assert_eq!(output.status.code(), Some(i32::from(wrong)), "{checks:?}");
+    let has_error = checks.iter().any(|(_, state, _)| state == "error");
+    assert_eq!(report["healthy"], !has_error);
+    assert_eq!(output.status.code(), Some(i32::from(has_error)), "{checks:?}");
     (output.status.code(), checks)
 }
 
@@ -30,58 +30,70 @@ fn state<'a>(checks: &'a [(String, String, String)], wanted: &str) -> &'a str {
 }
 
 #[test]
-fn a_queue_that_is_read_is_healthy_and_says_by_whom() {
+fn a_queue_with_a_reader_is_healthy_and_the_reader_is_named() {
     let queue = Queue::split(3);
     let _reader = pullcord::Trigger::open(queue.trigger(), pullcord::OtherReaders::Reject).unwrap();
     for options in [&[][..], &["--probe"]] {
         let (code, checks) = examine(&queue, options);
         assert_eq!(code, Some(0), "{checks:?}");
-        assert_ne!(state(&checks, "reader"), "wrong");
+        assert_ne!(state(&checks, "reader"), "error");
         assert_eq!(state(&checks, "trigger"), "ok");
     }
     #[cfg(target_os = "linux")]
     {
         let (_, checks) = examine(&queue, &[]);
-        let says = &checks.iter().find(|(check, ..)| check == "reader").unwrap().2;
-        assert!(says.contains(&std::process::id().to_string()), "{says}");
+        let message = &checks.iter().find(|(check, ..)| check == "reader").unwrap().2;
+        assert!(message.contains(&std::process::id().to_string()), "{message}");
     }
 }
 
 #[test]
-fn a_queue_that_nobody_reads_is_said() {
-    let queue = Queue::flat();
-    assert_eq!(state(&examine(&queue, &["--probe"]).1, "reader"), "wrong");
+fn a_split_queue_is_healthy_with_its_parts_and_mail_beside_them() {
+    let queue = Queue::split(3);
+    let _reader = pullcord::Trigger::open(queue.trigger(), pullcord::OtherReaders::Reject).unwrap();
+    queue.link("todo/1/17");
+    queue.link("todo/18");
+    let (_, checks) = examine(&queue, &[]);
+    assert_eq!(state(&checks, "entries"), "not checked", "a part is no entry: {checks:?}");
+    let layout = &checks.iter().find(|(check, ..)| check == "layout").unwrap().2;
+    assert_eq!(layout, "split into 3 directories, 2 entries waiting");
 }
 
 #[test]
-fn what_was_left_lying_is_counted() {
+fn a_queue_without_a_reader_is_an_error() {
+    let queue = Queue::flat();
+    assert_eq!(state(&examine(&queue, &["--probe"]).1, "reader"), "error");
+}
+
+#[test]
+fn an_old_entry_is_an_error_and_an_unknown_directory_a_warning() {
     let queue = Queue::flat();
     let entry = queue.link("todo/17");
     assert_eq!(state(&examine(&queue, &[]).1, "stale"), "ok");
     let long_ago = SystemTime::now() - Duration::from_secs(86_400);
     fs::File::options().append(true).open(&entry).unwrap().set_modified(long_ago).unwrap();
-    assert_eq!(state(&examine(&queue, &[]).1, "stale"), "wrong");
+    assert_eq!(state(&examine(&queue, &[]).1, "stale"), "error");
     fs::create_dir(queue.path("todo/x")).unwrap();
-    assert_eq!(state(&examine(&queue, &[]).1, "entries"), "note");
+    assert_eq!(state(&examine(&queue, &[]).1, "entries"), "warning");
 }
 
 #[test]
-fn a_trigger_that_is_none_or_has_an_odd_mode_is_said_and_not_changed() {
+fn a_bad_trigger_or_mode_is_reported_and_not_changed() {
     let queue = Queue::flat();
     let mode = |mode| fs::set_permissions(queue.trigger(), PermissionsExt::from_mode(mode));
     mode(0o600).unwrap();
-    assert_eq!(state(&examine(&queue, &[]).1, "trigger"), "note", "nobody else can pull");
+    assert_eq!(state(&examine(&queue, &[]).1, "trigger"), "warning", "no other user can pull");
     mode(0o666).unwrap();
-    assert_eq!(state(&examine(&queue, &[]).1, "trigger"), "note", "anybody can read");
+    assert_eq!(state(&examine(&queue, &[]).1, "trigger"), "warning", "every user can read");
     fs::remove_file(queue.trigger()).unwrap();
-    assert_eq!(state(&examine(&queue, &[]).1, "trigger"), "wrong");
+    assert_eq!(state(&examine(&queue, &[]).1, "trigger"), "error");
     fs::write(queue.trigger(), "kept").unwrap();
-    assert_eq!(state(&examine(&queue, &["--probe"]).1, "trigger"), "wrong");
+    assert_eq!(state(&examine(&queue, &["--probe"]).1, "trigger"), "error");
     assert_eq!(fs::read(queue.trigger()).unwrap(), b"kept");
 }
 
 #[test]
-fn for_people_it_is_a_line_a_check_with_what_to_do() {
+fn text_output_has_a_line_for_each_check_and_its_hint() {
     let queue = Queue::flat();
     let output = output(pullcord(["doctor", "--probe"]).arg(queue.root()));
     let said = text(&output.stdout);

@@ -3,7 +3,7 @@
 use crate::support::{output, pullcord, text};
 
 #[test]
-fn the_manual_has_a_page_for_each_command() {
+fn man_writes_a_page_for_each_command() {
     let directory = tempfile::tempdir().unwrap();
     let done = output(pullcord(["generate", "man"]).arg(directory.path()));
     assert!(done.status.success(), "{}", text(&done.stderr));
@@ -14,7 +14,7 @@ fn the_manual_has_a_page_for_each_command() {
 }
 
 #[test]
-fn each_shell_has_its_completions() {
+fn completions_are_printed_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let done = output(&mut pullcord(["generate", "completions", shell]));
         assert!(text(&done.stdout).contains("doctor"), "{shell}");
@@ -22,7 +22,7 @@ fn each_shell_has_its_completions() {
 }
 
 #[test]
-fn a_directory_that_is_missing_is_said() {
+fn man_into_a_missing_directory_exits_with_2_and_names_it() {
     let done = output(&mut pullcord(["generate", "man", "/nowhere/at/all"]));
     assert_eq!(done.status.code(), Some(2));
     assert!(text(&done.stderr).contains("/nowhere/at/all"));

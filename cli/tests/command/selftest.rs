@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{output, pullcord, text};
 
 #[test]
-fn on_this_system_all_is_as_expected_and_it_says_what_it_tried() {
+fn every_check_on_this_system_is_as_expected_and_is_reported() {
     let output = output(&mut pullcord(["selftest", "--json"]));
     let said = text(&output.stdout);
     let report: Value = serde_json::from_str(said).unwrap();
@@ -13,8 +13,9 @@ fn on_this_system_all_is_as_expected_and_it_says_what_it_tried() {
     let odd: Vec<_> = observations.iter().filter(|seen| seen["as_expected"] == false).collect();
     assert!(odd.is_empty(), "on {}: {odd:?}", std::env::consts::OS);
     assert_eq!(output.status.code(), Some(0));
-    for about in ["fifo", "select", "watch"] {
-        assert!(observations.iter().any(|seen| seen["about"] == about), "{about}: {said}");
+    for subject in ["fifo", "select", "watch"] {
+        assert!(observations.iter().any(|seen| seen["subject"] == subject), "{subject}: {said}");
     }
+    assert!(observations.iter().all(|seen| seen["check"].is_string()), "{said}");
     assert!(!said.contains(&*std::env::temp_dir().to_string_lossy()), "no path of this machine");
 }

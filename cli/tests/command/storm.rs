@@ -1,4 +1,4 @@
-//! `pullcord storm`: what is counted; how long things take depends on the machine.
+//! `pullcord storm`: its counts. Its times depend on the machine and are not tested.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn storm(strategy: &str, arguments: &[&str]) -> Value {
     let mut command = pullcord(["storm", "--json", "--seconds", "1", "--strategy", strategy]);
     let done = output(command.args(arguments).env("TMPDIR", place.path()));
     assert_eq!(done.status.code(), Some(0), "{done:?}");
-    assert_eq!(text(&done.stderr), "", "no progress bar but on a terminal");
+    assert_eq!(text(&done.stderr), "", "a progress bar is shown only on a terminal");
     assert!(is_empty(place.path()));
     let reports: Value = serde_json::from_str(text(&done.stdout)).unwrap();
     let [report] = reports.as_array().unwrap().as_slice() else { panic!("{reports}") };
@@ -44,7 +44,7 @@ fn count(report: &Value, member: &str) -> u64 {
 }
 
 #[test]
-fn hold_one_byte_makes_others_spin_and_pullcord_scan_once() {
+fn a_held_byte_makes_older_strategies_spin_and_pullcord_scan_once() {
     for strategy in ["reopen", "early-close"] {
         let report = storm(strategy, &["--scenario", "hold"]);
         assert_eq!(report["pulls"], 1);
@@ -53,27 +53,32 @@ fn hold_one_byte_makes_others_spin_and_pullcord_scan_once() {
     for report in pullcords(&["--scenario", "hold"]) {
         assert_eq!((count(&report, "pulls"), count(&report, "seen")), (1, 1));
         assert!(count(&report, "scans") <= 1, "{report}");
-        assert!(count(&report, "wakes") <= 2, "by the pull, and by the end of a pause: {report}");
+        assert!(
+            count(&report, "wakeups") <= 2,
+            "for the pull, and for the end of a pause: {report}"
+        );
     }
 }
 
 #[test]
-fn a_storm_is_lost_on_pullcord() {
+fn pullcord_in_a_storm_scans_at_most_once_per_pull_and_500_times_a_second_for_nothing() {
     for load in [["--hold-us", "5000"], ["--hold-us", "0"]] {
         for report in pullcords(&load) {
-            assert!(count(&report, "scans") <= count(&report, "pulls"), "{report}");
-            assert!(count(&report, "empty_scans") <= count(&report, "scans"), "{report}");
+            let [pulls, scans, empty, wakeups] =
+                ["pulls", "scans", "empty_scans", "wakeups"].map(|member| count(&report, member));
             let seconds = report["seconds"].as_f64().unwrap();
-            for member in ["scans", "wakes"] {
-                assert!(count(&report, member) as f64 <= 1_000.0 * seconds, "{member} of {report}");
-            }
+            assert!(scans <= pulls, "{report}");
+            // Five empty scans may come at once after a quiet time.
+            assert!(empty as f64 <= 500.0 * seconds + 6.0, "{report}");
+            // A wake-up may end a pause, and another one is for each scan.
+            assert!(wakeups as f64 <= scans as f64 + 1_200.0 * seconds, "{report}");
         }
     }
 }
 
-/// Whether pulls are refused where the trigger is closed depends on the machine.
+/// Whether a pull is refused while the trigger is closed depends on the machine.
 #[test]
-fn the_older_strategies_take_part() {
+fn older_strategies_see_entries_and_count_their_pulls() {
     for strategy in ["reopen", "early-close", "drain"] {
         let report = storm(strategy, &["--writers", "3"]);
         let kinds = ["refused", "broken", "full"].map(|member| count(&report, member));
@@ -83,19 +88,19 @@ fn the_older_strategies_take_part() {
 }
 
 #[test]
-fn in_a_flood_mail_is_seen_and_others_are_served() {
+fn in_a_flood_pullcord_sees_mail_and_serves_other_descriptors() {
     for report in pullcords(&["--scenario", "flood"]) {
         assert!(count(&report, "injected") > 1, "{report}");
-        assert!(count(&report, "served") > 2, "not only when all is over: {report}");
+        assert!(count(&report, "served") > 2, "also before the end: {report}");
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn where_the_directory_is_watched_a_storm_needs_no_scan() {
+fn with_a_reliable_watch_a_storm_causes_no_scan() {
     let place = tempfile::tempdir().unwrap();
-    let queue = pullcord::todo::Queue::directories([place.path()]);
-    if !pullcord::Todo::open(queue).unwrap().watch_suffices() {
+    let options = pullcord::QueueOptions::directories([place.path()]);
+    if !options.open().unwrap().is_fully_watched() {
         return;
     }
     for report in pullcords(&["--watch", "required"]) {
@@ -104,7 +109,7 @@ fn where_the_directory_is_watched_a_storm_needs_no_scan() {
 }
 
 #[test]
-fn the_table_and_the_plot_show_every_strategy() {
+fn table_and_plot_show_every_strategy() {
     let place = tempfile::tempdir().unwrap();
     let plot = place.path().join("storm.svg");
     let mut command = pullcord(["storm", "--seconds", "1", "--writers", "2", "--plot"]);
@@ -113,14 +118,14 @@ fn the_table_and_the_plot_show_every_strategy() {
     for strategy in ["reopen", "early-close", "drain", "pullcord"] {
         assert!(text(&done.stdout).contains(strategy) && drawn.contains(strategy), "{done:?}");
     }
-    for row in ["pulls", "refused", "wakes", "scans", "empty", "lost", "p99", "others served"] {
+    for row in ["pulls", "refused", "wakeups", "scans", "empty", "lost", "p99", "others served"] {
         assert!(text(&done.stdout).contains(row), "{row}: {done:?}");
     }
     assert!(drawn.contains("scans per second") && drawn.matches("<polyline").count() >= 4);
 }
 
 #[test]
-fn a_plot_that_cannot_be_drawn_is_said_before_the_storm() {
+fn an_unwritable_plot_is_reported_before_the_storm() {
     let done =
         output(&mut pullcord(["storm", "--seconds", "86400", "--plot", "/missing/plot.svg"]));
     assert_eq!(done.status.code(), Some(2));
@@ -128,7 +133,7 @@ fn a_plot_that_cannot_be_drawn_is_said_before_the_storm() {
 }
 
 #[test]
-fn an_interrupt_leaves_nothing_behind() {
+fn an_interrupted_storm_leaves_nothing_behind() {
     let place = tempfile::tempdir().unwrap();
     let mut command = pullcord(["storm", "--seconds", "86400"]);
     let running = Running::start(command.env("TMPDIR", place.path()));

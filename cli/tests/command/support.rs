@@ -1,4 +1,4 @@
-//! Queues to watch, and processes to run; nothing here waits for ever.
+//! Test queues and processes. Every wait here has a timeout.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,14 +9,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, PullOutcome, Trigger};
+use pullcord::{Backend, PullOutcome, QueueOptions, Trigger};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Longer than anything here takes on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command, with the backend it chooses by itself and no colours forced on it.
+/// Returns the command, with its own choice of a backend and without forced colours.
 pub(crate) fn pullcord<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pullcord"));
     command.args(arguments).stdin(Stdio::null());
@@ -26,7 +26,7 @@ pub(crate) fn pullcord<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) 
     command
 }
 
-/// What a command that ends by itself has said.
+/// Runs a command that ends by itself, and returns its output.
 pub(crate) fn output(command: &mut Command) -> Output {
     Running::start(command).output()
 }
@@ -89,15 +89,15 @@ impl Queue {
         linked
     }
 
-    /// Whether whoever looks on needs no trigger here.
-    pub(crate) fn watch_suffices(&self) -> bool {
-        let queue = pullcord::todo::Queue::directories([self.path("todo")]);
-        pullcord::Todo::open(queue).unwrap().watch_suffices()
+    /// Returns whether an observer needs no trigger here.
+    pub(crate) fn is_fully_watched(&self) -> bool {
+        let options = QueueOptions::directories([self.path("todo")]);
+        options.open().unwrap().is_fully_watched()
     }
 
-    /// Pulls, once somebody listens.
+    /// Pulls the trigger as soon as a process reads it.
     pub(crate) fn pull(&self) {
-        eventually("somebody listens", || {
+        eventually("a process reads the trigger", || {
             (pullcord::pull(self.trigger()).unwrap() != PullOutcome::NoReader).then_some(())
         });
     }
@@ -133,7 +133,6 @@ impl Running {
     }
 
     /// The next line of its standard error.
-    #[cfg(target_os = "linux")]
     pub(crate) fn complaint(&self) -> String {
         self.complaints.recv_timeout(PATIENCE).expect("a line on standard error")
     }
@@ -147,7 +146,7 @@ impl Running {
         eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
-    /// Waits for its end, and for all that it has to say.
+    /// Waits for its end, and returns its output.
     pub(crate) fn output(mut self) -> Output {
         let status = self.end();
         let bytes = |lines: &Receiver<String>| {

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::support::{PATIENCE, Queue, Running, eventually, output, pullcord, text};
 
-/// Watches a queue, and has seen what was in it.
+/// Starts `watch`, and waits until it has printed a first entry.
 fn watching(queue: &Queue, arguments: &[&str]) -> Running {
     let first = queue.link("todo/first");
     let mut command = pullcord(["watch"]);
@@ -24,7 +24,7 @@ fn watching(queue: &Queue, arguments: &[&str]) -> Running {
 }
 
 #[test]
-fn what_is_linked_and_pulled_is_printed_on_every_backend() {
+fn linked_and_pulled_entries_are_printed_on_every_backend() {
     for (backend, watch) in
         Backend::available().flat_map(|backend| ["auto", "off"].map(|watch| (backend, watch)))
     {
@@ -32,25 +32,25 @@ fn what_is_linked_and_pulled_is_printed_on_every_backend() {
         let running = watching(&queue, &["--backend", backend.as_str(), "--watch", watch]);
         for number in 0..10 {
             let linked = queue.link(format!("todo/{number}"));
-            pullcord::pull(queue.trigger()).unwrap(); // nobody may listen
+            pullcord::pull(queue.trigger()).unwrap(); // there may be no reader
             assert_eq!(running.line(), linked.to_str().unwrap(), "{backend}, --watch {watch}");
         }
     }
 }
 
 #[test]
-fn where_the_watch_suffices_a_reader_is_left_alone() {
+fn with_a_reliable_watch_the_trigger_is_not_opened() {
     let queue = Queue::flat();
-    if !queue.watch_suffices() {
+    if !queue.is_fully_watched() {
         return;
     }
     let mut reader = Trigger::open(queue.trigger(), OtherReaders::Reject).unwrap();
     let running = watching(&queue, &["--json", "--count", "11"]);
     for number in 0..10 {
         queue.link(format!("todo/{number}"));
-        assert!(running.line().contains(r#""via":"watch""#), "and nobody has to pull");
+        assert!(running.line().contains(r#""origin":"watch""#), "without a pull");
         queue.pull();
-        assert_eq!(reader.drain().unwrap(), DrainOutcome::Drained, "every pull is the reader's");
+        assert_eq!(reader.drain().unwrap(), DrainOutcome::Drained, "no pull is taken");
     }
 
     let queue = Queue::flat();
@@ -58,11 +58,11 @@ fn where_the_watch_suffices_a_reader_is_left_alone() {
     assert_eq!(pullcord::pull(queue.trigger()).unwrap(), PullOutcome::NoReader);
     running.signal(Signal::TERM);
     let done = running.output();
-    assert!(text(&done.stderr).contains(" 0 directories unwatched"), "{done:?}");
+    assert!(text(&done.stderr).contains("unwatched_directories 0"), "{done:?}");
 }
 
 #[test]
-fn a_split_queue_is_found_by_looking() {
+fn an_entry_in_a_part_of_a_split_queue_is_printed() {
     let queue = Queue::split(23);
     let linked = queue.link("todo/22/4711");
     let done = output(pullcord(["watch", "--count", "1"]).arg(queue.root()));
@@ -71,7 +71,46 @@ fn a_split_queue_is_found_by_looking() {
 }
 
 #[test]
-fn any_fifo_and_directories_can_be_watched() {
+fn entries_in_todo_itself_and_in_a_queue_with_a_missing_part_are_printed() {
+    let queue = Queue::split(4);
+    fs::remove_dir(queue.path("todo/2")).unwrap();
+    let linked = ["todo/3/a", "todo/b"].map(|name| queue.link(name).into_os_string());
+    let done = output(pullcord(["watch", "--count", "2"]).arg(queue.root()));
+    assert!(done.status.success());
+    let seen = text(&done.stdout).lines().map(Into::into);
+    assert_eq!(seen.collect::<BTreeSet<_>>(), BTreeSet::from(linked));
+}
+
+#[test]
+fn a_trigger_in_a_watched_directory_is_not_printed() {
+    let queue = Queue::flat();
+    let fifo = queue.path("todo/trigger");
+    Trigger::create(&fifo, 0o622).unwrap();
+    let linked = queue.link("todo/4711");
+    for watch in ["auto", "off"] {
+        let mut command = pullcord(["watch", "--idle-exit", "0.2", "--watch", watch, "--trigger"]);
+        let done = output(command.arg(&fifo).arg("--dir").arg(queue.path("todo")));
+        assert_eq!(text(&done.stdout).trim_end(), linked.to_str().unwrap(), "--watch {watch}");
+    }
+}
+
+/// Only the warning wakes the command. The verification finds its reason within ten seconds.
+#[test]
+fn a_warning_is_printed_without_an_entry() {
+    let test = |backend: Backend| {
+        let queue = Queue::flat();
+        let running = watching(&queue, &["--watch", "off", "--backend", backend.as_str()]);
+        fs::remove_file(queue.trigger()).unwrap();
+        let complaint = running.complaint();
+        assert!(complaint.contains(queue.trigger().to_str().unwrap()), "{complaint}");
+    };
+    thread::scope(|scope| {
+        Backend::available().for_each(|backend| drop(scope.spawn(move || test(backend))));
+    });
+}
+
+#[test]
+fn entries_of_any_fifo_and_directories_are_printed() {
     let queue = Queue::split(2);
     let mut command = pullcord(["watch", "--trigger"]);
     command.arg(queue.trigger()).arg("--dir").args([queue.path("todo/0"), queue.path("todo/1")]);
@@ -82,7 +121,7 @@ fn any_fifo_and_directories_can_be_watched() {
 }
 
 #[test]
-fn postfix_mail_is_printed_once_it_is_ready() {
+fn postfix_mail_is_printed_only_once_it_is_complete() {
     use std::os::unix::fs::PermissionsExt;
     let queue = Queue::flat();
     for directory in ["public", "maildrop"] {
@@ -100,7 +139,7 @@ fn postfix_mail_is_printed_once_it_is_ready() {
 }
 
 #[test]
-fn an_entry_still_there_is_not_printed_again_and_one_in_its_place_is() {
+fn an_entry_still_there_is_not_printed_again_and_its_replacement_is() {
     let queue = Queue::flat();
     let running = watching(&queue, &["--watch", "off"]);
     let [a, b, c] = ["todo/a", "todo/b", "todo/c"];
@@ -119,7 +158,7 @@ fn an_entry_still_there_is_not_printed_again_and_one_in_its_place_is() {
 }
 
 #[test]
-fn json_has_the_four_members_and_says_when() {
+fn json_lines_have_id_path_origin_and_time() {
     let queue = Queue::flat();
     let linked = queue.link("todo/4711");
     let before = jiff::Timestamp::now();
@@ -127,13 +166,13 @@ fn json_has_the_four_members_and_says_when() {
     let line = text(&done.stdout).trim_end();
 
     let keys: Vec<_> =
-        ["id", "path", "via", "at"].map(|key| line.find(&format!("\"{key}\":"))).into();
+        ["id", "path", "origin", "at"].map(|key| line.find(&format!("\"{key}\":"))).into();
     assert!(keys.iter().all(Option::is_some) && keys.is_sorted(), "{line}");
     let object: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(object.as_object().unwrap().len(), 4);
     assert_eq!(object["id"], "4711");
     assert_eq!(object["path"], linked.to_str().unwrap());
-    assert_eq!(object["via"], "scan");
+    assert_eq!(object["origin"], "scan");
     let at = object["at"].as_str().unwrap();
     assert_eq!(at.len(), "2001-01-01T00:00:00.000000Z".len(), "{at}");
     let at: jiff::Timestamp = at.parse().unwrap();
@@ -141,7 +180,7 @@ fn json_has_the_four_members_and_says_when() {
 }
 
 #[test]
-fn a_hostile_name_writes_nothing_to_the_terminal() {
+fn a_hostile_name_is_printed_escaped() {
     const HOSTILE: &[u8] = b"\x1b[2J\r\nquite \"harmless\\\"\xff";
     const SHOWN: &str = r#"\u{1b}[2J\r\nquite "harmless\\"\xff"#;
     let queue = Queue::flat();
@@ -158,7 +197,7 @@ fn a_hostile_name_writes_nothing_to_the_terminal() {
 }
 
 #[test]
-fn signals_end_it_with_its_counters() {
+fn signals_end_it_with_0_and_its_counters() {
     for signal in [Signal::TERM, Signal::INT] {
         let queue = Queue::flat();
         let running = watching(&queue, &[]);
@@ -166,7 +205,7 @@ fn signals_end_it_with_its_counters() {
         let done = running.output();
         assert_eq!(done.status.code(), Some(0), "{signal:?}: {done:?}");
         let counters = text(&done.stderr);
-        for word in ["1 printed", "wakes", "drains", "pulls", "scans", "errors"] {
+        for word in ["printed 1;", "wakeups ", "trigger_reads ", "pulls ", "scans ", "warnings 0"] {
             assert!(counters.contains(word), "{word}: {counters}");
         }
         assert_eq!(counters.lines().count(), 1, "{counters}");
@@ -174,17 +213,17 @@ fn signals_end_it_with_its_counters() {
 }
 
 #[test]
-fn nothing_for_a_while_ends_it() {
+fn idle_exit_ends_it_after_that_time_without_an_entry() {
     let queue = Queue::flat();
     let begun = Instant::now();
     let done = output(pullcord(["watch", "--idle-exit", "0.25"]).arg(queue.root()));
     assert_eq!(done.status.code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(250), "not early");
-    assert!(done.stdout.is_empty() && text(&done.stderr).contains("0 printed"), "{done:?}");
+    assert!(done.stdout.is_empty() && text(&done.stderr).contains("printed 0;"), "{done:?}");
 }
 
 #[test]
-fn it_ends_quietly_when_nobody_reads_its_output() {
+fn it_ends_quietly_once_its_output_is_closed() {
     let queue = Queue::flat();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -198,31 +237,33 @@ fn it_ends_quietly_when_nobody_reads_its_output() {
 }
 
 #[test]
-fn a_second_reader_is_refused_unless_it_insists() {
+fn a_second_reader_is_rejected_unless_other_readers_are_allowed() {
     let queue = Queue::flat();
     let first = watching(&queue, &["--watch", "off"]);
     let refused = output(pullcord(["watch", "--watch", "off"]).arg(queue.root()));
     assert_reader_found(&refused, &queue);
 
     queue.link("todo/both");
-    let insists = output(
-        pullcord(["watch", "--watch", "off", "--share-trigger", "--count", "1"]).arg(queue.root()),
-    );
-    assert_eq!(insists.status.code(), Some(0));
+    // The second one is the name of version 0.1.
+    for option in ["--allow-other-readers", "--share-trigger"] {
+        let arguments = ["watch", "--watch", "off", option, "--count", "1"];
+        let second = output(pullcord(arguments).arg(queue.root()));
+        assert_eq!(second.status.code(), Some(0), "{option}: {second:?}");
+    }
     queue.pull();
-    assert!(first.line().ends_with("/todo/both"), "the first still reads");
+    assert!(first.line().ends_with("/todo/both"), "the first one still reads");
 }
 
-/// As one that has its trigger closed for the length of a scan: the first look finds nobody.
+/// The reader has its trigger closed at first, as during a scan.
 #[test]
-fn a_reader_that_closes_now_and_then_is_found_by_a_later_look() {
+fn a_reader_that_closes_its_trigger_for_a_time_is_found_by_a_later_attempt() {
     let queue = Queue::flat();
     let running = Running::start(pullcord(["watch", "--watch", "off"]).arg(queue.root()));
-    // To open a FIFO for writing waits for a reader: for one of the looks.
-    let (looked, look) = std::sync::mpsc::channel();
+    // Opening a FIFO for writing waits for a reader, which is one of the attempts.
+    let (opened, writer) = std::sync::mpsc::channel();
     let fifo = queue.trigger();
-    thread::spawn(move || looked.send(fs::OpenOptions::new().write(true).open(fifo)));
-    let _writer = look.recv_timeout(PATIENCE).expect("somebody looks").unwrap();
+    thread::spawn(move || opened.send(fs::OpenOptions::new().write(true).open(fifo)));
+    let _writer = writer.recv_timeout(PATIENCE).expect("an attempt").unwrap();
     let _back = Trigger::open(queue.trigger(), OtherReaders::Allow).unwrap();
     assert_reader_found(&running.output(), &queue);
 }
@@ -230,7 +271,8 @@ fn a_reader_that_closes_now_and_then_is_found_by_a_later_look() {
 fn assert_reader_found(done: &std::process::Output, queue: &Queue) {
     let complaint = text(&done.stderr);
     assert_eq!(done.status.code(), Some(2), "{complaint}");
-    for word in [queue.trigger().to_str().unwrap(), "qmail-send", "delay", "--share-trigger"] {
+    for word in [queue.trigger().to_str().unwrap(), "qmail-send", "delay", "--allow-other-readers"]
+    {
         assert!(complaint.contains(word), "{word}: {complaint}");
     }
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
@@ -238,7 +280,7 @@ fn assert_reader_found(done: &std::process::Output, queue: &Queue) {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn out_of_descriptors_it_says_so_once_and_goes_on_when_there_are_some() {
+fn out_of_descriptors_it_warns_once_and_loses_nothing() {
     use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
     let queue = Queue::flat();
     let running = watching(&queue, &["--watch", "off"]);
@@ -253,7 +295,7 @@ fn out_of_descriptors_it_says_so_once_and_goes_on_when_there_are_some() {
     assert!(complaint.contains("todo") && complaint.contains("ulimit -n"), "{complaint}");
     queue.pull();
     limit(before.current).unwrap();
-    assert_eq!(running.line(), linked.to_str().unwrap(), "nothing is forgotten");
+    assert_eq!(running.line(), linked.to_str().unwrap(), "no pull is forgotten");
     running.signal(Signal::TERM);
     let done = running.output();
     assert_eq!(text(&done.stderr).lines().count(), 1, "the counters only: {done:?}");

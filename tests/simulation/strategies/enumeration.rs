@@ -7,8 +7,7 @@
 use std::collections::BTreeSet;
 
 use libtest_mimic::Trial;
-use pullcord_platform::sim::{FsKind, Mutant};
-use pullcord_platform::watch::REPORTS_NAMES;
+use pullcord_platform::sim::Mutant;
 
 use super::program::{Case, Name, Outcome, entry_of, run};
 use crate::history::{Config, Event, Gap, Layout, Op, PLAIN, WatchMode};
@@ -96,18 +95,12 @@ const ROWS: &[Row] = &[
         beside: FAULT,
         ..ROW
     },
-    // Until it has opened the new trigger, no process reads that; the scan that follows finds the
-    // entry. No watch is relied on to name an entry, but a watch reports the new trigger. Without
-    // one, version 0.1 finds the new trigger at the rescan.
+    // Until the verification has opened the new trigger, no process reads it. The scan that follows
+    // finds the entry.
     Row {
         title: "pullcord whose trigger is replaced, and one call fails",
-        config: Config { fs: if REPORTS_NAMES { FsKind::Unknown } else { FsKind::Ext4 }, ..PLAIN },
         beside: &[Op::ReplaceTrigger, Op::FailNext(0, 1)],
-        defects: if cfg!(pullcord_sim = "none") {
-            &[Refused, RefusedAndForgotten]
-        } else {
-            &[Refused]
-        },
+        defects: &[Refused],
         ..ROW
     },
     Row {

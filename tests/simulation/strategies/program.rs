@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use pullcord::{Backend, Event as Readiness, Events, Notifier, todo::Queue};
+use pullcord::{Backend, Event as Readiness, Events, Notifier, QueueOptions};
 use pullcord_platform::watch::REPORTS_NAMES;
 use pullcord_platform::{clock, sim};
 use pullcord_strategies::{
@@ -136,14 +136,14 @@ fn start(name: Name, config: &Config, notifier: &mut dyn Notifier) -> Box<dyn St
         Name::Drain => Box::new(Drain::start(trigger, directory, notifier).expect("no fault")),
         Name::DrainOpenedLate => late(notifier, true),
         Name::Pullcord => {
-            let queue = match config.layout {
+            let options = match config.layout {
                 Layout::Directories(count) => {
                     let paths = (0..count).map(|n| path(&world::directory(config, HOME, n)));
-                    Queue::directories(paths).trigger(trigger)
+                    QueueOptions::directories(paths).trigger(trigger)
                 }
-                _ => Queue::qmail(path(HOME)).expect("a queue"),
+                _ => QueueOptions::qmail(path(HOME)).expect("a queue"),
             };
-            Box::new(Pullcord::start(queue.watch(config.watch), notifier).expect("no fault"))
+            Box::new(Pullcord::start(&options.watch(config.watch), notifier).expect("no fault"))
         }
     }
 }

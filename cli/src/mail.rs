@@ -1,0 +1,110 @@
+//! The queue as a source of the command's own loop, which also waits for signals and writers.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use pullcord::{Backend, Entry, Event, Key, Notifier, Queue, Receiver, Warning};
+
+/// The key of the receiver, or of the trigger of a queue. Other sources use keys from 2.
+const MAIL: Key = Key(0);
+/// The key of the watch of a queue.
+const WATCH: Key = Key(1);
+
+/// An open queue, registered with a notifier.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// A receiver, which is one descriptor.
+    Receiver { receiver: Receiver, is_readable: bool },
+    /// A queue on the notifier itself, for a backend that has no descriptor for a receiver.
+    Queue(Queue),
+}
+
+impl Mail {
+    /// Registers the queue with a notifier of this backend.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of [`Receiver::with_backend`] and [`Notifier::register`].
+    pub(crate) fn register(
+        mut queue: Queue,
+        backend: Backend,
+        notifier: &mut dyn Notifier,
+    ) -> io::Result<Mail> {
+        if !backend.has_pollable_fd() {
+            queue.register(notifier, [MAIL, WATCH]);
+            return Ok(Mail::Queue(queue));
+        }
+        let receiver = Receiver::with_backend(queue, backend)?;
+        register(&receiver, notifier)?;
+        Ok(Mail::Receiver { receiver, is_readable: false })
+    }
+
+    /// Prepares a wait of the notifier. Returns how long to wait at most; `None` means without a
+    /// timeout. The deadlines of a receiver are inside its descriptor.
+    pub(crate) fn prepare(&mut self, notifier: &mut dyn Notifier) -> Option<Duration> {
+        match self {
+            Mail::Receiver { .. } => None,
+            Mail::Queue(queue) => queue.prepare(notifier, Instant::now()),
+        }
+    }
+
+    /// Takes an event of the notifier. Ignores the events of other sources.
+    pub(crate) fn handle_event(&mut self, event: &Event) {
+        match self {
+            Mail::Receiver { is_readable, .. } => *is_readable |= event.key == MAIL,
+            Mail::Queue(queue) => {
+                let _ = queue.handle_event(event);
+            }
+        }
+    }
+
+    /// Returns the next entry. Returns `None` when it is time to wait again.
+    pub(crate) fn next_entry(&mut self) -> Option<Entry<'_>> {
+        match self {
+            Mail::Receiver { is_readable: false, .. } => None,
+            Mail::Receiver { receiver, is_readable } => {
+                let entry = receiver.try_recv();
+                *is_readable = entry.is_some();
+                entry
+            }
+            Mail::Queue(queue) => queue.next_entry(Instant::now()),
+        }
+    }
+
+    /// Returns the next warning, or `None`.
+    pub(crate) fn next_warning(&mut self) -> Option<Warning> {
+        match self {
+            Mail::Receiver { receiver, .. } => receiver.next_warning(),
+            Mail::Queue(queue) => queue.next_warning(),
+        }
+    }
+
+    /// Returns the queue.
+    pub(crate) fn queue(&self) -> &Queue {
+        match self {
+            Mail::Receiver { receiver, .. } => receiver.queue(),
+            Mail::Queue(queue) => queue,
+        }
+    }
+}
+
+cfg_if::cfg_if! {
+    // The systems with epoll or kqueue: those where a receiver has a descriptor.
+    if #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+        target_vendor = "apple",
+    ))] {
+        fn register(receiver: &Receiver, notifier: &mut dyn Notifier) -> io::Result<()> {
+            notifier.register(receiver, MAIL, pullcord::Interest::Read, pullcord::Mode::Level)
+        }
+    } else {
+        fn register(_: &Receiver, _: &mut dyn Notifier) -> io::Result<()> {
+            unreachable!("no backend of this system has a descriptor")
+        }
+    }
+}
