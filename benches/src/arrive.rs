@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Notifier, Todo, WatchMode, todo::Queue};
+use pullcord::{Backend, Events, Key, Notifier, Queue, QueueOptions, Receiver, WatchMode};
 use serde::Serialize;
 
 use crate::chance::Chance;
@@ -145,6 +145,7 @@ pub(crate) enum Kind {
     Raw,
     RawPulled,
     Watching,
+    Receiving,
     WatchingPulled,
     Scanning,
     Notify,
@@ -152,9 +153,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 7] = [
+    const ALL: [Kind; 8] = [
         Kind::Raw,
         Kind::Watching,
+        Kind::Receiving,
         Kind::RawPulled,
         Kind::WatchingPulled,
         Kind::Notify,
@@ -167,6 +169,7 @@ impl Kind {
             Kind::Raw => raw::WATCH,
             Kind::RawPulled => raw::WATCH_AND_TRIGGER,
             Kind::Watching => "pullcord watch",
+            Kind::Receiving => "pullcord receiver",
             Kind::WatchingPulled => "pullcord watch+trigger",
             Kind::Scanning => "pullcord trigger+scan",
             Kind::Notify => "notify",
@@ -181,7 +184,7 @@ impl Kind {
 
     /// Whether the trigger is pulled after each link.
     pub(crate) fn is_pulled(self) -> bool {
-        !matches!(self, Kind::Raw | Kind::Watching | Kind::Notify)
+        !matches!(self, Kind::Raw | Kind::Watching | Kind::Receiving | Kind::Notify)
     }
 
     /// What it is measured against.
@@ -198,12 +201,13 @@ impl Kind {
         Ok(match self {
             Kind::Raw => Box::new(raw::Arrivals::open(parts, None)?),
             Kind::RawPulled => Box::new(raw::Arrivals::open(parts, Some(trigger))?),
-            Kind::Watching => Box::new(Ours::open(Queue::directories(parts))?),
+            Kind::Watching => Box::new(Ours::open(&QueueOptions::directories(parts))?),
+            Kind::Receiving => Box::new(ByReceiver::open(&QueueOptions::directories(parts))?),
             Kind::WatchingPulled => {
-                Box::new(Ours::open(Queue::directories(parts).trigger(trigger))?)
+                Box::new(Ours::open(&QueueOptions::directories(parts).trigger(trigger))?)
             }
             Kind::Scanning => Box::new(Ours::open(
-                Queue::directories(parts).trigger(trigger).watch(WatchMode::Off),
+                &QueueOptions::directories(parts).trigger(trigger).watch(WatchMode::Off),
             )?),
             #[cfg(not(target_os = "dragonfly"))]
             Kind::Notify => Box::new(notified::Notified::open(spool)?),
@@ -371,20 +375,20 @@ impl Reader for raw::Qmail {
     }
 }
 
-/// pullcord's front door in the loop that its documentation shows.
+/// pullcord's queue in a loop on a notifier, as its documentation shows.
 struct Ours {
-    todo: Todo,
+    queue: Queue,
     notifier: Box<dyn Notifier>,
     events: Events,
 }
 
 impl Ours {
-    /// When it has handed out what waited already.
-    fn open(queue: Queue) -> io::Result<Ours> {
-        let mut todo = Todo::open(queue).map_err(io::Error::other)?;
+    /// Opens the queue, and takes the entries that it has already.
+    fn open(options: &QueueOptions) -> io::Result<Ours> {
+        let mut queue = options.open()?;
         let mut notifier = Backend::best().open()?;
-        todo.register(&mut *notifier, [Key(0), Key(1)]).map_err(io::Error::other)?;
-        let mut ours = Ours { todo, notifier, events: Events::with_capacity(64) };
+        queue.register(&mut *notifier, [Key(0), Key(1)]);
+        let mut ours = Ours { queue, notifier, events: Events::with_capacity(64) };
         ours.wake(&mut |_, _| {})?;
         while ours.is_busy() {
             ours.wake(&mut |_, _| {})?;
@@ -395,21 +399,51 @@ impl Ours {
 
 impl Reader for Ours {
     fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
-        let Ours { todo, notifier, events } = self;
-        let timeout = todo.prepare(&mut **notifier, Instant::now()).map_err(io::Error::other)?;
+        let Ours { queue, notifier, events } = self;
+        let timeout = queue.prepare(&mut **notifier, Instant::now());
         notifier.wait(events, timeout)?;
         for event in &*events {
-            todo.ready(event);
+            let _ = queue.handle_event(event);
         }
         let now = Instant::now();
-        while let Some(entry) = todo.next(now) {
-            let entry = entry.map_err(io::Error::other)?;
+        while let Some(entry) = queue.next_entry(now) {
             sink(entry.directory, entry.name.as_bytes());
         }
-        Ok(())
+        match queue.next_warning() {
+            Some(warning) => Err(io::Error::other(warning)),
+            None => Ok(()),
+        }
     }
 
     fn is_busy(&self) -> bool {
-        self.todo.is_scanning()
+        self.queue.is_scanning()
+    }
+}
+
+/// pullcord's queue with the loop of the library.
+struct ByReceiver(Receiver);
+
+impl ByReceiver {
+    /// Opens the queue, and takes the entries that it has already.
+    fn open(options: &QueueOptions) -> io::Result<ByReceiver> {
+        let mut mail = options.receiver()?;
+        loop {
+            while mail.try_recv().is_some() {}
+            if !mail.queue().is_scanning() {
+                return Ok(ByReceiver(mail));
+            }
+        }
+    }
+}
+
+impl Reader for ByReceiver {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        if let Some(entry) = self.0.recv()? {
+            sink(entry.directory, entry.name.as_bytes());
+        }
+        match self.0.next_warning() {
+            Some(warning) => Err(io::Error::other(warning)),
+            None => Ok(()),
+        }
     }
 }

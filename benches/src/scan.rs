@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Key, Todo, WatchMode, todo::Queue};
+use pullcord::{Backend, Events, Key, QueueOptions, WatchMode};
 use serde::Serialize;
 
 use crate::fill::Seeds;
@@ -38,13 +38,15 @@ pub(crate) type Scan = fn(&Path) -> io::Result<usize>;
 
 const OURS: &str = "pullcord";
 const OURS_WATCHED: &str = "pullcord, watched";
+const OUR_RECEIVER: &str = "pullcord receiver";
 /// To be told of what appears takes time too: the kernel marks what it knows of the directory.
 const RAW_WATCHED: &str = "raw, watched";
 const STAT: &str = "readdir+fstatat";
 
-const IMPLEMENTATIONS: [(&str, Scan); 6] = [
+const IMPLEMENTATIONS: [(&str, Scan); 7] = [
     (raw::LIST, raw),
     (OURS, ours),
+    (OUR_RECEIVER, receive),
     (RAW_WATCHED, raw_watched),
     (OURS_WATCHED, |directory| hand_out(directory, WatchMode::Auto)),
     ("std::fs::read_dir", std_read_dir),
@@ -139,26 +141,40 @@ pub(crate) fn ours(directory: &Path) -> io::Result<usize> {
     hand_out(directory, WatchMode::Off)
 }
 
-/// What waits at the start, handed out.
+/// Returns the entries of a new queue, in a loop on a notifier.
 fn hand_out(directory: &Path, watch: WatchMode) -> io::Result<usize> {
-    let queue = Queue::directories([directory]).watch(watch);
-    let mut todo = Todo::open(queue).map_err(io::Error::other)?;
+    let mut queue = QueueOptions::directories([directory]).watch(watch).open()?;
     let mut notifier = Backend::best().open()?;
-    todo.register(&mut *notifier, [Key(0), Key(1)]).map_err(io::Error::other)?;
+    queue.register(&mut *notifier, [Key(0), Key(1)]);
     let mut events = Events::with_capacity(64);
     let mut count = 0;
     loop {
-        let timeout = todo.prepare(&mut *notifier, Instant::now()).map_err(io::Error::other)?;
+        let timeout = queue.prepare(&mut *notifier, Instant::now());
         notifier.wait(&mut events, timeout)?;
         for event in &events {
-            todo.ready(event);
+            let _ = queue.handle_event(event);
         }
         let now = Instant::now();
-        while let Some(entry) = todo.next(now) {
-            black_box(entry.map_err(io::Error::other)?.name.as_bytes());
+        while let Some(entry) = queue.next_entry(now) {
+            black_box(entry.name.as_bytes());
             count += 1;
         }
-        if !todo.is_scanning() {
+        if !queue.is_scanning() {
+            return Ok(count);
+        }
+    }
+}
+
+/// Returns the entries of a new queue, with the loop of the library.
+fn receive(directory: &Path) -> io::Result<usize> {
+    let mut mail = QueueOptions::directories([directory]).watch(WatchMode::Off).receiver()?;
+    let mut count = 0;
+    loop {
+        while let Some(entry) = mail.recv_timeout(Duration::ZERO)? {
+            black_box(entry.name.as_bytes());
+            count += 1;
+        }
+        if !mail.queue().is_scanning() {
             return Ok(count);
         }
     }
