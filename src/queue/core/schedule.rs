@@ -52,6 +52,8 @@ pub(crate) struct Schedule {
     /// The dirty directories, each once, in the order in which they became dirty.
     dirty: VecDeque<usize>,
     later: BTreeSet<(Instant, usize)>,
+    /// How many directories have entries that were not finished when they were last seen.
+    unfinished: usize,
     rounds: Rounds,
     rescan: Timer,
     pacer: Pacer,
@@ -64,6 +66,7 @@ impl Schedule {
             directories: Vec::new(),
             dirty: VecDeque::new(),
             later: BTreeSet::new(),
+            unfinished: 0,
             rounds: Rounds::default(),
             rescan: Timer::new(rescan_interval, now),
             pacer: Pacer::default(),
@@ -196,10 +199,10 @@ impl Schedule {
 
     /// Records that a directory was read to its end.
     pub(crate) fn on_scanned(&mut self, directory: usize, has_unfinished: bool, now: Instant) {
+        self.note_unfinished(directory, has_unfinished);
         let directory = &mut self.directories[directory];
         directory.scans += 1;
         directory.last_scan = Some(now);
-        directory.has_unfinished = has_unfinished;
         if mutant!(CleanedLate) && directory.state == State::Dirty {
             directory.state = State::Clean;
         }
@@ -216,17 +219,23 @@ impl Schedule {
 
     /// Records that an entry of a directory was seen that is not finished.
     pub(crate) fn set_unfinished(&mut self, directory: usize) {
-        self.directories[directory].has_unfinished = true;
+        self.note_unfinished(directory, true);
     }
 
     /// Forgets the unfinished entries of a directory: its path leads to another directory now.
     pub(crate) fn clear_unfinished(&mut self, directory: usize) {
-        self.directories[directory].has_unfinished = false;
+        self.note_unfinished(directory, false);
+    }
+
+    fn note_unfinished(&mut self, directory: usize, has_unfinished: bool) {
+        let before =
+            std::mem::replace(&mut self.directories[directory].has_unfinished, has_unfinished);
+        self.unfinished = self.unfinished + usize::from(has_unfinished) - usize::from(before);
     }
 
     /// Returns whether any directory has entries that were not finished when they were last seen.
     pub(crate) fn has_unfinished(&self) -> bool {
-        self.directories.iter().any(|directory| directory.has_unfinished)
+        self.unfinished > 0
     }
 
     /// Returns whether any directory is to be read in this round or the next one.
