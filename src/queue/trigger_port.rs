@@ -19,8 +19,8 @@ pub(super) struct TriggerPort {
     place: Option<(PathBuf, OsString)>,
     other_readers: OtherReaders,
     trigger: Option<Trigger>,
-    /// When it was drained last.
-    drained_at: Option<Instant>,
+    /// When it is to be emptied next; `None` means at the next turn.
+    empty_at: Option<Instant>,
 }
 
 impl TriggerPort {
@@ -29,7 +29,7 @@ impl TriggerPort {
         let place = path
             .as_ref()
             .and_then(|path| Some((path.parent()?.to_owned(), path.file_name()?.to_owned())));
-        TriggerPort { path, place, other_readers, trigger: None, drained_at: None }
+        TriggerPort { path, place, other_readers, trigger: None, empty_at: None }
     }
 
     /// Opens the trigger, or what its path names now. Does nothing without a path.
@@ -72,22 +72,21 @@ impl TriggerPort {
     ///
     /// Fails with the errors of [`Trigger::drain`].
     pub(super) fn drain(&mut self, now: Instant) -> Result<DrainOutcome> {
-        self.drained_at = Some(now);
+        self.empty_at = now.checked_add(EMPTY_INTERVAL);
         self.trigger.as_mut().map_or(Ok(DrainOutcome::Empty), Trigger::drain)
     }
 
     /// Returns whether it is time to empty the trigger while it is not waited for. Never while other
     /// readers are allowed: the pulls may be theirs.
     pub(super) fn should_empty(&self, now: Instant) -> bool {
-        let is_time = self
-            .drained_at
-            .is_none_or(|then| now.saturating_duration_since(then) >= EMPTY_INTERVAL);
-        self.trigger.is_some() && self.other_readers == OtherReaders::Reject && is_time
+        self.trigger.is_some()
+            && self.other_readers == OtherReaders::Reject
+            && self.empty_at.is_none_or(|at| at <= now)
     }
 
     /// Forgets the time of the last drain: the clock jumped back.
     pub(super) fn on_jump(&mut self) {
-        self.drained_at = None;
+        self.empty_at = None;
     }
 
     /// Returns the descriptor to wait for, if the trigger is open.

@@ -26,22 +26,25 @@ const MAX_DEBT: Duration = Duration::from_secs(1);
 struct Round {
     begun: Instant,
     reading: Duration,
-    has_found: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Pacer {
     /// Everything is paid at this time.
     paid: Option<Instant>,
+    /// The earliest time of the next round: [`CREDIT`] before that.
+    next_at: Option<Instant>,
     /// The time spent in drains since the last round.
     draining: Duration,
+    /// The round has returned an entry.
+    has_found: bool,
     round: Option<Round>,
 }
 
 impl Pacer {
     /// Returns the earliest time of the next round; `None` means immediately.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        self.paid.and_then(|paid| paid.checked_sub(CREDIT))
+        self.next_at
     }
 
     /// Returns whether a round may begin now.
@@ -51,7 +54,7 @@ impl Pacer {
 
     /// Forgives a debt that is longer than any debt can be: the clock jumped back.
     pub(crate) fn on_jump(&mut self, now: Instant) {
-        self.paid = self.paid.filter(|paid| *paid <= now + MAX_DEBT);
+        self.set_paid(self.paid.filter(|paid| *paid <= now + MAX_DEBT));
     }
 
     /// Adds the time that a drain of the trigger took.
@@ -61,7 +64,8 @@ impl Pacer {
 
     /// Begins a round.
     pub(crate) fn begin_round(&mut self, now: Instant) {
-        self.round = Some(Round { begun: now, reading: Duration::ZERO, has_found: false });
+        self.round = Some(Round { begun: now, reading: Duration::ZERO });
+        self.has_found = false;
     }
 
     /// Adds the time that an open or the reading of a batch took, failed or not.
@@ -73,18 +77,16 @@ impl Pacer {
 
     /// Records that the round has returned an entry.
     pub(crate) fn found(&mut self) {
-        if let Some(round) = &mut self.round {
-            round.has_found = true;
-        }
+        self.has_found = true;
     }
 
     /// Ends the round, and charges it. The debt counts from the round's begin: from its end, the
     /// reading would pay for itself.
     pub(crate) fn end_round(&mut self, now: Instant) {
-        let Some(Round { begun, reading, has_found }) = self.round.take() else { return };
+        let Some(Round { begun, reading }) = self.round.take() else { return };
         let spent = std::mem::take(&mut self.draining) + reading + OVERHEAD;
         let price = reading.max((FACTOR * spent).min(EMPTY_PRICE));
-        let price = if has_found { price } else { price.max(EMPTY_PRICE) };
+        let price = if self.has_found { price } else { price.max(EMPTY_PRICE) };
         self.charge(begun, reading + price, now);
     }
 
@@ -95,6 +97,11 @@ impl Pacer {
 
     fn charge(&mut self, begun: Instant, amount: Duration, now: Instant) {
         let paid = self.paid.map_or(begun, |paid| paid.max(begun)) + amount;
-        self.paid = Some(paid.min(now + MAX_DEBT));
+        self.set_paid(Some(paid.min(now + MAX_DEBT)));
+    }
+
+    fn set_paid(&mut self, paid: Option<Instant>) {
+        self.paid = paid;
+        self.next_at = paid.and_then(|paid| paid.checked_sub(CREDIT));
     }
 }
