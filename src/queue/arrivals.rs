@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,16 @@ impl Arrivals {
 }
 
 impl Queue {
+    /// Returns whether the watch may have reported an entry that can be returned now.
+    #[inline]
+    pub(super) fn has_arrivals(&self) -> bool {
+        self.arrivals.has_buffered()
+            || self.watches.has_buffered_events()
+            || self.sources.watch.readable && !self.sources.watch_rests
+    }
+
     /// Returns an entry that the watch has reported.
+    #[inline(never)]
     pub(super) fn next_arrival(&mut self, now: Instant) -> Option<Found> {
         while !self.work.is_spent() {
             if let Some((directory, name)) = self.arrivals.buffered.pop_front() {
@@ -165,6 +175,7 @@ impl Queue {
 
     /// Takes the next event. Returns the directory if it reports an entry, whose name is the watch's
     /// last one.
+    #[inline]
     fn next_reported(&mut self, now: Instant) -> Option<usize> {
         self.work.turn.names += 1;
         let reported = match self.watches.next_event() {
@@ -172,20 +183,8 @@ impl Queue {
             Some(TargetEvent::EntryAdded { directory, cause, is_directory }) => {
                 self.on_entry_added(directory, cause, is_directory, now)
             }
-            Some(TargetEvent::Changed(directory)) => {
-                // A pull should follow, if there is anyone to pull.
-                let delay = if self.has_trigger() { PULL_GRACE } else { Duration::ZERO };
-                if self.mark_dirty_after(directory, delay, now) {
-                    self.arrivals.is_fruitless = false;
-                }
-                None
-            }
-            Some(TargetEvent::Lost(directory)) => {
-                self.verification.request(directory);
-                None
-            }
-            Some(TargetEvent::Overflow) => {
-                self.on_overflow(now);
+            Some(event) => {
+                self.on_unnamed_event(event, now);
                 None
             }
         };
@@ -193,6 +192,22 @@ impl Queue {
             self.end_read(now);
         }
         reported
+    }
+
+    #[inline(never)]
+    fn on_unnamed_event(&mut self, event: TargetEvent, now: Instant) {
+        match event {
+            TargetEvent::EntryAdded { .. } => {}
+            TargetEvent::Changed(directory) => {
+                // A pull should follow, if there is anyone to pull.
+                let delay = if self.has_trigger() { PULL_GRACE } else { Duration::ZERO };
+                if self.mark_dirty_after(directory, delay, now) {
+                    self.arrivals.is_fruitless = false;
+                }
+            }
+            TargetEvent::Lost(directory) => self.verification.request(directory),
+            TargetEvent::Overflow => self.on_overflow(now),
+        }
     }
 
     fn on_entry_added(
@@ -243,6 +258,7 @@ impl Queue {
 
     /// Returns whether a name is that of the trigger, and so of no entry. The trigger may be given by
     /// another path than its directory: so a FIFO of its name is none either.
+    #[inline]
     pub(super) fn is_trigger(
         &self,
         directory: usize,
@@ -250,10 +266,18 @@ impl Queue {
         look: impl FnOnce() -> io::Result<FileStatus>,
     ) -> bool {
         self.trigger.place().is_some_and(|(parent, trigger)| {
-            trigger == name
-                && (parent == self.watches.path(directory)
-                    || look().is_ok_and(|status| status.is_fifo()))
+            trigger == name && self.is_trigger_in(parent, directory, look)
         })
+    }
+
+    #[cold]
+    fn is_trigger_in(
+        &self,
+        parent: &Path,
+        directory: usize,
+        look: impl FnOnce() -> io::Result<FileStatus>,
+    ) -> bool {
+        parent == self.watches.path(directory) || look().is_ok_and(|status| status.is_fifo())
     }
 
     /// Adds the part of a split queue that the watch has named last.

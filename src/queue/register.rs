@@ -133,40 +133,47 @@ impl Queue {
         let (is_trigger_wanted, is_watch_wanted) = self.wanted();
         let fd = self.trigger.fd();
         let trigger = self.sources.trigger.update(notifier, fd, trigger_key, is_trigger_wanted);
-        let trigger = trigger.map_err(|e| self.trigger.error("wait for the trigger", e));
+        if let Err(e) = trigger {
+            let error = self.trigger.error("wait for the trigger", e);
+            self.registration_failed(error, now);
+        }
         let fd = self.watches.watcher().map(std::os::fd::AsFd::as_fd);
         let watch = self.sources.watch.update(notifier, fd, watch_key, is_watch_wanted);
-        let watch = watch
-            .map_err(|e| crate::Error::new(self.first_path(), "wait for the directory watch", e));
-        let is_blocked = self.sources.trigger.is_blocked() || self.sources.watch.is_blocked();
-        for error in [trigger.err(), watch.err()].into_iter().flatten() {
-            self.warn(Problem::Registration, WarningKind::Registration, error);
-            self.retry.failed(Thing::Registration, now);
+        if let Err(e) = watch {
+            let error = crate::Error::new(self.first_path(), "wait for the directory watch", e);
+            self.registration_failed(error, now);
         }
+        let is_blocked = self.sources.trigger.is_blocked() || self.sources.watch.is_blocked();
         if !is_blocked && self.retry.succeeded(Thing::Registration) {
             self.warnings.mended(Problem::Registration);
         }
     }
 
+    #[cold]
+    fn registration_failed(&mut self, error: crate::Error, now: Instant) {
+        self.warn(Problem::Registration, WarningKind::Registration, error);
+        self.retry.failed(Thing::Registration, now);
+    }
+
     /// Returns how long to wait at most: zero if there is work to do now.
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
-        let trigger_at =
-            self.sources.trigger.readable.then(|| self.schedule.round_allowed_at().unwrap_or(now));
-        let watch_at =
-            self.sources.watch_rests.then(|| self.schedule.round_allowed_at().unwrap_or(now));
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        let due = [
-            self.schedule.next_at(now),
-            trigger_at,
-            watch_at,
+        let is_paced = self.sources.trigger.readable || self.sources.watch_rests;
+        let paced_at = is_paced.then(|| self.schedule.round_allowed_at().unwrap_or(now));
+        let mut due = self.schedule.next_at(now);
+        for other in [
+            paced_at,
             self.retry.next_at(),
             self.verification.next_at(),
             self.appointments.next_at(),
-        ];
-        let due = due.into_iter().flatten().min()?;
-        Some(due.saturating_duration_since(now))
+        ] {
+            if other.is_some() && (due.is_none() || other < due) {
+                due = other;
+            }
+        }
+        Some(due?.saturating_duration_since(now))
     }
 
     /// Returns whether there is work that need not wait for anything.

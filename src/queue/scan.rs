@@ -18,7 +18,8 @@ use super::{Origin, Queue, WatchGrade, WriteMethod, is_hidden};
 const MAX_WAITING: usize = if cfg!(pullcord_sim) { 16 } else { 4096 };
 
 impl Queue {
-    /// Returns an entry that a scan has found.
+    /// Returns an entry that a scan has found, if one is active or due.
+    #[inline(always)]
     pub(super) fn next_scanned(&mut self, now: Instant) -> Option<Found> {
         while !self.work.is_spent() {
             let Some(directory) = self.scanner.directory() else {
@@ -37,14 +38,13 @@ impl Queue {
             if self.is_scan_blocked() {
                 return None;
             }
-            let Some(entry) = self.scanner.next_in_batch() else {
+            let Some(file_type) = self.scanner.next_in_batch() else {
                 if self.arrivals.is_full() {
                     return None;
                 }
                 self.read_batch(directory, now);
                 continue;
             };
-            let file_type = entry.file_type;
             self.work.turn.names += 1;
             if self.is_entry(directory, file_type, now) {
                 self.scanner.found();
@@ -64,6 +64,7 @@ impl Queue {
 
     /// Opens the next directory that is due, watching it first if it is not watched yet. Returns
     /// false if none is due.
+    #[inline(never)]
     fn open_next(&mut self, now: Instant) -> bool {
         let time = self.scanner.time(now);
         let Some(directory) = self.schedule.next_directory(time) else { return false };
@@ -114,6 +115,7 @@ impl Queue {
 
     /// Reads the next batch, and notes how much the watch has to report by now: an entry of the batch
     /// that it does not name was there before the directory was watched.
+    #[inline(never)]
     fn read_batch(&mut self, directory: usize, now: Instant) {
         let (more, time) = self.scanner.read_batch();
         self.schedule.pacer().add_reading(time);
@@ -171,6 +173,7 @@ impl Queue {
     }
 
     /// Decides whether a name of the batch is an entry to return now.
+    #[inline(always)]
     fn is_entry(&mut self, directory: usize, file_type: FileType, now: Instant) -> bool {
         let name = self.scanner.last_name();
         if mutant!(ScanFirst) {
@@ -186,6 +189,12 @@ impl Queue {
         if self.options.has_parts && directory == 0 && !self.is_mail(file_type, now) {
             return false;
         }
+        self.appointments.is_empty() && self.options.write_method == WriteMethod::Atomic
+            || self.is_ready(directory, now)
+    }
+
+    /// Looks at an entry of the batch, and decides whether to return it now.
+    fn is_ready(&mut self, directory: usize, now: Instant) -> bool {
         let name = self.scanner.last_name();
         let appointment = self.appointments.get(directory, name);
         if appointment.is_none() && self.options.write_method == WriteMethod::Atomic {
@@ -238,6 +247,7 @@ impl Queue {
 
     /// Decides whether a name in qmail's `todo` is a message. Adds it to the queue's directories if it
     /// is a part.
+    #[inline(never)]
     fn is_mail(&mut self, file_type: FileType, now: Instant) -> bool {
         let name = self.scanner.last_name();
         let may_be_part = part_name(name).is_some();

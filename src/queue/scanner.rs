@@ -6,12 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pullcord_platform::clock;
-use pullcord_platform::dir::{Batch, Dir, Entry};
+use pullcord_platform::dir::{Batch, Dir, FileType};
 use pullcord_platform::file::{self, FileId, FileStatus};
 
 #[derive(Debug)]
 pub(super) struct Scanner {
     open: Option<Open>,
+    /// The scan has found an entry.
+    has_found: bool,
     batch: Batch,
     /// How much of the watch is to be read before the entries of the batch may be returned.
     left_to_absorb: usize,
@@ -25,7 +27,6 @@ pub(super) struct Scanner {
 struct Open {
     directory: usize,
     dir: Dir,
-    has_found: bool,
     has_unfinished: bool,
     /// An entry could not be looked at.
     failed: Option<io::Error>,
@@ -46,6 +47,7 @@ impl Scanner {
     pub(super) fn new() -> Scanner {
         Scanner {
             open: None,
+            has_found: false,
             batch: Batch::new(),
             left_to_absorb: 0,
             told: None,
@@ -62,14 +64,8 @@ impl Scanner {
         self.measure(|scanner| {
             let dir = Dir::open(path)?;
             let id = file::fstat(&dir)?.id;
-            scanner.left_to_absorb = 0;
-            scanner.open = Some(Open {
-                directory,
-                dir,
-                has_found: false,
-                has_unfinished: false,
-                failed: None,
-            });
+            (scanner.left_to_absorb, scanner.has_found) = (0, false);
+            scanner.open = Some(Open { directory, dir, has_unfinished: false, failed: None });
             Ok(id)
         })
     }
@@ -104,9 +100,10 @@ impl Scanner {
         now + self.spent
     }
 
-    /// Returns the next entry of the batch.
-    pub(super) fn next_in_batch(&mut self) -> Option<Entry<'_>> {
-        self.batch.next_entry()
+    /// Moves on to the next entry of the batch, whose name is the last one then. Returns its type.
+    #[inline]
+    pub(super) fn next_in_batch(&mut self) -> Option<FileType> {
+        self.batch.next_entry().map(|entry| entry.file_type)
     }
 
     /// Returns the name of the entry that was returned last.
@@ -133,7 +130,7 @@ impl Scanner {
 
     /// Records that the scan has found an entry.
     pub(super) fn found(&mut self) {
-        self.open.iter_mut().for_each(|open| open.has_found = true);
+        self.has_found = true;
     }
 
     /// Records that the scan has met an entry that is not finished.
@@ -162,7 +159,7 @@ impl Scanner {
     pub(super) fn close(&mut self) -> Option<Scanned> {
         self.left_to_absorb = 0;
         self.batch.clear();
-        let Open { directory, has_found, has_unfinished, failed, .. } = self.open.take()?;
-        Some(Scanned { directory, has_found, has_unfinished, failed })
+        let Open { directory, has_unfinished, failed, .. } = self.open.take()?;
+        Some(Scanned { directory, has_found: self.has_found, has_unfinished, failed })
     }
 }

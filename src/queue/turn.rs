@@ -48,6 +48,7 @@ impl Work {
     }
 
     /// Returns whether no more may be done in this turn.
+    #[inline]
     pub(super) fn is_spent(&self) -> bool {
         let Turn { entries, names, looks, opened, .. } = self.turn;
         entries >= MAX_ENTRIES || names >= MAX_NAMES || looks >= MAX_LOOKS || opened >= MAX_LOOKS
@@ -100,6 +101,7 @@ impl Queue {
     }
 
     /// Returns the next entry that is ready, without borrowing.
+    #[inline]
     pub(crate) fn next_found(&mut self, now: Instant) -> Option<Found> {
         if !self.work.turn.has_begun {
             self.work.turn.has_begun = true;
@@ -116,6 +118,7 @@ impl Queue {
     }
 
     /// Returns the entry that [`next_found`](Queue::next_found) has just returned.
+    #[inline]
     pub(crate) fn entry(&self, found: Found) -> Entry<'_> {
         let name = match found.name {
             NameSource::Kept => &self.work.name,
@@ -127,17 +130,37 @@ impl Queue {
 
     /// Returns an entry: new ones, those at their time, and those of a scan take turns, so that none
     /// of them keeps the others waiting.
+    #[inline]
     fn take_turns(&mut self, now: Instant) -> Option<Found> {
-        const KINDS: usize = 3;
-        for kind in self.work.turn.first..self.work.turn.first + KINDS {
-            if self.work.is_spent() {
-                return None;
+        // Most of the time there is only one kind of them, whose turn it is.
+        let is_due = self.appointments.is_due(now);
+        let found = match (self.has_arrivals(), is_due, self.schedule.has_due()) {
+            (false, false, false) => return None,
+            (true, false, false) => {
+                self.work.turn.first = 1;
+                self.next_arrival(now)
             }
-            let kind = kind % KINDS;
+            (false, false, true) => {
+                self.work.turn.first = 0;
+                self.next_scanned(now)
+            }
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+        self.take_turns_among(now)
+    }
+
+    fn take_turns_among(&mut self, now: Instant) -> Option<Found> {
+        const KINDS: usize = 3;
+        let first = self.work.turn.first;
+        for kind in (first..KINDS).chain(0..first) {
             let found = match kind {
-                0 => self.next_arrival(now),
-                1 => self.next_appointment(now),
-                _ => self.next_scanned(now),
+                0 if self.has_arrivals() => self.next_arrival(now),
+                1 if self.appointments.is_due(now) => self.next_appointment(now),
+                2 if self.schedule.has_due() => self.next_scanned(now),
+                _ => None,
             };
             if found.is_some() {
                 self.work.turn.first = (kind + 1) % KINDS;

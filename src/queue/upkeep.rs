@@ -24,20 +24,25 @@ const LOOK_AFTER: Duration = Duration::from_millis(600);
 
 impl Queue {
     /// Does what is due at this time.
+    #[inline(never)]
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.notice_time(now);
         self.schedule.update(now);
         if self.schedule.take_rescan(now) {
             self.mark_all_dirty(now);
         }
-        self.sources.watch_rests &= !self.schedule.pacer().may_begin(now);
+        if self.sources.watch_rests {
+            self.sources.watch_rests = !self.schedule.pacer().may_begin(now);
+        }
         self.work.stats.verifications += u64::from(self.verification.update(now));
-        while !self.work.is_spent()
+        while self.retry.is_any_failing()
+            && !self.work.is_spent()
             && let Some(thing) = self.retry.pop_due(now)
         {
             self.try_again(thing, now);
         }
-        while !self.work.is_spent()
+        while self.verification.is_pending()
+            && !self.work.is_spent()
             && let Some(step) = self.verification.next_step(self.watches.len())
         {
             self.verify(step, now);
@@ -47,10 +52,15 @@ impl Queue {
 
     /// Notices that the caller's time went back: nothing may then wait longer than it would have
     /// without the jump.
+    #[inline]
     pub(super) fn notice_time(&mut self, now: Instant) {
-        if self.work.last_time.replace(now).is_none_or(|last| last <= now) {
-            return;
+        if self.work.last_time.replace(now).is_some_and(|last| now < last) {
+            self.on_jump(now);
         }
+    }
+
+    #[cold]
+    fn on_jump(&mut self, now: Instant) {
         let longest = self.options.poll_interval.unwrap_or(Duration::ZERO).max(PULL_GRACE);
         self.schedule.on_jump(longest, now);
         self.appointments.on_jump(self.options.write_method.quiet(), now);

@@ -75,7 +75,7 @@ impl Batch {
     }
 
     /// The next entry, `.` and `..` left out. No system call.
-    #[inline]
+    #[inline(always)]
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         let kind = loop {
             let kind = self.0.next()?;

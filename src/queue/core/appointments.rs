@@ -58,19 +58,24 @@ impl Appointments {
         self.scanned += usize::from(is_scanned(appointment));
     }
 
+    /// Returns whether there are no appointments.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_time.is_empty()
+    }
+
     /// Returns the appointment of an entry.
     pub(crate) fn get(&self, directory: usize, name: &OsStr) -> Option<Appointment> {
-        if self.by_time.is_empty() {
-            return None;
-        }
         self.by_entry.get(&directory)?.get(name).map(|(_, appointment)| *appointment)
     }
 
     /// Removes the appointment of an entry, and returns it.
+    #[inline]
     pub(crate) fn cancel(&mut self, directory: usize, name: &OsStr) -> Option<Appointment> {
-        if self.by_time.is_empty() {
-            return None;
-        }
+        if self.by_time.is_empty() { None } else { self.cancel_of_some(directory, name) }
+    }
+
+    fn cancel_of_some(&mut self, directory: usize, name: &OsStr) -> Option<Appointment> {
         let entries = self.by_entry.get_mut(&directory)?;
         let (time, appointment) = entries.remove(name)?;
         if entries.is_empty() {
@@ -89,6 +94,12 @@ impl Appointments {
             self.by_time.remove(&time);
             self.scanned -= usize::from(is_scanned(appointment));
         }
+    }
+
+    /// Returns whether an appointment is due.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        !self.by_time.is_empty() && self.next_at().is_some_and(|at| at <= now)
     }
 
     /// Removes an appointment that is due, and returns its entry.

@@ -37,7 +37,12 @@ impl Reported {
     }
 
     /// Returns whether the watch has reported this name.
+    #[inline]
     pub(crate) fn contains(&self, directory: usize, name: &OsStr) -> bool {
+        !self.names.is_empty() && self.is_among(directory, name)
+    }
+
+    fn is_among(&self, directory: usize, name: &OsStr) -> bool {
         self.names.get(&directory).is_some_and(|names| names.contains(name))
     }
 

@@ -77,7 +77,12 @@ impl Retry {
     }
 
     /// Records a success. Returns whether the thing had failed before.
+    #[inline]
     pub(crate) fn succeeded(&mut self, thing: Thing) -> bool {
+        self.is_any_failing() && self.end_failure(thing)
+    }
+
+    fn end_failure(&mut self, thing: Thing) -> bool {
         self.end_attempt(thing);
         let Some(state) = self.states.remove(&thing) else { return false };
         if let Some(at) = state.at {
@@ -98,9 +103,16 @@ impl Retry {
         }
     }
 
+    /// Returns whether anything has failed and has not succeeded since.
+    #[inline]
+    pub(crate) fn is_any_failing(&self) -> bool {
+        !self.states.is_empty()
+    }
+
     /// Returns whether a thing has failed and has not succeeded since.
+    #[inline]
     pub(crate) fn is_failing(&self, thing: Thing) -> bool {
-        self.states.contains_key(&thing)
+        self.is_any_failing() && self.states.contains_key(&thing)
     }
 
     /// Returns the directories that cannot be read and that wait for an attempt.
@@ -140,7 +152,12 @@ impl Retry {
     }
 
     /// Returns the time of the next attempt.
+    #[inline]
     pub(crate) fn next_at(&self) -> Option<Instant> {
+        if self.is_any_failing() { self.next_of_failing() } else { None }
+    }
+
+    fn next_of_failing(&self) -> Option<Instant> {
         if let Some((_, until)) = self.under_way {
             return Some(until);
         }

@@ -126,7 +126,14 @@ impl Schedule {
     }
 
     /// Makes those directories dirty whose time has come.
+    #[inline]
     pub(crate) fn update(&mut self, now: Instant) {
+        if !self.later.is_empty() {
+            self.update_later(now);
+        }
+    }
+
+    fn update_later(&mut self, now: Instant) {
         while let Some((at, directory)) = self.later.first().copied().filter(|first| first.0 <= now)
         {
             debug_assert!(self.directories[directory].state == State::Later(at));
@@ -236,6 +243,12 @@ impl Schedule {
     /// Returns whether any directory has entries that were not finished when they were last seen.
     pub(crate) fn has_unfinished(&self) -> bool {
         self.unfinished > 0
+    }
+
+    /// Returns whether a round is active, or one is to begin: now, or once it is allowed to.
+    #[inline]
+    pub(crate) fn has_due(&self) -> bool {
+        self.rounds.left.is_some() || !self.dirty.is_empty()
     }
 
     /// Returns whether any directory is to be read in this round or the next one.
