@@ -1,4 +1,4 @@
-//! Staying on one processor, where the system lets a program.
+//! Keeps a thread on one processor, where the system allows it.
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
@@ -12,7 +12,7 @@ cfg_if::cfg_if! {
         }
 
         impl Pinned {
-            /// To the one that it is on; `None` where that is not allowed.
+            /// Keeps this thread on its processor. Returns `None` if that is not allowed.
             pub(crate) fn here() -> Option<Pinned> {
                 let before = sched_getaffinity(None).ok()?;
                 let mut here = CpuSet::new();
@@ -29,7 +29,7 @@ cfg_if::cfg_if! {
             }
         }
     } else {
-        /// Not known how, here.
+        /// Not supported on this system.
         #[derive(Debug)]
         pub(crate) enum Pinned {}
 

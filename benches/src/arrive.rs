@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 use pullcord::{Backend, Events, Key, Notifier, Queue, QueueOptions, Receiver, WatchMode};
 use serde::Serialize;
 
-use crate::chance::Chance;
 use crate::raw::{self, Sink};
+use crate::rng::Rng;
 use crate::rounds::{Rounds, Spread, how_often, percentile};
-use crate::{Options, Report, Steps, Target, cost};
+use crate::{Options, Report, Steps, Target, cpu_time};
 pub(crate) use spool::{Spool, is_new};
 
 /// One implementation, with so many messages waiting.
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     let backlogs: &[usize] =
         if options.quick { &[0, 10_000, 100_000] } else { &[0, 10_000, 100_000, 1_000_000] };
     let mut spools = Vec::new();
-    let mut contestants = Vec::new();
+    let mut candidates = Vec::new();
     for (spool, &backlog) in backlogs.iter().enumerate() {
         spools.push(Spool::with(backlog)?);
         for kind in Kind::ALL.into_iter().filter(|kind| options.includes(kind.name())) {
@@ -63,34 +63,34 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
                 report.notes.push(format!("arrive: {} cannot be had here: {error}", kind.name()));
                 continue;
             }
-            let bursts = kind.watches().then_some(Coming::InBursts);
-            let coming = [Coming::OneByOne].into_iter().chain(bursts);
-            contestants.extend(coming.map(|coming| Contestant::new(kind, coming, spool)));
+            let bursts = kind.watches().then_some(ArrivalPattern::InBursts);
+            let pattern = [ArrivalPattern::OneByOne].into_iter().chain(bursts);
+            candidates.extend(pattern.map(|pattern| Candidate::new(kind, pattern, spool)));
         }
     }
     let rounds = options.rounds();
-    steps.expect(contestants.len() * rounds);
-    let rounds = Rounds::of(rounds, &mut contestants, |contestant| {
-        let spool = &mut spools[contestant.spool];
-        let cost = contestant.turn(spool);
+    steps.expect(candidates.len() * rounds);
+    let rounds = Rounds::of(rounds, &mut candidates, |candidate| {
+        let spool = &mut spools[candidate.spool];
+        let cost = candidate.turn(spool);
         steps.done();
         cost
     })?;
 
-    let find = |kind, coming, spool| {
-        contestants.iter().position(|c| (c.kind, c.coming, c.spool) == (kind, coming, spool))
+    let find = |kind, pattern, spool| {
+        candidates.iter().position(|c| (c.kind, c.pattern, c.spool) == (kind, pattern, spool))
     };
-    for (number, contestant) in contestants.iter().enumerate() {
-        let raw = find(contestant.kind.raw(), contestant.coming, contestant.spool);
+    for (number, candidate) in candidates.iter().enumerate() {
+        let raw = find(candidate.kind.raw(), candidate.pattern, candidate.spool);
         let latency = |percentiles: &[f64]| {
             (!percentiles.is_empty()).then(|| Spread::of(percentiles.iter().copied()))
         };
         report.arrive.push(Row {
-            implementation: contestant.name(),
-            backlog: backlogs[contestant.spool],
+            implementation: candidate.name(),
+            backlog: backlogs[candidate.spool],
             ns_per_entry: rounds.spread(number),
-            p50_us: latency(&contestant.p50),
-            p99_us: latency(&contestant.p99),
+            p50_us: latency(&candidate.p50),
+            p99_us: latency(&candidate.p99),
             vs_raw: raw.map(|raw| rounds.ratio(number, raw)),
         });
     }
@@ -99,25 +99,25 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
             report.targets.push(Target { claim, ratio: rounds.ratio(one, other), most });
         }
     };
-    use Coming::{InBursts, OneByOne};
+    use ArrivalPattern::{InBursts, OneByOne};
     for (spool, backlog) in backlogs.iter().enumerate() {
-        for (coming, how) in [(OneByOne, "one by one"), (InBursts, "in bursts")] {
-            for ours in [Kind::Watching, Kind::WatchingPulled] {
+        for (pattern, how) in [(OneByOne, "one by one"), (InBursts, "in bursts")] {
+            for ours in [Kind::Watching, Kind::WatchingPulled, Kind::Receiving] {
                 must(
                     format!(
                         "arrive: {} / {}, {backlog} waiting, {how}",
                         ours.name(),
                         ours.raw().name()
                     ),
-                    find(ours, coming, spool),
-                    find(ours.raw(), coming, spool),
+                    find(ours, pattern, spool),
+                    find(ours.raw(), pattern, spool),
                     1.25,
                 );
             }
             must(
                 format!("arrive: {} / notify, {backlog} waiting, {how}", Kind::Watching.name()),
-                find(Kind::Watching, coming, spool),
-                find(Kind::Notify, coming, spool),
+                find(Kind::Watching, pattern, spool),
+                find(Kind::Notify, pattern, spool),
                 0.5,
             );
         }
@@ -201,12 +201,12 @@ impl Kind {
         Ok(match self {
             Kind::Raw => Box::new(raw::Arrivals::open(parts, None)?),
             Kind::RawPulled => Box::new(raw::Arrivals::open(parts, Some(trigger))?),
-            Kind::Watching => Box::new(Ours::open(&QueueOptions::directories(parts))?),
+            Kind::Watching => Box::new(PullcordReader::open(&QueueOptions::directories(parts))?),
             Kind::Receiving => Box::new(ByReceiver::open(&QueueOptions::directories(parts))?),
             Kind::WatchingPulled => {
-                Box::new(Ours::open(&QueueOptions::directories(parts).trigger(trigger))?)
+                Box::new(PullcordReader::open(&QueueOptions::directories(parts).trigger(trigger))?)
             }
-            Kind::Scanning => Box::new(Ours::open(
+            Kind::Scanning => Box::new(PullcordReader::open(
                 &QueueOptions::directories(parts).trigger(trigger).watch(WatchMode::Off),
             )?),
             #[cfg(not(target_os = "dragonfly"))]
@@ -219,30 +219,30 @@ impl Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coming {
+enum ArrivalPattern {
     OneByOne,
     InBursts,
 }
 
 /// One implementation, beside one spool.
-struct Contestant {
+struct Candidate {
     kind: Kind,
-    coming: Coming,
+    pattern: ArrivalPattern,
     spool: usize,
     p50: Vec<f64>,
     p99: Vec<f64>,
-    chance: Chance,
+    rng: Rng,
 }
 
-impl Contestant {
-    fn new(kind: Kind, coming: Coming, spool: usize) -> Contestant {
-        Contestant { kind, coming, spool, p50: Vec::new(), p99: Vec::new(), chance: Chance::new() }
+impl Candidate {
+    fn new(kind: Kind, pattern: ArrivalPattern, spool: usize) -> Candidate {
+        Candidate { kind, pattern, spool, p50: Vec::new(), p99: Vec::new(), rng: Rng::new() }
     }
 
     fn name(&self) -> String {
-        match self.coming {
-            Coming::OneByOne => self.kind.name().into(),
-            Coming::InBursts => format!("{}, bursts", self.kind.name()),
+        match self.pattern {
+            ArrivalPattern::OneByOne => self.kind.name().into(),
+            ArrivalPattern::InBursts => format!("{}, bursts", self.kind.name()),
         }
     }
 
@@ -251,12 +251,12 @@ impl Contestant {
     fn turn(&mut self, spool: &mut Spool) -> io::Result<f64> {
         let mut reader = self.kind.open(spool)?;
         let pulled = self.kind.is_pulled();
-        let looking = middle(100, || cost_of(&mut Nobody, spool, 0, false))?;
+        let looking = middle(100, || cost_of(&mut NoopReader, spool, 0, false))?;
         cost_of(&mut *reader, spool, 1, pulled)?;
         let begun = Instant::now();
         cost_of(&mut *reader, spool, 1, pulled)?;
         let each = begun.elapsed();
-        if self.coming == Coming::InBursts {
+        if self.pattern == ArrivalPattern::InBursts {
             let burst = middle(3, || cost_of(&mut *reader, spool, BURST, pulled))?;
             return Ok((burst - looking) / BURST as f64);
         }
@@ -295,7 +295,7 @@ impl Contestant {
         let mut slowest = each;
         for _ in 0..messages {
             // Whoever rests after a scan shall be rested: these are messages that come apart.
-            thread::sleep(2 * slowest + self.chance.around(GAP));
+            thread::sleep(2 * slowest + self.rng.around(GAP));
             let linked = Instant::now();
             spool.link(self.kind.is_pulled())?;
             let Ok(found) = findings.recv() else { break };
@@ -328,20 +328,20 @@ fn cost_of(
     messages: usize,
     pulled: bool,
 ) -> io::Result<Duration> {
-    let all = cost::of_all();
-    let linking = cost::of_this_thread();
+    let all = cpu_time::of_all();
+    let linking = cpu_time::of_this_thread();
     for _ in 0..messages {
         spool.link(pulled)?;
     }
-    let linking = cost::of_this_thread() - linking;
+    let linking = cpu_time::of_this_thread() - linking;
     let mut found = 0;
     while found < messages || reader.is_busy() {
         reader.wake(&mut |_, name| found += usize::from(is_new(name)))?;
     }
-    let removing = cost::of_this_thread();
+    let removing = cpu_time::of_this_thread();
     spool.remove_linked()?;
-    let removing = cost::of_this_thread() - removing;
-    Ok((cost::of_all() - all).saturating_sub(linking + removing))
+    let removing = cpu_time::of_this_thread() - removing;
+    Ok((cpu_time::of_all() - all).saturating_sub(linking + removing))
 }
 
 /// Sleeps until something has come, and hands out what it finds.
@@ -355,9 +355,9 @@ pub(crate) trait Reader: Send {
 }
 
 /// For the cost of measuring alone.
-struct Nobody;
+struct NoopReader;
 
-impl Reader for Nobody {
+impl Reader for NoopReader {
     fn wake(&mut self, _: Sink<'_>) -> io::Result<()> {
         Ok(())
     }
@@ -376,19 +376,19 @@ impl Reader for raw::Qmail {
 }
 
 /// pullcord's queue in a loop on a notifier, as its documentation shows.
-struct Ours {
+struct PullcordReader {
     queue: Queue,
     notifier: Box<dyn Notifier>,
     events: Events,
 }
 
-impl Ours {
+impl PullcordReader {
     /// Opens the queue, and takes the entries that it has already.
-    fn open(options: &QueueOptions) -> io::Result<Ours> {
+    fn open(options: &QueueOptions) -> io::Result<PullcordReader> {
         let mut queue = options.open()?;
         let mut notifier = Backend::best().open()?;
         queue.register(&mut *notifier, [Key(0), Key(1)]);
-        let mut ours = Ours { queue, notifier, events: Events::with_capacity(64) };
+        let mut ours = PullcordReader { queue, notifier, events: Events::with_capacity(64) };
         ours.wake(&mut |_, _| {})?;
         while ours.is_busy() {
             ours.wake(&mut |_, _| {})?;
@@ -397,9 +397,9 @@ impl Ours {
     }
 }
 
-impl Reader for Ours {
+impl Reader for PullcordReader {
     fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
-        let Ours { queue, notifier, events } = self;
+        let PullcordReader { queue, notifier, events } = self;
         let timeout = queue.prepare(&mut **notifier, Instant::now());
         notifier.wait(events, timeout)?;
         for event in &*events {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::loops::{self, Loop, Pulled, Work};
 use crate::rounds::{Rounds, Spread, how_often};
-use crate::{Options, Report, Steps, Target, cost};
+use crate::{Options, Report, Steps, Target, cpu_time};
 
 /// One implementation.
 #[derive(Clone, Debug, Serialize)]
@@ -64,13 +64,13 @@ impl Work for Turn {
 fn turn<L: Loop>(source: BorrowedFd<'_>) -> io::Result<f64> {
     let mut poll = L::open()?;
     let mut run = |times| {
-        let begun = cost::of_this_thread();
+        let begun = cpu_time::of_this_thread();
         for key in 0..times {
             poll.add(source, key)?;
             poll.change(source, key + 1)?;
             poll.remove(source)?;
         }
-        Ok::<_, io::Error>(cost::of_this_thread() - begun)
+        Ok::<_, io::Error>(cpu_time::of_this_thread() - begun)
     };
     let each = run(100)? / 100;
     let times = how_often(Duration::from_millis(1), each, 10_000);

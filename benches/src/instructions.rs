@@ -37,7 +37,7 @@ pub struct Pair {
 type Subject = fn() -> io::Result<usize>;
 
 /// All there are.
-pub const PAIRS: [Pair; 6] = [
+pub const PAIRS: [Pair; 7] = [
     Pair {
         name: "wake",
         most: 210.0,
@@ -61,6 +61,12 @@ pub const PAIRS: [Pair; 6] = [
         most: 1295.0,
         raw: || arrive(Kind::RawPulled, 1),
         ours: || arrive(Kind::WatchingPulled, 1),
+    },
+    Pair {
+        name: "arrival, received",
+        most: 1325.0,
+        raw: || arrive(Kind::Raw, 1),
+        ours: || arrive(Kind::Receiving, 1),
     },
     Pair {
         name: "arrival, of 100 at once",

@@ -5,25 +5,25 @@
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
+mod affinity;
 pub mod arrive;
-pub mod calls;
-mod chance;
 pub mod churn;
-mod cost;
+mod cpu_time;
+mod dynamic;
 mod fill;
-mod installed;
 pub mod instructions;
 mod limits;
 mod loops;
 mod machine;
 mod memory;
-mod pinned;
 mod plot;
 mod raw;
 mod report;
 pub mod ring;
+mod rng;
 mod rounds;
 pub mod scan;
+pub mod syscalls;
 pub mod wake;
 
 use std::fmt;

@@ -10,7 +10,7 @@ use polling::PollMode;
 use pullcord::{Backend, Events, Interest, Key, Mode, Notifier, OtherReaders, Trigger};
 
 use crate::Options;
-use crate::installed::{Libev, Libevent};
+use crate::dynamic::{Libev, Libevent};
 use crate::raw::{self, Fifo};
 pub(crate) use crate::raw::{EDGE, EVENTS, LEVEL, Loop, ONE_SHOT};
 

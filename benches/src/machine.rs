@@ -7,7 +7,7 @@ use std::thread;
 use rustix::system::uname;
 use serde::Serialize;
 
-use crate::installed;
+use crate::dynamic;
 
 /// The machine, its kernel, the file system of the temporary directory, and what was compared.
 #[derive(Clone, Debug, Serialize)]
@@ -39,7 +39,7 @@ impl Machine {
             system: words.map(|word| word.to_string_lossy()).join(" "),
             file_system: file_system(directory).unwrap_or_else(|| "not known".into()),
             build: format!("{}-{}, {profile}", std::env::consts::ARCH, std::env::consts::OS),
-            versions: BUILT_IN.map(version).into_iter().chain(installed::versions()).collect(),
+            versions: BUILT_IN.map(version).into_iter().chain(dynamic::versions()).collect(),
         }
     }
 }

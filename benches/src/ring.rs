@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::loops::{self, Loop, Pulled, Work};
 use crate::rounds::{Rounds, Spread, how_often};
-use crate::{Options, Report, Steps, Target, cost, limits};
+use crate::{Options, Report, Steps, Target, cpu_time, limits};
 
 /// One implementation on a ring of one size.
 #[derive(Clone, Debug, Serialize)]
@@ -49,9 +49,9 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         if fds < asked && !report.notes.contains(&short) {
             report.notes.push(short);
         }
-        let mut contestants = implementations.clone();
+        let mut candidates = implementations.clone();
         let time = Duration::from_millis(1);
-        let rounds = Rounds::of(rounds, &mut contestants, |implementation| {
+        let rounds = Rounds::of(rounds, &mut candidates, |implementation| {
             let ns = (implementation.work.0)(&ring, active, time);
             steps.done();
             ns
@@ -167,9 +167,9 @@ fn turn<L: Loop>(ring: &Ring, active: usize, time: Duration) -> io::Result<f64> 
     let warm_up = 4 * active.max(4);
     ring.run(&mut poll, warm_up, Ring::pass_on)?;
     let laps = how_often(time, begun.elapsed() * active as u32 / warm_up as u32, 100_000);
-    let begun = cost::of_this_thread();
+    let begun = cpu_time::of_this_thread();
     ring.run(&mut poll, laps * active, Ring::pass_on)?;
-    let taken = cost::of_this_thread() - begun;
+    let taken = cpu_time::of_this_thread() - begun;
     ring.run(&mut poll, active, Ring::take)?;
     for (reader, _) in &ring.0 {
         poll.remove(reader.as_fd())?;

@@ -1,17 +1,17 @@
-//! Chance that is the same in every run.
+//! Random numbers that are the same in every run.
 
 use std::time::Duration;
 
 /// Marsaglia's xorshift: good enough to be out of step with timers.
 #[derive(Debug)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Rng(u64);
 
-impl Chance {
-    pub(crate) const fn new() -> Chance {
-        Chance(0x9e37_79b9_7f4a_7c15)
+impl Rng {
+    pub(crate) const fn new() -> Rng {
+        Rng(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Anything from half of `mean` to one and a half of it.
+    /// Returns a duration between half of `mean` and one and a half of it.
     pub(crate) fn around(&mut self, mean: Duration) -> Duration {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

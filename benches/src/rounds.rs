@@ -73,29 +73,29 @@ pub(crate) fn percentile(sorted: &[f64], percent: f64) -> f64 {
 pub(crate) struct Rounds(Vec<Vec<f64>>);
 
 impl Rounds {
-    /// Gives every contestant one turn a round.
+    /// Gives every candidate one turn a round.
     pub(crate) fn of<T>(
         rounds: usize,
-        contestants: &mut [T],
+        candidates: &mut [T],
         mut turn: impl FnMut(&mut T) -> io::Result<f64>,
     ) -> io::Result<Rounds> {
-        let count = contestants.len();
+        let count = candidates.len();
         let mut values = vec![Vec::with_capacity(rounds); count];
         for round in 0..rounds {
             for place in 0..count {
                 let next = (round + if round % 2 == 0 { place } else { count - place }) % count;
-                values[next].push(turn(&mut contestants[next])?);
+                values[next].push(turn(&mut candidates[next])?);
             }
         }
         Ok(Rounds(values))
     }
 
-    /// The values of one contestant.
-    pub(crate) fn spread(&self, contestant: usize) -> Spread {
-        Spread::of(self.0[contestant].iter().copied())
+    /// The values of one candidate.
+    pub(crate) fn spread(&self, candidate: usize) -> Spread {
+        Spread::of(self.0[candidate].iter().copied())
     }
 
-    /// How many times as much one contestant took as another, in the same round.
+    /// How many times as much one candidate took as another, in the same round.
     pub(crate) fn ratio(&self, one: usize, other: usize) -> Spread {
         Spread::of(self.0[one].iter().zip(&self.0[other]).map(|(one, other)| one / other))
     }
@@ -111,11 +111,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_contestant_has_one_turn_a_round_and_not_always_in_the_same_place() {
-        let (mut order, mut contestants) = (Vec::new(), [1.0, 2.0, 4.0]);
-        let rounds = Rounds::of(4, &mut contestants, |contestant| {
-            order.push(*contestant);
-            Ok(*contestant * order.len().div_ceil(3) as f64)
+    fn every_candidate_has_one_turn_a_round_and_not_always_in_the_same_place() {
+        let (mut order, mut candidates) = (Vec::new(), [1.0, 2.0, 4.0]);
+        let rounds = Rounds::of(4, &mut candidates, |candidate| {
+            order.push(*candidate);
+            Ok(*candidate * order.len().div_ceil(3) as f64)
         });
         let rounds = rounds.unwrap();
         for round in order.chunks(3) {

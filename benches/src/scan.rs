@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::fill::Seeds;
 use crate::rounds::{Rounds, Spread};
-use crate::{Options, Report, Steps, Target, cost, memory, raw};
+use crate::{Options, Report, Steps, Target, cpu_time, memory, raw};
 
 /// One implementation, on a directory of so many entries.
 #[derive(Clone, Debug, Serialize)]
@@ -56,9 +56,9 @@ const IMPLEMENTATIONS: [(&str, Scan); 7] = [
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
     let sizes: &[usize] = if options.quick { &[100_000] } else { &[100_000, 1_000_000] };
     let rounds = options.rounds();
-    let mut contestants: Vec<_> =
+    let mut candidates: Vec<_> =
         IMPLEMENTATIONS.into_iter().filter(|(name, _)| options.includes(name)).collect();
-    steps.expect(sizes.len() * rounds * contestants.len());
+    steps.expect(sizes.len() * rounds * candidates.len());
     for &entries in sizes {
         let home = tempfile::tempdir()?;
         Seeds::fill(home.path(), entries)?;
@@ -72,18 +72,18 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
                 ));
             }
         }
-        let rounds = Rounds::of(rounds, &mut contestants, |(name, scan)| {
-            let begun = cost::of_this_thread();
+        let rounds = Rounds::of(rounds, &mut candidates, |(name, scan)| {
+            let begun = cpu_time::of_this_thread();
             let found = scan(&todo)?;
-            let time = cost::of_this_thread() - begun;
+            let time = cpu_time::of_this_thread() - begun;
             steps.done();
             if found != entries {
                 return Err(io::Error::other(format!("{name} found {found} of {entries} entries")));
             }
             Ok(time.as_nanos() as f64 / entries as f64)
         })?;
-        let find = |wanted| contestants.iter().position(|(name, _)| *name == wanted);
-        for (number, (implementation, _)) in contestants.iter().enumerate() {
+        let find = |wanted| candidates.iter().position(|(name, _)| *name == wanted);
+        for (number, (implementation, _)) in candidates.iter().enumerate() {
             report.scan.push(Row {
                 implementation,
                 entries,

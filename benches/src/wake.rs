@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::affinity::Pinned;
 use crate::loops::{self, Loop, Pulled, Work};
-use crate::pinned::Pinned;
 use crate::raw::{self, Puller, Unpatched};
 use crate::rounds::{Rounds, Spread, percentile};
 use crate::{Options, Report, Steps, Target};
@@ -46,7 +46,7 @@ impl Work for Read {
     }
 }
 
-struct Contestant {
+struct Candidate {
     name: &'static str,
     raw: &'static str,
     read: Reading,
@@ -59,34 +59,34 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     pullcord::Trigger::create(&fifo, 0o622).map_err(io::Error::other)?;
     let loops = loops::all::<Read>(options).into_iter().map(|one| (one.name, one.raw, one.work.0));
     let qmail: (_, _, Reading) = ("unpatched qmail", loops::RAW_SELECT, unpatched);
-    let mut contestants: Vec<_> = loops
+    let mut candidates: Vec<_> = loops
         .chain([qmail].into_iter().filter(|(name, ..)| options.includes(name)))
-        .map(|(name, raw, read)| Contestant { name, raw, read, p99: Vec::new() })
+        .map(|(name, raw, read)| Candidate { name, raw, read, p99: Vec::new() })
         .collect();
     let rounds = 5 * options.rounds();
-    steps.expect(contestants.len() * rounds);
+    steps.expect(candidates.len() * rounds);
     let pulls = if options.quick { 50 } else { 150 };
     let pinned = Pinned::here();
     if pinned.is_none() {
         report.notes.push("wake: on whatever processors, as nobody can be kept on one here".into());
     }
-    let rounds = Rounds::of(rounds, &mut contestants, |contestant| {
+    let rounds = Rounds::of(rounds, &mut candidates, |candidate| {
         let mut puller = Puller::start(&fifo, pulls)?;
-        (contestant.read)(&fifo, &mut puller)?;
+        (candidate.read)(&fifo, &mut puller)?;
         let mut latencies = puller.latencies();
         latencies.sort_by(f64::total_cmp);
-        contestant.p99.push(percentile(&latencies, 99.0) / 1e3);
+        candidate.p99.push(percentile(&latencies, 99.0) / 1e3);
         steps.done();
         Ok(percentile(&latencies, 50.0) / 1e3)
     })?;
-    let find = |wanted| contestants.iter().position(|one| one.name == wanted);
-    for (number, contestant) in contestants.iter().enumerate() {
+    let find = |wanted| candidates.iter().position(|one| one.name == wanted);
+    for (number, candidate) in candidates.iter().enumerate() {
         report.wake.push(Row {
-            implementation: contestant.name,
+            implementation: candidate.name,
             p50_us: rounds.spread(number),
-            p99_us: Spread::of(contestant.p99.iter().copied()),
-            syscalls: system_calls(&fifo, contestant.read)?,
-            vs_raw: find(contestant.raw).map(|raw| rounds.ratio(number, raw)),
+            p99_us: Spread::of(candidate.p99.iter().copied()),
+            syscalls: system_calls(&fifo, candidate.read)?,
+            vs_raw: find(candidate.raw).map(|raw| rounds.ratio(number, raw)),
         });
     }
     for (ours, raw) in [(loops::OURS, loops::RAW), (loops::OUR_SELECT, loops::RAW_SELECT)] {

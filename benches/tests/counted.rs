@@ -2,12 +2,12 @@
 
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
-use pullcord_bench::calls;
+use pullcord_bench::syscalls;
 
 #[test]
 fn a_wake_takes_a_wait_and_a_read() {
     for name in ["raw epoll", "pullcord epoll", "raw select", "pullcord select"] {
-        match calls::of_a_wake(name).unwrap() {
+        match syscalls::of_a_wake(name).unwrap() {
             Some(calls) => assert_eq!(calls, 2.0, "{name}"),
             None => eprintln!("{name}: tracing is not allowed here, nothing was counted"),
         }
@@ -16,7 +16,7 @@ fn a_wake_takes_a_wait_and_a_read() {
 
 #[test]
 fn with_100_000_waiting_no_directory_is_read_after_the_start() {
-    let reads = |watching| calls::directory_reads(watching, 100_000, 5).unwrap();
+    let reads = |watching| syscalls::directory_reads(watching, 100_000, 5).unwrap();
     match (reads(true), reads(false)) {
         (Some(watching), Some(scanning)) => {
             assert_eq!(watching, 0);

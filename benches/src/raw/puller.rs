@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{c_string, checked, clock, mark};
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// The mean time between two pulls.
 const GAP: Duration = Duration::from_micros(300);
@@ -115,7 +115,7 @@ impl Drop for Puller {
 
 /// The life of the child; it ends when its parent does.
 fn pull(shared: &Shared, fifo: &CStr, pulls: usize, parent: libc::pid_t) {
-    let mut chance = Chance::new();
+    let mut rng = Rng::new();
     // SAFETY: no pointers. Whoever re-opens its FIFO may leave us with nobody to write to.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: no pointers.
@@ -124,7 +124,7 @@ fn pull(shared: &Shared, fifo: &CStr, pulls: usize, parent: libc::pid_t) {
         sleep(Duration::from_micros(50));
     }
     for number in 1..=pulls {
-        sleep(chance.around(GAP));
+        sleep(rng.around(GAP));
         shared.at.store(nanoseconds(), Ordering::Relaxed);
         shared.pulled.store(number, Ordering::Release);
         write_byte(fifo);
