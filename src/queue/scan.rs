@@ -131,6 +131,13 @@ impl Queue {
             Ok(false) => self.finish_scan(now),
             Err(error) => {
                 self.scanner.close();
+                if self.is_lost_part(directory, error.kind()) {
+                    // It was removed while it was read. Whether its path leads to another directory
+                    // is found when it is opened again.
+                    let time = self.scanner.time(now);
+                    self.retry.failed(Thing::Directory(directory), time);
+                    return;
+                }
                 self.directory_failed(directory, error, now);
             }
         }
