@@ -25,10 +25,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use pullcord::{Backend, Event, Events, Interest, Key, Mode, Notifier, Trigger};
 use tempfile::TempDir;
 
-pub(crate) mod contender;
+pub(crate) mod notifiers;
 pub(crate) mod sys;
 
-pub(crate) use contender::{Contender, Tested};
+pub(crate) use notifiers::{NotifierKind, Tested};
 
 /// How long is waited for what must come; no test takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,7 +96,7 @@ impl Suite {
             return ExitCode::SUCCESS;
         }
         if env::var_os(ALONE).is_none() {
-            let names: Vec<_> = Contender::all().map(|each| each.to_string()).collect();
+            let names: Vec<_> = NotifierKind::all().map(|each| each.to_string()).collect();
             eprintln!("backends covered, on {OS}: {}", names.join(", "));
             for backend in backends().filter(|backend| backend.is_emulated()) {
                 eprintln!("{backend} is emulated");
@@ -274,15 +274,15 @@ pub(crate) const MODES: [Mode; 3] = [Mode::Level, Mode::Edge, Mode::OneShot];
 pub(crate) struct Desk {
     pub(crate) notifier: Box<dyn Notifier>,
     pub(crate) events: Events,
-    pub(crate) backend: Contender,
+    pub(crate) backend: NotifierKind,
 }
 
 impl Desk {
-    pub(crate) fn new(backend: impl Into<Contender>) -> Desk {
+    pub(crate) fn new(backend: impl Into<NotifierKind>) -> Desk {
         Desk::with_room_for(backend, 64)
     }
 
-    pub(crate) fn with_room_for(backend: impl Into<Contender>, capacity: usize) -> Desk {
+    pub(crate) fn with_room_for(backend: impl Into<NotifierKind>, capacity: usize) -> Desk {
         let backend = backend.into();
         let notifier = backend.open().unwrap();
         Desk { notifier, events: Events::with_capacity(capacity), backend }

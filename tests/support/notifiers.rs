@@ -7,7 +7,7 @@ use pullcord::{Backend, Notifier};
 
 /// Something that opens a notifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Contender {
+pub(crate) enum NotifierKind {
     Own(Backend),
     #[cfg(feature = "mio")]
     Mio,
@@ -26,27 +26,27 @@ impl Tested for Backend {
     }
 }
 
-impl Tested for Contender {
-    fn all() -> impl Iterator<Item = Contender> {
+impl Tested for NotifierKind {
+    fn all() -> impl Iterator<Item = NotifierKind> {
         let foreign = [
             #[cfg(feature = "mio")]
-            Contender::Mio,
+            NotifierKind::Mio,
             #[cfg(feature = "polling")]
-            Contender::Polling,
+            NotifierKind::Polling,
         ];
-        super::backends().map(Contender::Own).chain(foreign)
+        super::backends().map(NotifierKind::Own).chain(foreign)
     }
 }
 
 /// What one of them does not promise, and why, stands in the table of `pullcord::interop`.
-impl Contender {
+impl NotifierKind {
     pub(crate) fn open(self) -> io::Result<Box<dyn Notifier>> {
         match self {
-            Contender::Own(backend) => backend.open(),
+            NotifierKind::Own(backend) => backend.open(),
             #[cfg(feature = "mio")]
-            Contender::Mio => Ok(Box::new(pullcord::interop::MioNotifier::open()?)),
+            NotifierKind::Mio => Ok(Box::new(pullcord::interop::MioNotifier::open()?)),
             #[cfg(feature = "polling")]
-            Contender::Polling => Ok(Box::new(pullcord::interop::PollingNotifier::open()?)),
+            NotifierKind::Polling => Ok(Box::new(pullcord::interop::PollingNotifier::open()?)),
         }
     }
 
@@ -75,7 +75,7 @@ impl Contender {
 
     fn own(self) -> Option<Backend> {
         match self {
-            Contender::Own(backend) => Some(backend),
+            NotifierKind::Own(backend) => Some(backend),
             #[cfg(any(feature = "mio", feature = "polling"))]
             _ => None,
         }
@@ -86,26 +86,26 @@ impl Contender {
     }
 }
 
-impl From<Backend> for Contender {
-    fn from(backend: Backend) -> Contender {
-        Contender::Own(backend)
+impl From<Backend> for NotifierKind {
+    fn from(backend: Backend) -> NotifierKind {
+        NotifierKind::Own(backend)
     }
 }
 
-impl PartialEq<Backend> for Contender {
+impl PartialEq<Backend> for NotifierKind {
     fn eq(&self, backend: &Backend) -> bool {
         self.own() == Some(*backend)
     }
 }
 
-impl fmt::Display for Contender {
+impl fmt::Display for NotifierKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Contender::Own(backend) => backend.fmt(f),
+            NotifierKind::Own(backend) => backend.fmt(f),
             #[cfg(feature = "mio")]
-            Contender::Mio => f.pad("mio"),
+            NotifierKind::Mio => f.pad("mio"),
             #[cfg(feature = "polling")]
-            Contender::Polling => f.pad("polling"),
+            NotifierKind::Polling => f.pad("polling"),
         }
     }
 }
