@@ -1,21 +1,21 @@
-//! Todo on file systems that come and go, and under limits that are reached: all of it needs root,
-//! and puts back what it changed.
+//! The queue on file systems that are mounted and unmounted, and at the limits of the kernel. All of
+//! this needs root, and restores what it changes.
 
 #[path = "support/images.rs"]
 mod images;
-mod office;
+mod queue_fixture;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
-use office::{Office, PATIENCE};
-use pullcord::{Backend, DirWatcher, OtherReaders, PullOutcome, Trigger, WatchMode};
+use pullcord::{Backend, DirWatcher, OtherReaders, PullOutcome, Trigger, WatchGrade, WatchMode};
+use queue_fixture::QueueFixture;
 
-/// Something mounted, until it is dropped.
+/// A file system that is mounted until this is dropped.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -31,7 +31,7 @@ impl Drop for Mount {
     }
 }
 
-/// A setting of the kernel's, until it is dropped.
+/// A setting of the kernel, until this is dropped.
 struct Setting(&'static str, String);
 
 impl Setting {
@@ -52,137 +52,133 @@ fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }
 
-fn turn_until(office: &mut Office, what: &str, done: impl Fn(&mut Office) -> bool) -> Vec<PathBuf> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
-    while !done(office) {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        seen.extend(office.turn(PATIENCE).0);
-    }
-    seen
+fn is_watched(fixture: &mut QueueFixture) -> bool {
+    fixture.queue().is_fully_watched()
 }
 
-fn is_watched(office: &mut Office) -> bool {
-    office.todo().counters().unwatched == 0
+/// Adds an entry, which is returned without a scan.
+fn expect_by_watch(fixture: &mut QueueFixture, name: &str) {
+    fixture.settle();
+    let scans = fixture.stats().scans;
+    let entry = fixture.path("todo").join(name);
+    fs::write(&entry, "a message").unwrap();
+    fixture.expect(&[entry]);
+    assert_eq!(fixture.stats().scans, scans, "found by the watch");
 }
 
-/// inotify says nothing at all of this: the pull is what makes Todo look.
+/// inotify reports nothing of a mount.
 #[test]
 #[ignore = "needs root, to mount"]
-fn a_directory_that_is_mounted_over_is_noticed_by_the_next_pull() {
-    let mut office = Office::new(Backend::best(), Some(2));
-    office.open_on(office.queue());
-    office.settle();
-    assert!(is_watched(&mut office), "a local file system is needed");
+fn a_directory_that_is_mounted_over_is_found_within_the_verify_interval() {
+    let mut fixture = QueueFixture::new(Backend::best(), Some(2));
+    fixture.open(&fixture.options().verify_interval(Duration::from_millis(100)));
+    fixture.settle();
+    assert!(is_watched(&mut fixture), "a local file system is needed");
 
-    let mount = Mount::new("tmpfs", "size=1m", &office.path("todo/1"));
-    let entry = office.path("todo/1/17");
+    let before = fixture.stats();
+    let mount = Mount::new("tmpfs", "size=1m", &fixture.path("todo/1"));
+    let entry = fixture.path("todo/1/17");
     fs::write(&entry, "a message").unwrap();
-    office.pull();
-    let before = office.todo().counters();
-    office.expect(&[entry]);
-    turn_until(&mut office, "what is mounted there is watched", is_watched);
-    assert!(office.todo().counters().scans - before.scans <= 2);
-    let before = office.todo().counters();
-    let entry = office.path("todo/1/18");
-    fs::write(&entry, "a message").unwrap();
-    office.expect(&[entry]);
-    assert_eq!(office.todo().counters().scans, before.scans, "found by the watch");
+    fixture.expect(&[entry]);
+    fixture.turn_until("the mounted directory is watched", is_watched);
+    assert!(fixture.stats().scans - before.scans <= 2);
+    expect_by_watch(&mut fixture, "1/18");
 
-    // Unmounted, which the watch says. What is below is seen again.
+    // The directory below is found again.
     drop(mount);
-    let entry = office.link("1/19");
-    office.expect(&[entry]);
-    turn_until(&mut office, "what was below is watched again", is_watched);
+    let entry = fixture.link("1/19");
+    fixture.expect(&[entry]);
+    fixture.turn_until("the directory below is watched again", is_watched);
+    expect_by_watch(&mut fixture, "1/20");
 }
 
-/// Changes may come from elsewhere there, or nobody knows: every pull scans.
+/// Other hosts may change such a file system.
 #[test]
 #[ignore = "needs root, to mount"]
-fn on_a_file_system_that_nobody_knows_every_pull_scans_and_the_watch_helps() {
-    let mut office = Office::new(Backend::best(), None);
+fn on_an_unknown_file_system_each_pull_causes_a_scan_and_the_watch_helps() {
+    let mut fixture = QueueFixture::new(Backend::best(), None);
     for directory in ["lower", "upper", "work"] {
-        fs::create_dir(office.path(directory)).unwrap();
+        fs::create_dir(fixture.path(directory)).unwrap();
     }
-    let tmpfs = Mount::new("tmpfs", "size=1m", &office.path("upper"));
+    let tmpfs = Mount::new("tmpfs", "size=1m", &fixture.path("upper"));
     for directory in ["upper/upper", "upper/work"] {
-        fs::create_dir(office.path(directory)).unwrap();
+        fs::create_dir(fixture.path(directory)).unwrap();
     }
-    let root = office.root.path().display().to_string();
+    let root = fixture.root.path().display().to_string();
     let options =
         format!("lowerdir={root}/lower,upperdir={root}/upper/upper,workdir={root}/upper/work");
-    let overlay = Mount::new("overlay", &options, &office.path("todo"));
+    let overlay = Mount::new("overlay", &options, &fixture.path("todo"));
 
-    office.open_on(office.queue());
-    office.settle();
-    assert_eq!(office.todo().counters().unwatched, 1, "overlayfs is not known to be local");
-    let entry = office.path("todo/17");
+    fixture.open(&fixture.options());
+    fixture.settle();
+    let status: Vec<_> = fixture.queue().status().map(|directory| directory.watch).collect();
+    assert_eq!(status, [WatchGrade::None], "overlayfs is not known to be local");
+    let entry = fixture.path("todo/17");
+    let scans = fixture.stats().scans;
     fs::write(&entry, "a message").unwrap();
-    let scans = office.todo().counters().scans;
-    office.expect(std::slice::from_ref(&entry));
-    assert_eq!(office.todo().counters().scans, scans, "the watch told of it");
+    fixture.expect(&[&entry]);
+    assert_eq!(fixture.stats().scans, scans, "the watch has reported it");
     fs::remove_file(&entry).unwrap();
-    office.pull();
-    office.settle();
-    assert_eq!(office.todo().counters().scans, scans + 1, "and the pull scans");
-    office.todo = None;
+    fixture.pull();
+    fixture.turn_until("the pull causes a scan", |fixture| fixture.stats().scans == scans + 1);
+    fixture.settle();
+    assert_eq!(fixture.stats().scans, scans + 1);
+
+    // The user knows better.
+    fixture.open(&fixture.options().assume_local(true));
+    assert!(is_watched(&mut fixture));
+    fixture.close();
     drop((overlay, tmpfs));
 }
 
 #[test]
 #[ignore = "needs root, to lower a limit"]
-fn without_watches_to_be_had_it_says_which_limit_and_scans_until_there_are() {
+fn without_free_watches_the_limit_is_reported_and_directories_are_scanned_meanwhile() {
     const LIMIT: &str = "/proc/sys/fs/inotify/max_user_watches";
     for backend in Backend::available() {
-        let mut office = Office::new(backend, Some(5));
+        let mut fixture = QueueFixture::new(backend, Some(5));
         let setting = Setting::new(LIMIT, "2");
-        let required = pullcord::Todo::open(office.queue().watch(WatchMode::Required)).unwrap_err();
+        let required = fixture.options().watch(WatchMode::Required).open().unwrap_err();
         assert!(required.to_string().contains("max_user_watches (now 2)"), "{required}");
 
-        office.open_on(office.queue());
-        let (_, errors) = office.settle();
-        assert!(!errors.is_empty());
-        for error in &errors {
-            assert!(error.contains("fs.inotify.max_user_watches (now 2)"), "{error}");
+        fixture.open(&fixture.options());
+        let (_, warnings) =
+            fixture.turn_until("each is reported", |fixture| fixture.warned.len() >= 4);
+        for warning in &warnings {
+            assert!(warning.contains("fs.inotify.max_user_watches (now 2)"), "{warning}");
         }
-        let entry = office.link("4/17");
-        office.pull();
-        office.expect(&[entry]);
-        assert!(office.settle().1.is_empty(), "said once");
+        let entry = fixture.link("4/17");
+        fixture.pull();
+        fixture.expect(&[entry]);
+        let (_, warnings) = fixture.turn_for(Duration::from_millis(1500));
+        assert!(warnings.is_empty(), "reported once: {warnings:?}");
 
         drop(setting);
-        turn_until(&mut office, "it is tried again", is_watched);
-        let scans = office.todo().counters().scans;
-        let entry = office.link("4/18");
-        office.expect(&[entry]);
-        assert_eq!(office.todo().counters().scans, scans, "found by the watch");
+        fixture.turn_until("it is tried again", is_watched);
+        expect_by_watch(&mut fixture, "4/18");
     }
 }
 
 #[test]
 #[ignore = "needs root, to lower a limit"]
-fn without_an_instance_to_be_had_it_says_which_limit_and_scans_until_there_is() {
+fn without_a_free_inotify_instance_the_limit_is_reported_and_directories_are_scanned_meanwhile() {
     const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
-    let mut office = Office::new(Backend::best(), Some(2));
+    let mut fixture = QueueFixture::new(Backend::best(), Some(2));
     let setting = Setting::new(LIMIT, "1");
     let _taken = DirWatcher::new();
-    office.open_on(office.queue());
-    let (_, errors) = office.settle();
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].contains("fs.inotify.max_user_instances (now 1)"), "{errors:?}");
-    let entry = office.link("1/17");
-    office.pull();
-    office.expect(&[entry]);
+    fixture.open(&fixture.options());
+    let (_, warnings) = fixture.turn_for(Duration::from_millis(1500));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("fs.inotify.max_user_instances (now 1)"), "{warnings:?}");
+    let entry = fixture.link("1/17");
+    fixture.pull();
+    fixture.expect(&[entry]);
 
     drop(setting);
-    turn_until(&mut office, "it is tried again", is_watched);
-    let scans = office.todo().counters().scans;
-    let entry = office.link("1/18");
-    office.expect(&[entry]);
-    assert_eq!(office.todo().counters().scans, scans, "found by the watch");
+    fixture.turn_until("it is tried again", is_watched);
+    expect_by_watch(&mut fixture, "1/18");
 }
 
-/// The tests that need no root, on a file system of each kind that can be made here.
 /// A 32-bit program sees EOVERFLOW here from the calls that know no large files.
 #[test]
 #[ignore = "needs root, to mount"]
@@ -218,6 +214,7 @@ fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
     watch.watch(&large.0).unwrap();
 }
 
+/// The tests that need no root, on a file system of each kind that can be made here.
 #[test]
 #[ignore = "needs root and mkfs, to mount file systems of its own"]
 fn on_every_file_system_that_can_be_made() {
@@ -245,7 +242,7 @@ fn made(kind: &str, directory: &Path) -> Result<Mount, String> {
 
 fn the_other_tests_on(kind: &str, mount: &Mount) {
     let tests = std::env::current_exe().unwrap();
-    for test in ["todo-", "todo_watch-", "todo_model-"] {
+    for test in ["queue-", "queue_watch-", "queue_replaced-", "queue_model-"] {
         let binary = newest(tests.parent().unwrap(), test);
         let done = Command::new(&binary).env("PULLCORD_TEST_DIR", &mount.0).output().unwrap();
         let output = String::from_utf8_lossy(&done.stdout);
