@@ -1,5 +1,5 @@
-//! Once an `Events` has found its size, neither a wait nor a drain allocates; and neither does an
-//! arrival that the watch names.
+//! Once an `Events` has found its size, neither a wait nor a drain allocates. Neither does an entry
+//! that a reliable watch reports.
 
 #![deny(unsafe_code)]
 
@@ -8,12 +8,13 @@ mod allocator;
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use allocator::{Counting, allocations_of};
 use pullcord::{
-    Backend, DrainOutcome, Events, Interest, Key, Mode, OtherReaders, Todo, Trigger, todo::Queue,
+    Backend, DrainOutcome, Events, Interest, Key, Mode, OtherReaders, QueueOptions, Trigger, pull,
 };
 use support::{Desk, MODES, Suite, named, put};
 
@@ -23,13 +24,14 @@ static COUNTING: Counting = Counting;
 fn main() -> ExitCode {
     Suite::default()
         .alone_on_each_backend(named![
-            ten_thousand_wakes_allocate_nothing,
-            what_the_watch_names_allocates_nothing,
+            ten_thousand_wakeups_allocate_nothing,
+            an_entry_that_the_watch_reports_allocates_nothing,
         ])
+        .alone(named![an_entry_that_a_receiver_returns_allocates_nothing])
         .run(&[])
 }
 
-fn ten_thousand_wakes_allocate_nothing(backend: Backend) {
+fn ten_thousand_wakeups_allocate_nothing(backend: Backend) {
     let directory = support::directory();
     let path = directory.path().join("trigger");
     Trigger::create(&path, 0o622).unwrap();
@@ -58,41 +60,63 @@ fn ten_thousand_wakes_allocate_nothing(backend: Backend) {
     }
 }
 
-fn what_the_watch_names_allocates_nothing(backend: Backend) {
+fn an_entry_that_the_watch_reports_allocates_nothing(backend: Backend) {
     let directory = support::directory();
-    let todo_directory = directory.path().join("todo");
-    fs::create_dir(&todo_directory).unwrap();
+    let todo = directory.path().join("todo");
+    fs::create_dir(&todo).unwrap();
     let trigger = directory.path().join("trigger");
     Trigger::create(&trigger, 0o622).unwrap();
-    let queue = Queue::directories([&todo_directory]).trigger(&trigger);
-    let mut todo = Todo::open(queue).unwrap();
-    if !todo.watch_suffices() {
-        return; // a directory is opened and read for every arrival, which takes memory
+    let mut queue = QueueOptions::directories([&todo]).trigger(&trigger).open().unwrap();
+    if !queue.is_fully_watched() {
+        return; // a directory is opened and read for every arrival, which allocates
     }
     let mut notifier = backend.open().unwrap();
-    todo.register(&mut *notifier, [Key(0), Key(1)]).unwrap();
+    queue.register(&mut *notifier, [Key(0), Key(1)]);
     let mut events = Events::with_capacity(4);
     let mut found = 0;
     let mut turn = || {
-        let timeout = todo.prepare(&mut *notifier, Instant::now()).unwrap();
+        let timeout = queue.prepare(&mut *notifier, Instant::now());
         notifier.wait(&mut events, timeout).unwrap();
         for event in &events {
-            todo.ready(event);
+            let _ = queue.handle_event(event);
         }
         let now = Instant::now();
-        while let Some(entry) = todo.next(now) {
-            assert!(entry.unwrap().name.len() < 10);
+        while let Some(entry) = queue.next_entry(now) {
+            assert!(entry.name.len() < 10);
             found += 1;
         }
         found
     };
+    measure(&todo, &trigger, &mut turn);
+}
+
+fn an_entry_that_a_receiver_returns_allocates_nothing() {
+    let directory = support::directory();
+    let todo = directory.path().join("todo");
+    fs::create_dir(&todo).unwrap();
+    let trigger = directory.path().join("trigger");
+    Trigger::create(&trigger, 0o622).unwrap();
+    let mut mail = QueueOptions::directories([&todo]).trigger(&trigger).receiver().unwrap();
+    if !mail.queue().is_fully_watched() {
+        return;
+    }
+    let mut found = 0;
+    measure(&todo, &trigger, &mut || {
+        assert!(mail.recv().unwrap().unwrap().name.len() < 10);
+        found += 1;
+        found
+    });
+}
+
+/// Adds entries in bursts, and takes them with `turn`, which returns how many were taken so far.
+fn measure(todo: &Path, trigger: &Path, turn: &mut dyn FnMut() -> usize) {
     for burst in 0..20 {
         for number in 0..10 {
-            fs::write(todo_directory.join((10 * burst + number).to_string()), "").unwrap();
+            fs::write(todo.join((10 * burst + number).to_string()), "").unwrap();
         }
-        pullcord::pull(&trigger).unwrap();
+        pull(trigger).unwrap();
         let allocated = allocations_of(|| while turn() < 10 * (burst + 1) {});
-        // At the start there is a scan, and what was named until then is kept aside.
+        // The first scan keeps the names that the watch reports meanwhile.
         assert!(allocated == 0 || burst == 0, "{allocated} in burst {burst}");
     }
 }

@@ -1,8 +1,8 @@
-//! A real MTA's mail: Postfix's own `sendmail` and `postdrop`, and Todo on the maildrop.
+//! The mail of a real MTA: Postfix's own `sendmail` and `postdrop`, and a queue on the maildrop.
 //!
 //! The queue and its configuration are in a temporary directory; no daemon runs, and Postfix's own
-//! queue is not touched. Run as root: for anybody else postdrop(1), which is set-gid, follows no
-//! other configuration than the system's.
+//! queue is not touched. Run as root: for another user postdrop(1), which is set-gid, uses only the
+//! system's configuration.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,21 +13,26 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pullcord::watcher::REPORTS_NAMES;
-use pullcord::{Backend, Counters, Events, Key, Notifier, Todo, Trigger, todo::Queue};
+use pullcord::{Backend, Events, Key, Notifier, Queue, QueueOptions, Stats, Trigger};
+
+#[path = "support/watchdog.rs"]
+mod watchdog;
+use watchdog::Watchdog;
 
 const SENDMAIL: &str = "/usr/sbin/sendmail";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A Postfix queue with its configuration, and somebody who watches it.
-struct Office {
+/// A Postfix queue with its configuration, and a program that reads its maildrop.
+struct Maildrop {
     root: tempfile::TempDir,
     notifier: Box<dyn Notifier>,
     events: Events,
-    todo: Option<Todo>,
+    queue: Option<Queue>,
+    _watchdog: Watchdog,
 }
 
-impl Office {
-    fn new(backend: Backend) -> Office {
+impl Maildrop {
+    fn new(backend: Backend) -> Maildrop {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         for directory in ["conf", "data", "queue", "queue/maildrop", "queue/public"] {
@@ -42,23 +47,27 @@ impl Office {
         fs::write(path("conf/master.cf"), "").unwrap();
         Trigger::create(path("queue/public/pickup"), 0o622).unwrap();
         let (notifier, events) = (backend.open().unwrap(), Events::with_capacity(8));
-        Office { root, notifier, events, todo: None }
+        Maildrop { root, notifier, events, queue: None, _watchdog: Watchdog::new() }
     }
 
     fn open(&mut self) {
-        let queue = Queue::postfix(self.root.path().join("queue")).unwrap();
-        let mut todo = Todo::open(queue).unwrap();
-        todo.register(&mut *self.notifier, [Key(0), Key(1)]).unwrap();
-        self.todo = Some(todo);
+        let options = QueueOptions::postfix(self.root.path().join("queue")).unwrap();
+        let mut queue = options.open().unwrap();
+        queue.register(&mut *self.notifier, [Key(0), Key(1)]);
+        self.queue = Some(queue);
     }
 
-    fn counters(&self) -> Counters {
-        self.todo.as_ref().expect("the queue was opened").counters()
+    fn queue(&self) -> &Queue {
+        self.queue.as_ref().expect("the queue was opened")
     }
 
-    /// Whether a pull finds what it is for without reading the directory.
-    fn names_entries(&self) -> bool {
-        REPORTS_NAMES && self.counters().unwatched == 0
+    fn stats(&self) -> Stats {
+        self.queue().stats()
+    }
+
+    /// Returns whether entries are found without reading the directory.
+    fn is_fully_watched(&self) -> bool {
+        REPORTS_NAMES && self.queue().is_fully_watched()
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -71,25 +80,26 @@ impl Office {
         sendmail(&self.root.path().join("conf"))
     }
 
-    /// Collects what is handed out, checking that each is complete, until `enough` says so. Each
-    /// is removed at once, as a consumer would.
+    /// Collects entries until `enough` returns true. Checks that each is complete, and removes it at
+    /// once, as a consumer does.
     fn collect(&mut self, enough: impl Fn(&HashMap<String, u32>) -> bool) -> HashMap<String, u32> {
-        let todo = self.todo.as_mut().expect("the queue was opened");
+        let queue = self.queue.as_mut().expect("the queue was opened");
         let deadline = Instant::now() + PATIENCE;
         let mut subjects = HashMap::new();
         while !enough(&subjects) {
             assert!(Instant::now() < deadline, "mail is missing: only {subjects:?} came");
-            let timeout = todo.prepare(&mut *self.notifier, Instant::now()).unwrap();
+            let timeout = queue.prepare(&mut *self.notifier, Instant::now());
             let timeout = timeout.map_or(PATIENCE, |timeout| timeout.min(PATIENCE));
             self.notifier.wait(&mut self.events, Some(timeout)).unwrap();
             for event in &self.events {
-                todo.ready(event);
+                let _ = queue.handle_event(event);
             }
-            while let Some(entry) = todo.next(Instant::now()) {
-                let path = entry.expect("nothing fails here").path();
+            while let Some(entry) = queue.next_entry(Instant::now()) {
+                let path = entry.path();
                 *subjects.entry(subject_of(&path)).or_default() += 1;
                 fs::remove_file(path).unwrap();
             }
+            assert!(queue.next_warning().is_none());
         }
         subjects
     }
@@ -117,9 +127,9 @@ const END: &str = "very last words";
 /// The subject of a message in the maildrop, once it was checked to be complete.
 fn subject_of(path: &Path) -> String {
     let mode = fs::metadata(path).unwrap().permissions().mode();
-    assert!(mode & 0o100 != 0, "handed out before it was ready: mode {mode:o}");
+    assert!(mode & 0o100 != 0, "returned before it was ready: mode {mode:o}");
     let message = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-    assert!(message.contains(END), "handed out before it was complete");
+    assert!(message.contains(END), "returned before it was complete");
     let subject = message.split("Subject: ").nth(1).expect("a subject");
     // A record of Postfix's ends where the next one's type and length begin.
     subject.chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect()
@@ -127,39 +137,39 @@ fn subject_of(path: &Path) -> String {
 
 fn each_once(subjects: &HashMap<String, u32>, wanted: usize) {
     assert_eq!(subjects.len(), wanted);
-    assert!(subjects.values().all(|count| *count == 1), "something came twice: {subjects:?}");
+    assert!(subjects.values().all(|count| *count == 1), "one was returned twice: {subjects:?}");
 }
 
 #[test]
 #[ignore = "needs Debian's postfix"]
-fn mail_is_noticed_when_it_is_complete() {
+fn a_message_is_returned_when_it_is_complete() {
     for backend in Backend::available() {
-        let mut office = Office::new(backend);
-        office.open();
+        let mut maildrop = Maildrop::new(backend);
+        maildrop.open();
         for message in ["1", "2", "3"] {
-            let sendmail = office.sendmail();
+            let sendmail = maildrop.sendmail();
             let sender = std::thread::spawn(move || send(sendmail, message));
-            each_once(&office.collect(|seen| seen.contains_key(message)), 1);
+            each_once(&maildrop.collect(|seen| seen.contains_key(message)), 1);
             sender.join().unwrap();
         }
-        let counters = office.counters();
-        println!("{backend}: {counters:?}");
-        assert!(counters.pulls <= 3, "one pull a message");
-        if office.names_entries() {
-            assert_eq!((counters.by_watch, counters.directories), (3, 1), "the start's scan alone");
+        let stats = maildrop.stats();
+        println!("{backend}: {stats:?}");
+        assert!(stats.pulls <= 3, "one pull a message");
+        if maildrop.is_fully_watched() {
+            assert_eq!((stats.watch_entries, stats.scan_entries), (3, 0), "{stats:?}");
         }
     }
 }
 
 #[test]
 #[ignore = "needs Debian's postfix"]
-fn two_hundred_mails_from_eight_senders_at_once_are_all_noticed() {
+fn two_hundred_messages_of_eight_senders_are_returned_once_each() {
     const SENDERS: usize = 8;
     const EACH: usize = 25;
     for backend in Backend::available() {
-        let mut office = Office::new(backend);
-        office.open();
-        let configuration: PathBuf = office.root.path().join("conf");
+        let mut maildrop = Maildrop::new(backend);
+        maildrop.open();
+        let configuration: PathBuf = maildrop.root.path().join("conf");
         let senders = (0..SENDERS).map(|sender| {
             let configuration = configuration.clone();
             std::thread::spawn(move || {
@@ -169,49 +179,50 @@ fn two_hundred_mails_from_eight_senders_at_once_are_all_noticed() {
             })
         });
         let senders: Vec<_> = senders.collect();
-        let subjects = office.collect(|seen| seen.len() == SENDERS * EACH);
+        let subjects = maildrop.collect(|seen| seen.len() == SENDERS * EACH);
         each_once(&subjects, SENDERS * EACH);
         for sender in senders {
             sender.join().unwrap();
         }
-        println!("{backend}: {:?}", office.counters());
-        if office.names_entries() {
-            assert_eq!(office.counters().directories, 1, "the start's scan alone");
+        println!("{backend}: {:?}", maildrop.stats());
+        if maildrop.is_fully_watched() {
+            let stats = maildrop.stats();
+            assert_eq!(stats.scan_entries, 0, "by the watch only: {stats:?}");
         }
     }
 }
 
-/// Its name is there from the first line on, and its bytes come one write at a time.
+/// Its name exists from the first line on, and its bytes come one write at a time.
 #[test]
 #[ignore = "needs Debian's postfix"]
-fn a_large_mail_fed_slowly_is_not_handed_out_before_it_is_complete() {
+fn a_large_message_that_is_written_slowly_is_returned_when_it_is_complete() {
     for backend in Backend::available() {
-        let mut office = Office::new(backend);
-        office.open();
-        let mut slow = office.sendmail();
+        let mut maildrop = Maildrop::new(backend);
+        maildrop.open();
+        let mut slow = maildrop.sendmail();
         let mut stdin = slow.stdin.take().unwrap();
         writeln!(stdin, "Subject: 99\n").unwrap();
         for part in 0..50 {
             writeln!(stdin, "{}", "a line of a large mail\n".repeat(2_000)).unwrap();
             stdin.flush().unwrap();
-            // Another mail that comes meanwhile pulls, and is all that is handed out.
+            // Another message arrives and pulls meanwhile. Only that one is returned.
             let quick = part.to_string();
-            send(office.sendmail(), &quick);
-            each_once(&office.collect(|seen| seen.contains_key(&quick)), 1);
+            send(maildrop.sendmail(), &quick);
+            each_once(&maildrop.collect(|seen| seen.contains_key(&quick)), 1);
         }
-        assert!(!office.files().is_empty(), "the slow one lies there, unfinished");
+        assert!(!maildrop.files().is_empty(), "the slow one is there, unfinished");
         writeln!(stdin, "{END}").unwrap();
         drop(stdin);
-        each_once(&office.collect(|seen| seen.contains_key("99")), 1);
+        each_once(&maildrop.collect(|seen| seen.contains_key("99")), 1);
         assert!(slow.wait().unwrap().success());
     }
 }
 
 #[test]
 #[ignore = "needs Debian's postfix"]
-fn mail_sent_while_nobody_watches_is_found_at_start() {
-    let mut office = Office::new(Backend::best());
-    send(office.sendmail(), "7");
-    office.open();
-    each_once(&office.collect(|seen| seen.contains_key("7")), 1);
+fn a_message_that_was_sent_before_the_open_is_returned_by_the_first_scan() {
+    let mut maildrop = Maildrop::new(Backend::best());
+    send(maildrop.sendmail(), "7");
+    maildrop.open();
+    each_once(&maildrop.collect(|seen| seen.contains_key("7")), 1);
 }

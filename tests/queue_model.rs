@@ -1,16 +1,16 @@
-//! Todo against a model, in random sequences of what may happen to a queue: whatever is there in
-//! the end was handed out since it appeared, and nothing was handed out twice without a scan.
+//! The queue against a model, in random sequences of events: every entry that is there in the end was
+//! returned since it appeared, and none was returned twice without a scan or a request.
 
-mod office;
+mod queue_fixture;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use office::{Office, PATIENCE};
 use proptest::prelude::*;
-use pullcord::{Backend, WatchMode};
+use pullcord::{Backend, OwnedEntry, WatchMode};
+use queue_fixture::{PATIENCE, QueueFixture};
 
 const PARTS: usize = 3;
 
@@ -19,7 +19,7 @@ enum Action {
     /// A message is written elsewhere and linked into a part, or renamed into it.
     Link(usize, u8),
     Rename(usize, u8),
-    /// Somebody else takes a message away.
+    /// Another process removes a message.
     Unlink(usize, u8),
     /// A part is renamed away, and an empty one put in its place, perhaps later.
     Remove(usize),
@@ -29,12 +29,12 @@ enum Action {
     /// The trigger is pulled, or removed and made again.
     Pull,
     ReplaceTrigger,
-    /// The embedder takes a turn, and consumes what it is given or lets it lie.
+    /// The program makes a turn, and removes the entries that it gets or leaves them.
     Turn {
         consumes: bool,
     },
-    /// The embedder asks for a message again.
-    Requeue(usize, u8),
+    /// The program asks for a message again, now or in a while.
+    Requeue(usize, u8, u64),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -51,39 +51,40 @@ fn action() -> impl Strategy<Value = Action> {
         8 => Just(Action::Pull),
         1 => Just(Action::ReplaceTrigger),
         16 => any::<bool>().prop_map(|consumes| Action::Turn { consumes }),
-        2 => (part, name).prop_map(|(part, name)| Action::Requeue(part, name)),
+        2 => (part, name, 0..30u64)
+            .prop_map(|(part, name, delay)| Action::Requeue(part, name, delay)),
     ]
 }
 
 #[derive(Default)]
 struct Model {
-    /// What is in the queue, and whether it was handed out since it appeared.
+    /// The entries in the queue, and whether each was returned since it appeared.
     entries: BTreeMap<PathBuf, bool>,
-    /// How often each name may be handed out for other reasons than a scan: once for each time it
-    /// appeared, though it may be gone by then, and once for each time it was asked for again.
+    /// How often each name may be returned for other reasons than a scan: once for each time it
+    /// appeared, though it may be gone by then, and once for each request.
     due: BTreeMap<PathBuf, u64>,
     /// How often it was.
-    handed_out: BTreeMap<PathBuf, u64>,
+    returned: BTreeMap<PathBuf, u64>,
     away: usize,
 }
 
 impl Model {
-    fn act(&mut self, office: &mut Office, action: &Action) {
-        let part = |part: &usize| office.path(&format!("todo/{part}"));
+    fn act(&mut self, fixture: &mut QueueFixture, action: &Action) {
+        let part = |part: &usize| fixture.path(&format!("todo/{part}"));
         let entry = |number: &usize, name: &u8| part(number).join(name.to_string());
         match action {
             Action::Link(number, name) => {
                 let path = entry(number, name);
                 if part(number).exists() && !path.exists() {
-                    office.link(format!("{number}/{name}"));
+                    fixture.link(format!("{number}/{name}"));
                     self.appeared(path);
                 }
             }
             Action::Rename(number, name) => {
                 let path = entry(number, name);
                 if part(number).exists() {
-                    fs::write(office.path("mess/draft"), "a message").unwrap();
-                    fs::rename(office.path("mess/draft"), &path).unwrap();
+                    fs::write(fixture.path("mess/draft"), "a message").unwrap();
+                    fs::rename(fixture.path("mess/draft"), &path).unwrap();
                     self.appeared(path);
                 }
             }
@@ -94,7 +95,7 @@ impl Model {
             }
             Action::Remove(number) => {
                 self.away += 1;
-                let away = office.path(&format!("away-{}", self.away));
+                let away = fixture.path(&format!("away-{}", self.away));
                 let _ = fs::rename(part(number), away);
                 self.entries.retain(|path, _| path.parent() != Some(&part(number)));
             }
@@ -103,7 +104,7 @@ impl Model {
             }
             Action::Overflow(number) => {
                 if part(number).exists() {
-                    let draft = office.path("mess/draft");
+                    let draft = fixture.path("mess/draft");
                     fs::write(&draft, "a message").unwrap();
                     for flood in 0..17_000 {
                         let path = part(number).join(format!("flood-{}", flood % 2));
@@ -112,16 +113,18 @@ impl Model {
                     }
                 }
             }
-            Action::Pull => office.pull_if_there_is_somebody(),
+            Action::Pull => fixture.pull_if_there_is_a_reader(),
             Action::ReplaceTrigger => {
-                fs::remove_file(office.trigger()).unwrap();
-                pullcord::Trigger::create(office.trigger(), 0o622).unwrap();
+                fs::remove_file(fixture.trigger()).unwrap();
+                pullcord::Trigger::create(fixture.trigger(), 0o622).unwrap();
             }
-            Action::Turn { consumes } => self.turn(office, Duration::ZERO, *consumes),
-            Action::Requeue(number, name) => {
+            Action::Turn { consumes } => self.turn(fixture, Duration::ZERO, *consumes),
+            Action::Requeue(number, name, delay) => {
                 let path = entry(number, name);
                 if self.entries.contains_key(&path) {
-                    office.todo().requeue(&path, Instant::now()).unwrap();
+                    let when = Instant::now() + Duration::from_millis(*delay);
+                    let requeued = OwnedEntry::from_path(&path).unwrap();
+                    fixture.queue().requeue(&requeued, when).unwrap();
                     *self.due.entry(path).or_default() += 1;
                 }
             }
@@ -133,10 +136,10 @@ impl Model {
         self.entries.insert(path, false);
     }
 
-    fn turn(&mut self, office: &mut Office, patience: Duration, consumes: bool) {
-        for path in office.turn(patience).0 {
+    fn turn(&mut self, fixture: &mut QueueFixture, patience: Duration, consumes: bool) {
+        for path in fixture.turn(patience).0 {
             if self.due.contains_key(&path) {
-                *self.handed_out.entry(path.clone()).or_default() += 1;
+                *self.returned.entry(path.clone()).or_default() += 1;
             }
             if let Some(seen) = self.entries.get_mut(&path) {
                 *seen = true;
@@ -148,31 +151,31 @@ impl Model {
         }
     }
 
-    fn owed(&self) -> Vec<&PathBuf> {
+    fn missing(&self) -> Vec<&PathBuf> {
         self.entries.iter().filter(|(_, seen)| !**seen).map(|(path, _)| path).collect()
     }
 }
 
 fn check(backend: Backend, watch: WatchMode, actions: &[Action]) {
-    let mut office = Office::new(backend, Some(PARTS));
-    // Without a watch a replaced trigger is noticed by the tick only.
-    let tick = if watch == WatchMode::Off { 100 } else { 1_500_000 };
-    office.open_on(office.queue().watch(watch).tick(Duration::from_millis(tick)));
+    let mut fixture = QueueFixture::new(backend, Some(PARTS));
+    // A replaced trigger is found by the verification only.
+    let verify = Duration::from_millis(100);
+    fixture.open(&fixture.options().watch(watch).verify_interval(verify));
     let mut model = Model::default();
     for action in actions {
-        model.act(&mut office, action);
+        model.act(&mut fixture, action);
     }
     for part in 0..PARTS {
-        model.act(&mut office, &Action::Make(part));
+        model.act(&mut fixture, &Action::Make(part));
     }
-    model.act(&mut office, &Action::Pull);
+    model.act(&mut fixture, &Action::Pull);
     let deadline = Instant::now() + PATIENCE;
-    while !model.owed().is_empty() {
-        assert!(Instant::now() < deadline, "never handed out: {:?}", model.owed());
-        model.turn(&mut office, Duration::from_secs(1), false);
+    while !model.missing().is_empty() {
+        assert!(Instant::now() < deadline, "never returned: {:?}", model.missing());
+        model.turn(&mut fixture, Duration::from_secs(1), false);
     }
-    let scans = office.todo().counters().scans;
-    for (path, count) in &model.handed_out {
+    let scans = fixture.stats().scans;
+    for (path, count) in &model.returned {
         let due = model.due.get(path).copied().unwrap_or(0);
         assert!(*count <= due + scans, "{path:?}: {count} times, {due} due, {scans} scans");
     }
@@ -182,12 +185,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn with_a_watch(actions in prop::collection::vec(action(), 1..60)) {
+    fn with_a_watch_every_entry_is_returned(actions in prop::collection::vec(action(), 1..60)) {
         check(Backend::best(), WatchMode::Auto, &actions);
     }
 
     #[test]
-    fn without(actions in prop::collection::vec(action(), 1..60)) {
+    fn without_a_watch_every_entry_is_returned(actions in prop::collection::vec(action(), 1..60)) {
         check(Backend::Select, WatchMode::Off, &actions);
     }
 }
