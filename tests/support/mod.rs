@@ -26,6 +26,8 @@ use pullcord::{Backend, Event, Events, Interest, Key, Mode, Notifier, Trigger};
 use tempfile::TempDir;
 
 pub(crate) mod notifiers;
+#[cfg(target_os = "linux")]
+pub(crate) mod strace;
 pub(crate) mod sys;
 
 pub(crate) use notifiers::{NotifierKind, Tested};
@@ -37,7 +39,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const ALONE: &str = "PULLCORD_TEST_ALONE";
 
 /// Set in a process that plays a role in another one's test: a writer, say.
-const ROLE: &str = "PULLCORD_TEST_ROLE";
+pub(crate) const ROLE: &str = "PULLCORD_TEST_ROLE";
 
 /// Tests by name, as the macro [`named`] lists them.
 pub(crate) type Named<F> = [(&'static str, F)];
@@ -49,16 +51,30 @@ macro_rules! named {
 pub(crate) use named;
 
 /// The tests of one binary.
-#[derive(Default)]
-pub(crate) struct Suite(Vec<Trial>);
+pub(crate) struct Suite {
+    trials: Vec<Trial>,
+    patience: Duration,
+}
+
+impl Default for Suite {
+    fn default() -> Suite {
+        Suite { trials: Vec::new(), patience: PATIENCE }
+    }
+}
 
 impl Suite {
+    /// Lets the tests that are added from now on take as long as this.
+    pub(crate) fn patience(self, patience: Duration) -> Suite {
+        Suite { patience, ..self }
+    }
+
     /// Tests of every backend, side by side.
     pub(crate) fn on_each_backend<B: Tested>(mut self, tests: &Named<fn(B)>) -> Suite {
+        let patience = self.patience;
         for backend in B::all() {
             for &(name, test) in tests {
                 let name = format!("{backend}::{name}");
-                self.0.push(trial(name, move |name| run(name, || test(backend))));
+                self.trials.push(trial(name, move |name| run(name, patience, || test(backend))));
             }
         }
         self
@@ -66,10 +82,11 @@ impl Suite {
 
     /// Tests of every backend that touch the whole process: each in a process of its own.
     pub(crate) fn alone_on_each_backend<B: Tested>(mut self, tests: &Named<fn(B)>) -> Suite {
+        let patience = self.patience;
         for backend in B::all() {
             for &(name, test) in tests {
                 let name = format!("{backend}::{name}");
-                self.0.push(trial(name, move |name| alone(name, || test(backend))));
+                self.trials.push(trial(name, move |name| alone(name, patience, || test(backend))));
             }
         }
         self
@@ -77,13 +94,19 @@ impl Suite {
 
     /// Tests that use no backend, or choose one themselves.
     pub(crate) fn once(mut self, tests: &Named<fn()>) -> Suite {
-        self.0.extend(tests.iter().map(|&(name, test)| trial(name, move |name| run(name, test))));
+        let patience = self.patience;
+        self.trials.extend(
+            tests.iter().map(|&(name, test)| trial(name, move |name| run(name, patience, test))),
+        );
         self
     }
 
     /// The same, each in a process of its own.
     pub(crate) fn alone(mut self, tests: &Named<fn()>) -> Suite {
-        self.0.extend(tests.iter().map(|&(name, test)| trial(name, move |name| alone(name, test))));
+        let patience = self.patience;
+        self.trials.extend(
+            tests.iter().map(|&(name, test)| trial(name, move |name| alone(name, patience, test))),
+        );
         self
     }
 
@@ -102,7 +125,7 @@ impl Suite {
                 eprintln!("{backend} is emulated");
             }
         }
-        libtest_mimic::run(&Arguments::from_args(), self.0).exit_code()
+        libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
     }
 }
 
@@ -123,11 +146,11 @@ fn trial(
 
 /// Runs a test. If it fails, that is a finding about this system: its name is in the message. If it
 /// hangs, it ends the process and says which test it was.
-fn run(name: &str, test: impl FnOnce()) -> Result<(), Failed> {
+fn run(name: &str, patience: Duration, test: impl FnOnce()) -> Result<(), Failed> {
     let (running, ended) = mpsc::channel::<()>();
-    let hangs = format!("{name} hangs on {OS}: ended after {PATIENCE:?}");
+    let hangs = format!("{name} hangs on {OS}: ended after {patience:?}");
     thread::spawn(move || {
-        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             eprintln!("{hangs}");
             process::exit(1);
         }
@@ -142,9 +165,9 @@ fn run(name: &str, test: impl FnOnce()) -> Result<(), Failed> {
 }
 
 /// Runs a test in a process of its own, on its only thread but for the watchdog.
-fn alone(name: &str, test: impl FnOnce()) -> Result<(), Failed> {
+fn alone(name: &str, patience: Duration, test: impl FnOnce()) -> Result<(), Failed> {
     if env::var_os(ALONE).is_some() {
-        return run(name, test);
+        return run(name, patience, test);
     }
     let this = env::current_exe()?;
     let process = Command::new(this)
