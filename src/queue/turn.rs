@@ -16,6 +16,9 @@ const MAX_NAMES: usize = if cfg!(pullcord_sim) { 64 } else { 4096 };
 /// The most calls of stat(2), and the most directories that a turn opens.
 pub(super) const MAX_LOOKS: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
 
+/// New entries, those at their time, and those of a scan.
+const KINDS: usize = 3;
+
 /// The work that was done: in all, and in this turn.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -152,10 +155,15 @@ impl Queue {
         self.take_turns_among(now)
     }
 
+    /// After a kind, the next one comes first, in the next turn, too: a kind that uses up a turn and
+    /// returns nothing must not keep the others waiting.
     fn take_turns_among(&mut self, now: Instant) -> Option<Found> {
-        const KINDS: usize = 3;
         let first = self.work.turn.first;
         for kind in (first..KINDS).chain(0..first) {
+            if self.work.is_spent() {
+                return None;
+            }
+            self.work.turn.first = (kind + 1) % KINDS;
             let found = match kind {
                 0 if self.has_arrivals() => self.next_arrival(now),
                 1 if self.appointments.is_due(now) => self.next_appointment(now),
@@ -163,7 +171,6 @@ impl Queue {
                 _ => None,
             };
             if found.is_some() {
-                self.work.turn.first = (kind + 1) % KINDS;
                 return found;
             }
         }
