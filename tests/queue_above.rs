@@ -1,0 +1,216 @@
+//! Something above the queue is replaced: where a path leads then is found within the verify interval.
+//! A directory with a watch needs no pull for that. `queue_above_mounts` has the ways that need root.
+
+mod queue_fixture;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use pullcord::{Backend, PullOutcome, QueueOptions, Trigger, WatchMode, pull};
+use queue_fixture::QueueFixture;
+
+/// Creates a queue below this directory.
+fn create(queue: &Path) {
+    for directory in ["todo/0", "todo/1", "lock"] {
+        fs::create_dir_all(queue.join(directory)).unwrap();
+    }
+    Trigger::create(queue.join("lock/trigger"), 0o622).unwrap();
+}
+
+fn replace_link(fixture: &QueueFixture, target: &str, link: &str) {
+    symlink(target, fixture.path("new-link")).unwrap();
+    fs::rename(fixture.path("new-link"), fixture.path(link)).unwrap();
+}
+
+/// `act` replaces something on the way from `a` to `a/b/queue`, or below it. Mail in each of the
+/// directories that the paths lead to then is returned, and the new trigger is read.
+fn check(prepare: fn(&QueueFixture), act: fn(&mut QueueFixture)) {
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        for backend in Backend::available() {
+            println!("{backend}, watch {watch}");
+            let mut fixture = QueueFixture::new(backend, None);
+            create(&fixture.path("a/b/queue"));
+            create(&fixture.path("other/b/queue"));
+            prepare(&fixture);
+            let queue = fixture.path("a/b/queue");
+            let options = QueueOptions::qmail(&queue).unwrap().watch(watch);
+            let options = options.rescan_interval(None).poll_interval(None);
+            fixture.open(&options.verify_interval(Duration::from_millis(100)));
+            fixture.settle();
+
+            act(&mut fixture);
+            let entries = ["0/17", "1/18", "19"].map(|name| queue.join("todo").join(name));
+            entries.iter().for_each(|path| fixture.link_at(path));
+            if watch == WatchMode::Off {
+                // A directory without a watch is scanned at a pull, or when the trigger is replaced.
+                pull(queue.join("lock/trigger")).unwrap();
+            }
+            fixture.expect(&entries);
+            fixture.turn_until("the trigger is read", |_| {
+                pull(queue.join("lock/trigger")).unwrap() != PullOutcome::NoReader
+            });
+            fixture.turn_until("the watch is as before", |fixture| {
+                fixture.queue().is_fully_watched()
+                    || watch == WatchMode::Off
+                    || !pullcord::watcher::REPORTS_NAMES
+            });
+            fixture.settle();
+            entries.iter().for_each(|path| fs::remove_file(path).unwrap());
+            let entry = queue.join("todo/1/20");
+            fixture.link_at(&entry);
+            pull(queue.join("lock/trigger")).unwrap();
+            assert_eq!(fixture.expect_and_settle(&[&entry]), [entry]);
+        }
+    }
+}
+
+#[test]
+fn the_parent_is_renamed_and_made_again() {
+    check(
+        |_| {},
+        |fixture| {
+            fs::rename(fixture.path("a/b"), fixture.path("a/old")).unwrap();
+            create(&fixture.path("a/b/queue"));
+        },
+    );
+}
+
+#[test]
+fn the_parent_of_the_parent_is_renamed_and_another_takes_its_place() {
+    check(
+        |_| {},
+        |fixture| {
+            fs::rename(fixture.path("a"), fixture.path("old")).unwrap();
+            fs::rename(fixture.path("other"), fixture.path("a")).unwrap();
+        },
+    );
+}
+
+#[test]
+fn the_queue_itself_is_renamed_and_another_takes_its_place() {
+    check(
+        |_| {},
+        |fixture| {
+            fs::rename(fixture.path("a/b/queue"), fixture.path("old")).unwrap();
+            fs::rename(fixture.path("other/b/queue"), fixture.path("a/b/queue")).unwrap();
+        },
+    );
+}
+
+#[test]
+fn todo_and_lock_are_renamed_and_others_take_their_places() {
+    check(
+        |_| {},
+        |fixture| {
+            for directory in ["todo", "lock"] {
+                let path = |queue: &str| fixture.path(queue).join("b/queue").join(directory);
+                fs::rename(path("a"), fixture.path(&format!("old-{directory}"))).unwrap();
+                fs::rename(path("other"), path("a")).unwrap();
+            }
+        },
+    );
+}
+
+#[test]
+fn all_of_it_is_removed_and_made_again() {
+    check(
+        |_| {},
+        |fixture| {
+            fs::remove_dir_all(fixture.path("a")).unwrap();
+            create(&fixture.path("a/b/queue"));
+        },
+    );
+}
+
+#[test]
+fn a_link_above_the_queue_is_swapped() {
+    check(
+        |fixture| {
+            fs::rename(fixture.path("a"), fixture.path("first")).unwrap();
+            symlink("first", fixture.path("a")).unwrap();
+        },
+        |fixture| replace_link(fixture, "other", "a"),
+    );
+}
+
+#[test]
+fn a_link_that_is_the_queue_is_swapped() {
+    check(
+        |fixture| {
+            fs::rename(fixture.path("a/b/queue"), fixture.path("a/b/first")).unwrap();
+            symlink("first", fixture.path("a/b/queue")).unwrap();
+        },
+        |fixture| replace_link(fixture, "../../other/b/queue", "a/b/queue"),
+    );
+}
+
+#[test]
+fn a_link_that_is_todo_and_one_that_is_lock_are_swapped() {
+    check(
+        |fixture| {
+            for directory in ["todo", "lock"] {
+                let path = |name: &str| fixture.path("a/b/queue").join(name);
+                fs::rename(path(directory), path(&format!("first-{directory}"))).unwrap();
+                symlink(format!("first-{directory}"), path(directory)).unwrap();
+            }
+        },
+        |fixture| {
+            for directory in ["todo", "lock"] {
+                let target = format!("../../../other/b/queue/{directory}");
+                replace_link(fixture, &target, &format!("a/b/queue/{directory}"));
+            }
+        },
+    );
+}
+
+#[test]
+fn a_link_becomes_a_directory() {
+    check(
+        |fixture| {
+            fs::rename(fixture.path("a"), fixture.path("first")).unwrap();
+            symlink("first", fixture.path("a")).unwrap();
+        },
+        |fixture| {
+            fs::remove_file(fixture.path("a")).unwrap();
+            create(&fixture.path("a/b/queue"));
+        },
+    );
+}
+
+#[test]
+fn a_directory_becomes_a_link() {
+    check(
+        |_| {},
+        |fixture| {
+            fs::rename(fixture.path("a/b"), fixture.path("old")).unwrap();
+            symlink("../other/b", fixture.path("a/b")).unwrap();
+        },
+    );
+}
+
+#[test]
+fn two_queues_change_places_and_change_back() {
+    fn exchange(fixture: &mut QueueFixture) {
+        fs::rename(fixture.path("a/b"), fixture.path("old")).unwrap();
+        fs::rename(fixture.path("other/b"), fixture.path("a/b")).unwrap();
+        fs::rename(fixture.path("old"), fixture.path("other/b")).unwrap();
+    }
+    check(|_| {}, exchange);
+    check(|_| {}, |fixture| (0..3).for_each(|_| exchange(fixture)));
+}
+
+/// For a moment, the path leads nowhere.
+#[test]
+fn the_parent_is_away_for_a_while_and_comes_back() {
+    check(
+        |_| {},
+        |fixture| {
+            let (here, away) = (fixture.path("a"), fixture.path("away"));
+            fs::rename(&here, &away).unwrap();
+            fixture.turn_for(Duration::from_millis(300));
+            fs::rename(away, here).unwrap();
+        },
+    );
+}

@@ -1,0 +1,179 @@
+//! Something is mounted on, above or in the queue, or unmounted: where its paths lead then is found
+//! within the verify interval. All of this needs root; each mount ends with its test.
+
+#![cfg(target_os = "linux")]
+
+mod queue_fixture;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use pullcord::{Backend, PullOutcome, QueueOptions, Trigger, pull};
+use queue_fixture::QueueFixture;
+
+/// A mount, until it is dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(arguments: &[&str], at: &Path) -> Mount {
+        let mut mount = Command::new("mount");
+        assert!(mount.args(arguments).arg(at).status().unwrap().success(), "{mount:?}");
+        Mount(at.to_owned())
+    }
+
+    fn tmpfs(at: &Path) -> Mount {
+        Mount::new(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], at)
+    }
+
+    fn bind(from: &Path, at: &Path) -> Mount {
+        Mount::new(&["--bind", from.to_str().unwrap()], at)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: a queue may still have a directory open.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn create(queue: &Path) {
+    for directory in ["todo/0", "lock"] {
+        fs::create_dir_all(queue.join(directory)).unwrap();
+    }
+    Trigger::create(queue.join("lock/trigger"), 0o622).unwrap();
+}
+
+/// `act` mounts or unmounts something. Mail in each directory that the paths lead to then is returned,
+/// and the trigger there is read; and so again when the mounts of `act` are gone.
+fn check(prepare: fn(&Path) -> Vec<Mount>, act: fn(&Path, &mut Vec<Mount>)) {
+    let mut fixture = QueueFixture::new(Backend::best(), None);
+    let root = fixture.root.path().to_owned();
+    create(&root.join("a/queue"));
+    create(&root.join("other/queue"));
+    let mut mounts = prepare(&root);
+    let queue = root.join("a/queue");
+    let options = QueueOptions::qmail(&queue).unwrap().rescan_interval(None).poll_interval(None);
+    fixture.open(&options.verify_interval(Duration::from_millis(100)));
+    fixture.settle();
+    assert!(fixture.queue().is_fully_watched(), "a local file system is needed");
+    act(&root, &mut mounts);
+    expect_mail(&mut fixture, &queue, "17");
+    mounts.clear();
+    if queue.join("todo").exists() {
+        expect_mail(&mut fixture, &queue, "18");
+    }
+    fixture.close();
+}
+
+fn expect_mail(fixture: &mut QueueFixture, queue: &Path, name: &str) {
+    let entries = ["", "0/"].map(|part| queue.join("todo").join(format!("{part}{name}")));
+    // Not linked: the file system that it is on has no other directory.
+    entries.iter().for_each(|path| fs::write(path, "a message").unwrap());
+    fixture.expect(&entries);
+    fixture.turn_until("the trigger is read", |_| {
+        pull(queue.join("lock/trigger")).unwrap() != PullOutcome::NoReader
+    });
+    fixture.turn_until("all is watched", |fixture| fixture.queue().is_fully_watched());
+    entries.iter().for_each(|path| fs::remove_file(path).unwrap());
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn a_file_system_is_mounted_on_todo() {
+    check(
+        |_| vec![],
+        |root, mounts| {
+            mounts.push(Mount::tmpfs(&root.join("a/queue/todo")));
+            fs::create_dir(root.join("a/queue/todo/0")).unwrap();
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn a_file_system_is_mounted_on_the_directory_of_the_trigger() {
+    check(
+        |_| vec![],
+        |root, mounts| {
+            mounts.push(Mount::tmpfs(&root.join("a/queue/lock")));
+            Trigger::create(root.join("a/queue/lock/trigger"), 0o622).unwrap();
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn a_file_system_is_mounted_above_the_queue() {
+    check(
+        |_| vec![],
+        |root, mounts| {
+            mounts.push(Mount::tmpfs(&root.join("a")));
+            create(&root.join("a/queue"));
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn another_queue_is_bound_to_the_place_of_the_queue() {
+    check(
+        |_| vec![],
+        |root, mounts| mounts.push(Mount::bind(&root.join("other/queue"), &root.join("a/queue"))),
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn another_fifo_is_bound_to_the_place_of_the_trigger() {
+    check(
+        |_| vec![],
+        |root, mounts| {
+            let trigger = |queue: &str| root.join(queue).join("queue/lock/trigger");
+            mounts.push(Mount::bind(&trigger("other"), &trigger("a")));
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn a_part_is_bound_to_another_directory() {
+    check(
+        |_| vec![],
+        |root, mounts| {
+            let part = |queue: &str| root.join(queue).join("queue/todo/0");
+            mounts.push(Mount::bind(&part("other"), &part("a")));
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn the_file_system_of_the_queue_is_unmounted() {
+    check(
+        |root| {
+            let mount = Mount::tmpfs(&root.join("a"));
+            create(&root.join("a/queue"));
+            vec![mount]
+        },
+        |_, mounts| mounts.clear(),
+    );
+}
+
+#[test]
+#[ignore = "needs root, to mount"]
+fn a_second_file_system_is_mounted_over_the_first_one() {
+    check(
+        |root| {
+            let mount = Mount::tmpfs(&root.join("a"));
+            create(&root.join("a/queue"));
+            vec![mount]
+        },
+        |root, mounts| {
+            mounts.push(Mount::tmpfs(&root.join("a")));
+            create(&root.join("a/queue"));
+        },
+    );
+}
