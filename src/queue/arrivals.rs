@@ -412,9 +412,13 @@ impl Queue {
             && status.version.age(clock::wall()).is_some_and(|age| age >= quiet)
     }
 
-    /// Returns how long an entry that is written in place must be quiet from now on.
-    pub(super) fn quiet_left(&self, status: &FileStatus) -> Duration {
+    /// Returns how long an entry that is written in place must be quiet from now on: where the times
+    /// of its file prove nothing, all of the quiet time.
+    pub(super) fn quiet_left(&self, directory: usize, status: &FileStatus) -> Duration {
         let quiet = self.options.write_method.quiet();
+        if !self.watches.is_local(directory) {
+            return quiet;
+        }
         let age = status.version.age(clock::wall()).unwrap_or(Duration::ZERO);
         match quiet.saturating_sub(age) {
             Duration::ZERO => quiet,

@@ -238,7 +238,7 @@ impl Queue {
             WriteMethod::InPlace { .. } => {
                 let name = name.to_owned();
                 if status.is_regular_file() && !self.is_old(directory, &status) {
-                    let at = now + self.quiet_left(&status);
+                    let at = now + self.quiet_left(directory, &status);
                     let reason = Reason::Quiet { by_scan: true };
                     let version = Some(status.version);
                     let appointment = Appointment { reason, version };

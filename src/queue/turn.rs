@@ -214,7 +214,7 @@ impl Queue {
             self.record_returned(directory, name, &status);
             return true;
         }
-        let at = now + self.quiet_left(&status);
+        let at = now + self.quiet_left(directory, &status);
         let version = Some(status.version);
         self.appointments.make(directory, name, at, Appointment { version, ..appointment });
         false
