@@ -210,7 +210,9 @@ impl QueueFixture {
         while !missing.is_empty() {
             assert!(Instant::now() < deadline, "waited for {missing:?}, saw {} others", seen.len());
             let (paths, _) = self.turn(PATIENCE);
-            missing.retain(|path| !paths.contains(path));
+            for path in &paths {
+                missing.remove(path);
+            }
             seen.extend(paths);
         }
         seen
