@@ -1,13 +1,16 @@
-//! The system's allocator, counting what one thread asks of it.
+//! The system's allocator. It counts the allocations of one thread, and the bytes of all.
 
+// Each test binary uses its part of this.
+#![allow(dead_code)]
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 /// The thread whose allocations are counted; 0 is none.
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 pub(crate) struct Counting;
 
@@ -18,6 +21,11 @@ pub(crate) fn allocations_of(work: impl FnOnce()) -> usize {
     work();
     WATCHED.store(0, Ordering::Relaxed);
     COUNT.load(Ordering::Relaxed)
+}
+
+/// How many bytes are allocated.
+pub(crate) fn live_bytes() -> isize {
+    LIVE.load(Ordering::Relaxed)
 }
 
 /// Not a thread-local: on some systems the first use of one allocates.
@@ -36,17 +44,20 @@ fn count() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps alloc's promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps dealloc's promises.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        LIVE.fetch_add(size as isize - layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps realloc's promises.
         unsafe { System.realloc(memory, layout, size) }
     }

@@ -1,0 +1,368 @@
+//! A receiver in another event loop, which waits for one descriptor and has no timeout: everything that
+//! the receiver has to return arrives there, level- and edge-triggered.
+
+mod queue_fixture;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use pullcord::{
+    Backend, Events, Interest, Key, Mode, Notifier, Origin, OwnedEntry, QueueOptions, Receiver,
+    Trigger, Warning, WarningKind, WatchMode,
+};
+use queue_fixture::{PATIENCE, QueueFixture};
+
+/// A loop that knows nothing of the receiver but its descriptor.
+struct Outer {
+    notifier: Box<dyn Notifier>,
+    events: Events,
+    mail: Receiver,
+    wakeups: usize,
+}
+
+impl Outer {
+    fn new(mail: Receiver, mode: Mode) -> Outer {
+        let mut notifier = Backend::best().open().unwrap();
+        notifier.register(&mail, Key(1), Interest::Read, mode).unwrap();
+        Outer { notifier, events: Events::with_capacity(4), mail, wakeups: 0 }
+    }
+
+    /// Waits without a deadline of the receiver: whoever has to wait for so long has missed something.
+    #[track_caller]
+    fn wait(&mut self, what: &str) {
+        assert!(self.wait_for(PATIENCE), "{what} never comes");
+    }
+
+    /// Returns whether the descriptor is readable within this time.
+    fn wait_for(&mut self, time: Duration) -> bool {
+        self.notifier.wait(&mut self.events, Some(time)).unwrap();
+        let is_readable = self.events.iter().any(|event| event.key == Key(1) && event.readable);
+        self.wakeups += usize::from(is_readable);
+        is_readable
+    }
+
+    /// Makes the one turn that a wake-up is followed by.
+    fn turn(&mut self) -> Vec<OwnedEntry> {
+        let mut entries = Vec::new();
+        while let Some(entry) = self.mail.try_recv() {
+            entries.push(entry.into_owned());
+        }
+        entries
+    }
+
+    /// Makes turns until this many entries have arrived.
+    #[track_caller]
+    fn receive(&mut self, count: usize) -> Vec<OwnedEntry> {
+        let mut entries = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while entries.len() < count {
+            assert!(Instant::now() < deadline, "only {} of {count} entries arrive", entries.len());
+            self.wait("an entry");
+            entries.extend(self.turn());
+        }
+        entries
+    }
+
+    /// Makes turns until a warning arrives.
+    #[track_caller]
+    fn receive_warning(&mut self) -> Warning {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "no warning arrives");
+            self.wait("a warning");
+            self.turn();
+            if let Some(warning) = self.mail.next_warning() {
+                return warning;
+            }
+        }
+    }
+
+    /// Makes turns until the descriptor is not readable any more. It must not be readable for ever.
+    #[track_caller]
+    fn drain(&mut self) -> Vec<OwnedEntry> {
+        let mut entries = Vec::new();
+        let mut turns = 0;
+        while self.wait_for(Duration::from_millis(50)) {
+            entries.extend(self.turn());
+            turns += 1;
+            assert!(turns < 100, "it is readable again and again");
+        }
+        entries
+    }
+}
+
+/// Runs the test in each mode, with and without a watch.
+fn on_each(
+    configure: impl Fn(&QueueFixture) -> QueueOptions,
+    test: impl Fn(&mut QueueFixture, &mut Outer),
+) {
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        for mode in [Mode::Level, Mode::Edge] {
+            println!("watch {watch}, {mode:?}");
+            let mut fixture = QueueFixture::new(Backend::best(), Some(2));
+            let mail = configure(&fixture).watch(watch).receiver().unwrap();
+            let mut outer = Outer::new(mail, mode);
+            test(&mut fixture, &mut outer);
+        }
+    }
+}
+
+fn paths(entries: Vec<OwnedEntry>) -> BTreeSet<PathBuf> {
+    queue_fixture::sorted(entries.iter().map(OwnedEntry::path).collect())
+}
+
+#[test]
+fn a_thousand_entries_arrive_with_one_turn_for_each_wakeup() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        outer.drain();
+        let linked: BTreeSet<_> = (0..1000).map(|n| fixture.link(format!("1/{n}"))).collect();
+        fixture.pull();
+        let wakeups = outer.wakeups;
+        assert_eq!(paths(outer.receive(1000)), linked);
+        let wakeups = outer.wakeups - wakeups;
+        assert!((1000 / 64..100).contains(&wakeups), "{wakeups} wake-ups");
+        linked.iter().for_each(|path| fs::remove_file(path).unwrap());
+        assert!(outer.drain().is_empty());
+    });
+}
+
+#[test]
+fn entries_that_were_queued_before_the_registration_arrive() {
+    for mode in [Mode::Level, Mode::Edge] {
+        let mut fixture = QueueFixture::new(Backend::best(), None);
+        let linked: BTreeSet<_> = (0..300).map(|n| fixture.link(format!("{n}"))).collect();
+        let mail = fixture.options().receiver().unwrap();
+        // The receiver may be registered late.
+        let mut outer = Outer::new(mail, mode);
+        assert_eq!(paths(outer.receive(300)), linked);
+    }
+}
+
+#[test]
+fn each_of_a_hundred_messages_wakes_the_loop() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        outer.drain();
+        for message in 0..100 {
+            let path = fixture.link(format!("{}/{message}", message % 2));
+            fixture.pull();
+            let entries = outer.receive(1);
+            assert_eq!(entries[0].path(), path);
+            fs::remove_file(path).unwrap();
+        }
+        assert!(outer.drain().is_empty());
+    });
+}
+
+/// The writer's moments are any, also those between the turn's end and the next wait.
+#[test]
+fn messages_of_a_writer_at_any_moment_all_arrive() {
+    const MESSAGES: usize = 3000;
+    on_each(QueueFixture::options, |fixture, outer| {
+        outer.drain();
+        let (todo, trigger) = (fixture.path("todo"), fixture.trigger());
+        let writer = std::thread::spawn(move || {
+            for message in 0..MESSAGES {
+                fs::write(todo.join(format!("{}/{message}", message % 2)), "").unwrap();
+                pullcord::pull(&trigger).unwrap();
+                for _ in 0..(message * 7919) % 5000 {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        let mut seen = BTreeSet::new();
+        let deadline = Instant::now() + PATIENCE * 2;
+        while seen.len() < MESSAGES {
+            assert!(Instant::now() < deadline, "only {} arrive", seen.len());
+            outer.wait("a message");
+            for entry in outer.turn() {
+                let _ = fs::remove_file(entry.path());
+                seen.insert(entry.path());
+            }
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_requeued_entry_arrives_at_its_time() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        fixture.link("0/1");
+        let entry = outer.receive(1).remove(0);
+        outer.drain();
+        let at = Instant::now() + Duration::from_secs(1);
+        outer.mail.requeue(&entry, at).unwrap();
+        let again = outer.receive(1).remove(0);
+        let now = Instant::now();
+        assert!(now >= at && now < at + Duration::from_secs(2), "{:?}", now - at);
+        assert_eq!((again.path(), again.origin), (entry.path(), Origin::Requeue));
+    });
+}
+
+/// An earlier deadline must replace a later one, and a later one must not delay an earlier one.
+#[test]
+fn entries_that_are_requeued_from_the_loop_itself_arrive_in_their_order() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        let linked: Vec<_> = (0..10).map(|n| fixture.link(format!("1/{n}"))).collect();
+        let start = Instant::now();
+        let at = |n: u32| start + Duration::from_millis(100) * (10 - n) + PATIENCE / 40;
+        let (mut first, mut again) = (0, Vec::new());
+        let deadline = start + PATIENCE;
+        while again.len() < linked.len() {
+            assert!(Instant::now() < deadline, "only {again:?} arrive");
+            outer.wait("an entry");
+            // Between two entries of one turn.
+            while let Some(entry) = outer.mail.try_recv() {
+                let entry = entry.into_owned();
+                if entry.origin == Origin::Requeue {
+                    again.push(entry.path());
+                    fs::remove_file(entry.path()).unwrap();
+                } else if !again.contains(&entry.path()) {
+                    let number: u32 = entry.name.to_str().unwrap().parse().unwrap();
+                    first += 1;
+                    outer.mail.requeue(&entry, at(number)).unwrap();
+                }
+            }
+        }
+        assert_eq!(first, linked.len(), "each is returned once before its time");
+        again.reverse();
+        assert_eq!(again, linked);
+        assert!(outer.drain().is_empty());
+    });
+}
+
+#[test]
+fn a_requeue_after_the_turn_wakes_the_loop_that_sleeps() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        fixture.link("0/1");
+        let entry = outer.receive(1).remove(0);
+        outer.drain();
+        for _ in 0..5 {
+            outer.mail.requeue(&entry, Instant::now()).unwrap();
+            assert_eq!(outer.receive(1)[0].path(), entry.path());
+        }
+    });
+}
+
+fn verified(fixture: &QueueFixture) -> QueueOptions {
+    fixture.options().verify_interval(Duration::from_millis(300))
+}
+
+#[test]
+fn a_warning_arrives() {
+    on_each(verified, |fixture, outer| {
+        outer.drain_verified();
+        fs::remove_file(fixture.trigger()).unwrap();
+        assert_eq!(outer.receive_warning().kind(), WarningKind::Trigger);
+        Trigger::create(fixture.trigger(), 0o622).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while outer.mail.queue().stats().trigger_reopens == 0 {
+            assert!(Instant::now() < deadline, "the trigger is never opened again");
+            outer.wait("the next attempt");
+            outer.turn();
+        }
+    });
+}
+
+#[test]
+fn a_verification_arrives() {
+    on_each(verified, |fixture, outer| {
+        outer.drain_verified();
+        fs::rename(fixture.path("todo/1"), fixture.path("old")).unwrap();
+        fs::rename(fixture.path("lock"), fixture.path("old-lock")).unwrap();
+        for directory in ["todo/1", "lock"] {
+            fs::create_dir(fixture.path(directory)).unwrap();
+        }
+        Trigger::create(fixture.trigger(), 0o622).unwrap();
+        let path = fixture.link("1/17");
+        assert_eq!(outer.receive(1)[0].path(), path);
+    });
+}
+
+impl Outer {
+    /// As `drain`, for a queue that is verified so often that it is never idle for long.
+    fn drain_verified(&mut self) {
+        let end = Instant::now() + Duration::from_millis(200);
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            if self.wait_for(left) {
+                self.turn();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_poll_arrives() {
+    let configure = |fixture: &QueueFixture| {
+        let poll = Duration::from_millis(300);
+        fixture.options().without_trigger().poll_interval(poll)
+    };
+    on_each(configure, |fixture, outer| {
+        for message in 0..5 {
+            let path = fixture.link(format!("1/{message}"));
+            assert_eq!(outer.receive(1)[0].path(), path);
+            fs::remove_file(path).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_quiet_time_arrives() {
+    let configure = |fixture: &QueueFixture| {
+        let quiet = Duration::from_millis(300);
+        fixture.options().write_method(pullcord::WriteMethod::InPlace { quiet })
+    };
+    on_each(configure, |fixture, outer| {
+        outer.drain();
+        let path = fixture.path("todo/1/upload");
+        fs::write(&path, "a message").unwrap();
+        fixture.pull();
+        assert_eq!(outer.receive(1)[0].path(), path);
+    });
+}
+
+#[test]
+fn the_waker_wakes_the_loop_once() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        outer.drain();
+        let waker = outer.mail.waker().unwrap();
+        for _ in 0..3 {
+            let thread = std::thread::spawn({
+                let waker = waker.clone();
+                move || waker.wake().unwrap()
+            });
+            outer.wait("the waker");
+            thread.join().unwrap();
+            assert!(outer.turn().is_empty());
+            assert!(outer.drain().is_empty());
+        }
+        let path = fixture.link("0/1");
+        fixture.pull();
+        waker.wake().unwrap();
+        assert_eq!(outer.receive(1)[0].path(), path);
+    });
+}
+
+#[test]
+fn a_queue_that_is_changed_by_the_loop_wakes_it() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        fixture.link("0/1");
+        let entry = outer.receive(1).remove(0);
+        outer.drain();
+        outer.mail.queue_mut().requeue(&entry, Instant::now()).unwrap();
+        assert_eq!(outer.receive(1)[0].path(), entry.path());
+    });
+}
+
+#[test]
+fn an_idle_receiver_does_not_wake_the_loop() {
+    on_each(QueueFixture::options, |fixture, outer| {
+        outer.drain();
+        assert!(!outer.wait_for(Duration::from_secs(2)), "it is readable for no reason");
+        if outer.mail.queue().is_fully_watched() {
+            fixture.pull();
+            assert!(!outer.wait_for(Duration::from_millis(500)), "for a pull that brings nothing");
+        }
+    });
+}

@@ -1,0 +1,221 @@
+//! What concerns the whole process: its working directory, its descriptors, its children and its
+//! memory. Each test has a process of its own.
+
+#[path = "support/allocator.rs"]
+mod allocator;
+mod queue_fixture;
+mod support;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use allocator::{Counting, live_bytes};
+use pullcord::{Backend, Interest, Key, Mode, QueueOptions, Receiver, WatchMode};
+use queue_fixture::{PATIENCE, QueueFixture};
+use support::{Suite, named, sys};
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn main() -> ExitCode {
+    Suite::default()
+        .patience(Duration::from_secs(300))
+        .alone(named![
+            relative_paths_lead_to_the_same_queue_after_a_chdir,
+            a_child_that_drops_an_inherited_receiver_leaves_the_parents_alone,
+            ten_thousand_receivers_leave_no_descriptor_behind,
+            a_receiver_keeps_the_number_of_its_descriptor,
+            requeued_entries_cost_memory_and_waiting_ones_do_not,
+        ])
+        .run(&[])
+}
+
+fn relative_paths_lead_to_the_same_queue_after_a_chdir() {
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        let mut fixture = QueueFixture::new(Backend::best(), Some(2));
+        env::set_current_dir(fixture.root.path()).unwrap();
+        let verify = Duration::from_millis(50);
+        let options = QueueOptions::qmail(".").unwrap().watch(watch).verify_interval(verify);
+        fixture.open(&options);
+        env::set_current_dir("/").unwrap();
+        fixture.settle();
+        let part = fixture.path("todo/1");
+        fs::rename(&part, fixture.path("old")).unwrap();
+        fs::create_dir(&part).unwrap();
+        for number in 0..3 {
+            let entry = fixture.link(format!("1/{number}"));
+            fixture.pull();
+            assert!(fixture.expect(&[entry]).iter().all(|path| path.is_absolute()));
+        }
+        let queue = fixture.queue();
+        assert!(queue.options().directory_paths().iter().all(|path| path.is_absolute()));
+        assert!(queue.options().trigger_path().unwrap().is_absolute());
+    }
+}
+
+fn receiver(fixture: &QueueFixture, watch: WatchMode) -> Receiver {
+    fixture.options().watch(watch).receiver().unwrap()
+}
+
+/// Adds an entry, which the receiver returns.
+#[track_caller]
+fn expect_received(fixture: &mut QueueFixture, mail: &mut Receiver, name: &str) {
+    let entry = fixture.link(name);
+    fixture.pull();
+    let received = mail.recv_timeout(PATIENCE).unwrap().map(|entry| entry.path());
+    assert_eq!(received.as_deref(), Some(entry.as_path()));
+    fs::remove_file(entry).unwrap();
+}
+
+fn a_child_that_drops_an_inherited_receiver_leaves_the_parents_alone() {
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        let mut fixture = QueueFixture::new(Backend::best(), Some(2));
+        let mut mail = Some(receiver(&fixture, watch));
+        for round in 0..3 {
+            expect_received(&mut fixture, mail.as_mut().unwrap(), &format!("1/{round}"));
+            let ended = sys::in_child(|| drop(mail.take()));
+            assert!(ended.success());
+            expect_received(&mut fixture, mail.as_mut().unwrap(), &format!("0/{round}"));
+            // Its deadlines, too.
+            let wanted = fixture.link("requeued");
+            fixture.pull();
+            let mail = mail.as_mut().unwrap();
+            let entry = mail.recv_timeout(PATIENCE).unwrap().unwrap().into_owned();
+            let at = Instant::now() + Duration::from_millis(100);
+            mail.requeue(&entry, at).unwrap();
+            let again = mail.recv_timeout(PATIENCE).unwrap().unwrap().path();
+            assert!(again == wanted && Instant::now() >= at);
+            fs::remove_file(wanted).unwrap();
+        }
+    }
+}
+
+fn ten_thousand_receivers_leave_no_descriptor_behind() {
+    let mut fixture = QueueFixture::new(Backend::best(), None);
+    let before = sys::open_descriptors();
+    let mut kept = receiver(&fixture, WatchMode::Auto);
+    let fd = kept.as_fd().as_raw_fd();
+    let other = QueueFixture::new(Backend::best(), Some(1));
+    let options = other.options();
+    for round in 0..10_000 {
+        let mut mail = options.receiver().unwrap();
+        assert_ne!(mail.as_fd().as_raw_fd(), fd);
+        if round % 1000 == 0 {
+            let entry = other.path(&format!("todo/0/{round}"));
+            fs::write(&entry, "").unwrap();
+            let received = mail.recv_timeout(PATIENCE).unwrap().unwrap().path();
+            assert_eq!(received, entry);
+            fs::remove_file(entry).unwrap();
+            drop(mail);
+            expect_received(&mut fixture, &mut kept, &round.to_string());
+        }
+    }
+    assert_eq!(kept.as_fd().as_raw_fd(), fd);
+    drop((kept, other));
+    // The notifier of the second fixture was among them, and is closed as well.
+    assert_eq!(sys::open_descriptors(), before);
+}
+
+fn a_receiver_keeps_the_number_of_its_descriptor() {
+    let mut fixture = QueueFixture::new(Backend::best(), Some(1));
+    let verify = Duration::from_millis(50);
+    let mut mail = fixture.options().verify_interval(verify).receiver().unwrap();
+    let fd = mail.as_fd().as_raw_fd();
+    let mut outer = Backend::best().open().unwrap();
+    outer.register(&mail, Key(1), Interest::Read, Mode::Level).unwrap();
+    for round in 0..5 {
+        fs::remove_file(fixture.trigger()).unwrap();
+        pullcord::Trigger::create(fixture.trigger(), 0o622).unwrap();
+        fs::rename(fixture.path("todo/0"), fixture.path(&format!("old-{round}"))).unwrap();
+        fs::create_dir(fixture.path("todo/0")).unwrap();
+        let entry = fixture.link("0/1");
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = BTreeSet::new();
+        while !seen.contains(&entry) || mail.queue().stats().trigger_reopens <= round {
+            assert!(Instant::now() < deadline, "{entry:?} is missing");
+            outer.wait(&mut fixture.events, Some(PATIENCE)).unwrap();
+            while let Some(entry) = mail.try_recv() {
+                seen.insert(entry.path());
+            }
+        }
+        fs::remove_file(entry).unwrap();
+        assert_eq!(mail.as_fd().as_raw_fd(), fd);
+    }
+}
+
+fn requeued_entries_cost_memory_and_waiting_ones_do_not() {
+    const WAITING: usize = 100_000;
+    const REQUEUED: usize = 10_000;
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        let fixture = QueueFixture::new(Backend::best(), None);
+        let draft = fixture.path("mess/draft");
+        for number in 0..WAITING {
+            if number % 10_000 == 0 {
+                let _ = fs::remove_file(&draft);
+                fs::write(&draft, "a message").unwrap();
+            }
+            fs::hard_link(&draft, fixture.path(&format!("todo/{number}"))).unwrap();
+        }
+        let bytes = |before: isize| live_bytes() - before;
+        let before = live_bytes();
+        let options = fixture.options().watch(watch).rescan_interval(None);
+        let mut queue = options.open().unwrap();
+        let (mut now, mut requeued, mut count) = (Instant::now(), Vec::new(), 0);
+        let mut wave = |queue: &mut pullcord::Queue, now: &mut Instant, keeps: bool| {
+            let mut entries = Vec::new();
+            let begun = Instant::now();
+            let mut last = begun;
+            while last.elapsed() < Duration::from_millis(100) {
+                assert!(begun.elapsed() < Duration::from_secs(100));
+                *now += Duration::from_millis(1);
+                let _ = queue.prepare_fds(*now);
+                while let Some(entry) = queue.next_entry(*now) {
+                    last = Instant::now();
+                    count += 1;
+                    if keeps && entries.len() < REQUEUED {
+                        entries.push(entry.into_owned());
+                    }
+                }
+            }
+            (std::mem::take(&mut count), entries)
+        };
+        let (found, entries) = wave(&mut queue, &mut now, true);
+        assert_eq!(found, WAITING);
+        requeued.extend(entries);
+        let kept: isize = requeued
+            .iter()
+            .map(|entry| (entry.directory.as_os_str().len() + entry.name.len()) as isize)
+            .sum::<isize>()
+            + (requeued.capacity() * size_of::<pullcord::OwnedEntry>()) as isize;
+        let open = bytes(before) - kept;
+        println!("watch {watch}: {open} bytes after the first scan");
+        assert!(open < 1 << 20, "{open} bytes, with {WAITING} entries that wait");
+
+        let at = now + Duration::from_secs(3600);
+        for entry in &requeued {
+            queue.requeue(entry, at).unwrap();
+        }
+        let with_requeued = bytes(before) - kept;
+        println!("watch {watch}: {with_requeued} bytes with {REQUEUED} requeued");
+        assert!(with_requeued - open < 400 * REQUEUED as isize, "{with_requeued} bytes");
+        for round in 0..3 {
+            queue.set_trigger_readable();
+            pullcord::pull(fixture.trigger()).unwrap();
+            let (found, _) = wave(&mut queue, &mut now, false);
+            let expected = if queue.is_fully_watched() { 0 } else { WAITING - REQUEUED };
+            assert_eq!(found, expected, "round {round}");
+            let bytes = bytes(before) - kept;
+            assert!(bytes < with_requeued + (1 << 16), "{bytes} bytes after round {round}");
+        }
+        now = at;
+        let (found, _) = wave(&mut queue, &mut now, false);
+        assert_eq!(found, REQUEUED, "each once");
+        let bytes = bytes(before) - kept;
+        println!("watch {watch}: {bytes} bytes once they were returned");
+        assert!(bytes < open + 100 * REQUEUED as isize, "{bytes} bytes");
+    }
+}
