@@ -14,6 +14,10 @@ const TRIGGER: Key = Key(0);
 const WATCH: Key = Key(1);
 const TIMER: Key = Key(2);
 
+/// The trigger, the watch, the timer and the waker. One event that finds no room would bring no edge
+/// later.
+const SOURCES: usize = 4;
+
 /// How long [`Receiver::try_recv`] leaves a notifier alone that cannot wait.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -104,9 +108,7 @@ impl Receiver {
         let mut receiver = Receiver {
             queue,
             notifier,
-            // Trigger, watch, timer, and the waker: an edge-triggered outer loop hears of none that is
-            // left.
-            events: Events::with_capacity(4),
+            events: Events::with_capacity(SOURCES),
             timer,
             timer_at: None,
             must_be_empty: backend == Backend::Kqueue,
@@ -192,6 +194,7 @@ impl Receiver {
     /// Waits for events, and passes them on.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.notifier.wait(&mut self.events, timeout)?;
+        self.queue.wait_succeeded();
         self.turn.is_active = true;
         self.turn.is_woken |= self.events.woken();
         for event in &self.events {

@@ -275,6 +275,11 @@ impl Queue {
         self.warn(Problem::Wait, WarningKind::Registration, error);
     }
 
+    /// Records that the notifier can wait: the next failure is reported again.
+    pub(crate) fn wait_succeeded(&mut self) {
+        self.warnings.mended(Problem::Wait);
+    }
+
     fn first_path(&self) -> &Path {
         self.options.directories.first().map_or(Path::new(""), |path| path)
     }
