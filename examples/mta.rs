@@ -1,42 +1,31 @@
-//! A queue manager on pullcord's own loop: it delivers what comes into a qmail queue to a Maildir,
-//! one message at a time.
+//! A queue manager that blocks: it delivers the messages of a qmail queue to a Maildir, one at a time.
 //!
 //! ```text
-//! PULLCORD_BACKEND=select cargo run --example mta -- /var/qmail/queue ./Maildir
+//! cargo run --example mta -- /var/qmail/queue ./Maildir
 //! ```
 
 mod maildir;
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use maildir::{LATER, Post};
-use pullcord::{Backend, Escaped, Events, Key, Todo, todo::Queue};
+use pullcord::{Escaped, QueueOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let post = Post::from_args()?;
-    let mut notifier = Backend::from_env()?.open()?;
-    let mut todo = Todo::open(Queue::qmail(&post.queue)?)?;
-    todo.register(&mut *notifier, [Key(0), Key(1)])?;
-    let mut events = Events::with_capacity(2);
+    let mut mail = QueueOptions::qmail(&post.queue)?.receiver()?;
     loop {
-        let timeout = todo.prepare(&mut *notifier, Instant::now())?;
-        notifier.wait(&mut events, timeout)?;
-        for event in &events {
-            todo.ready(event);
-        }
-        while let Some(entry) = todo.next(Instant::now()) {
-            let entry = match entry {
-                Ok(entry) => entry.path(),
-                Err(error) => {
-                    eprintln!("{error}");
-                    continue;
-                }
-            };
-            if let Err(error) = post.deliver(&entry) {
-                eprintln!("{}: {error}; trying again later", Escaped(&entry));
-                todo.requeue(&entry, Instant::now() + LATER)?;
+        // The timeout is for the warnings only.
+        if let Some(entry) = mail.recv_timeout(Duration::from_secs(60))? {
+            let entry = entry.into_owned();
+            if let Err(error) = post.deliver(&entry.path()) {
+                eprintln!("{}: {error}; trying again later", Escaped(&entry.path()));
+                mail.requeue(&entry, Instant::now() + LATER)?;
             }
+        }
+        while let Some(warning) = mail.next_warning() {
+            eprintln!("{warning}");
         }
     }
 }

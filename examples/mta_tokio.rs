@@ -1,4 +1,4 @@
-//! A queue manager on tokio: the queue is a stream of entries, and each is delivered by a task.
+//! A queue manager on tokio: a task of its own delivers each entry.
 //!
 //! ```text
 //! cargo run --features tokio --example mta_tokio -- /var/qmail/queue ./Maildir
@@ -7,48 +7,52 @@
 mod maildir;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use maildir::{Done, InFlight, LATER, Post};
-use pullcord::interop::Entries;
-use pullcord::{Escaped, Todo, todo::Queue};
+use pullcord::interop::AsyncReceiver;
+use pullcord::{Escaped, OwnedEntry, QueueOptions};
 use tokio::task::JoinSet;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let post = Arc::new(Post::from_args()?);
-    let mut entries = Entries::of(Todo::open(Queue::qmail(&post.queue)?)?)?;
+    let mut mail = AsyncReceiver::new(QueueOptions::qmail(&post.queue)?.open()?)?;
     let mut in_flight = InFlight::default();
     let mut deliveries = JoinSet::new();
     loop {
         tokio::select! {
-            entry = entries.next(), if deliveries.len() < 64 => match entry {
-                Ok(entry) if in_flight.start(&entry.path) => {
-                    deliver(&mut deliveries, &post, entry.path);
+            readable = mail.readable(), if deliveries.len() < 64 => {
+                readable?;
+                while let Some(entry) = mail.try_recv() {
+                    let entry = entry.into_owned();
+                    if in_flight.start(&entry) {
+                        deliver(&mut deliveries, &post, entry);
+                    }
                 }
-                Ok(_) => {}
-                Err(error) => eprintln!("{error}"),
+                while let Some(warning) = mail.next_warning() {
+                    eprintln!("{warning}");
+                }
             },
             Some(done) = deliveries.join_next() => {
                 let (entry, delivered) = done?;
                 if in_flight.done(&entry) {
                     deliver(&mut deliveries, &post, entry);
                 } else if let Err(error) = delivered {
-                    eprintln!("{}: {error}; trying again later", Escaped(&entry));
-                    entries.todo().requeue(&entry, Instant::now() + LATER)?;
+                    eprintln!("{}: {error}; trying again later", Escaped(&entry.path()));
+                    mail.requeue(&entry, Instant::now() + LATER)?;
                 }
             }
         }
     }
 }
 
-/// Delivering is system calls that block: not on the threads that wait.
-fn deliver(deliveries: &mut JoinSet<Done>, post: &Arc<Post>, entry: PathBuf) {
+/// Delivers an entry on a thread that may block.
+fn deliver(deliveries: &mut JoinSet<Done>, post: &Arc<Post>, entry: OwnedEntry) {
     let post = post.clone();
     deliveries.spawn_blocking(move || {
-        let delivered = post.deliver(&entry);
+        let delivered = post.deliver(&entry.path());
         (entry, delivered)
     });
 }

@@ -97,7 +97,15 @@ impl Receiver {
                 format!("{backend} has no descriptor for a receiver: use {}", Backend::best()),
             ));
         }
-        let mut notifier = backend.open()?;
+        let must_be_empty = backend == Backend::Kqueue;
+        Receiver::with_notifier(queue, backend.open()?, must_be_empty)
+    }
+
+    pub(crate) fn with_notifier(
+        queue: Queue,
+        mut notifier: Box<dyn Notifier>,
+        must_be_empty: bool,
+    ) -> io::Result<Receiver> {
         let timer = match notifier.pollable_fd() {
             Some(_) => Some(Timer::new()?),
             None => None,
@@ -111,7 +119,7 @@ impl Receiver {
             events: Events::with_capacity(SOURCES),
             timer,
             timer_at: None,
-            must_be_empty: backend == Backend::Kqueue,
+            must_be_empty,
             turn: Turn::default(),
         };
         receiver.queue.register(&mut *receiver.notifier, [TRIGGER, WATCH]);
@@ -273,6 +281,12 @@ impl Receiver {
     pub fn queue_mut(&mut self) -> &mut Queue {
         self.wake_self();
         &mut self.queue
+    }
+
+    /// Returns the descriptor that another loop waits for, if there is one on this system.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn pollable_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.notifier.pollable_fd()
     }
 
     /// Returns the queue, and closes the notifier.

@@ -1,206 +1,531 @@
-//! Todo in other people's loops: what makes a foreign loop go deaf or spin if it is got wrong.
+//! One descriptor in other event loops: everything that a queue has to report makes it readable, and no
+//! loop asks for a deadline.
 
-#![cfg(any(feature = "mio", feature = "polling", feature = "tokio"))]
+#![cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+    target_vendor = "apple",
+))]
 
-mod office;
-
+use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
-#[cfg(any(feature = "mio", feature = "tokio"))]
-use std::time::Instant;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use office::Office;
-#[cfg(any(feature = "mio", feature = "tokio"))]
-use office::PATIENCE;
-#[cfg(any(feature = "mio", feature = "tokio"))]
-use pullcord::Todo;
-use pullcord::{Backend, PullOutcome, Trigger, WatchMode, pull};
-#[cfg(any(feature = "mio", feature = "polling"))]
-use pullcord::{Notifier, interop};
+use pullcord::{
+    Origin, OtherReaders, OwnedEntry, QueueOptions, Receiver, Trigger, WatchMode, pull,
+};
 
-/// Todo as on a notifier of ours.
-#[cfg(any(feature = "mio", feature = "polling"))]
-fn rides_on(notifier: Box<dyn Notifier>) {
-    let mut office = Office::new(Backend::best(), None);
-    office.notifier = notifier;
-    office.open_on(office.queue().watch(WatchMode::Off).tick(Duration::from_millis(20)));
-    for message in 0..100 {
-        if message % 10 == 0 {
-            fs::remove_file(office.trigger()).unwrap();
-            Trigger::create(office.trigger(), 0o622).unwrap();
+/// How long a test waits for something that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How many entries wait in the queue at first: many turns.
+const WAITING: usize = 1000;
+
+/// An event loop that waits for one descriptor, and has a timer.
+trait Loop {
+    fn new(fd: OwnedFd) -> Self;
+    /// Waits until the descriptor is readable, without a deadline of the queue. Returns false after
+    /// `timeout`, which is a timer of the loop.
+    fn wait(&mut self, timeout: Duration) -> bool;
+    /// Called after each turn, which has ended with `None`.
+    fn end_turn(&mut self) {}
+}
+
+/// A queue in a directory of its own.
+struct Fixture {
+    root: tempfile::TempDir,
+    drafts: usize,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let parent = std::env::var_os("PULLCORD_TEST_DIR").map(PathBuf::from);
+        let root = tempfile::tempdir_in(parent.unwrap_or_else(std::env::temp_dir)).unwrap();
+        for directory in ["lock", "mess", "todo"] {
+            fs::create_dir(root.path().join(directory)).unwrap();
         }
-        let entry = office.link(message.to_string());
-        while pull(office.trigger()).unwrap() == PullOutcome::NoReader {
-            office.turn(Duration::from_millis(20));
-        }
-        office.expect(std::slice::from_ref(&entry));
-        fs::remove_file(entry).unwrap();
+        let fixture = Fixture { root, drafts: 0 };
+        Trigger::create(fixture.trigger(), 0o622).unwrap();
+        fixture
     }
-    // Without the tick's help.
-    take_out(&mut office);
-    office.open_on(office.queue().watch(WatchMode::Off));
-    for message in 0..100 {
-        let entry = office.link(message.to_string());
-        office.pull();
-        office.expect(std::slice::from_ref(&entry));
-        fs::remove_file(entry).unwrap();
+
+    fn trigger(&self) -> PathBuf {
+        self.root.path().join("lock/trigger")
     }
-    // With a watch, where there is one.
-    take_out(&mut office);
-    office.open_on(office.queue());
-    for message in 0..100 {
-        let entry = office.link(message.to_string());
-        office.pull();
-        office.expect(std::slice::from_ref(&entry));
-        fs::remove_file(entry).unwrap();
+
+    fn options(&self) -> QueueOptions {
+        QueueOptions::qmail(self.root.path()).unwrap()
+    }
+
+    fn entry(&self, name: &str) -> PathBuf {
+        self.root.path().join("todo").join(name)
+    }
+
+    /// Writes an entry under another name, and links it.
+    fn link(&mut self, name: &str) -> PathBuf {
+        self.drafts += 1;
+        let draft = self.root.path().join("mess").join(self.drafts.to_string());
+        fs::write(&draft, "a message").unwrap();
+        fs::hard_link(&draft, self.entry(name)).unwrap();
+        fs::remove_file(draft).unwrap();
+        self.entry(name)
     }
 }
 
-/// Whoever opens the queue next is its only reader, though the notifier lives on.
-#[cfg(any(feature = "mio", feature = "polling"))]
-fn take_out(office: &mut Office) {
-    office.settle_for_a_while();
-    let mut todo = office.todo.take().unwrap();
-    todo.deregister(&mut *office.notifier).unwrap();
-    drop(todo);
-    assert_eq!(pull(office.trigger()).unwrap(), PullOutcome::NoReader);
+fn duplicate(mail: &Receiver) -> OwnedFd {
+    mail.as_fd().try_clone_to_owned().unwrap()
+}
+
+/// One turn: the entries until `None`.
+fn turn(mail: &mut Receiver) -> Vec<OwnedEntry> {
+    std::iter::from_fn(|| mail.try_recv().map(|entry| entry.into_owned())).collect()
+}
+
+/// Waits and makes one turn for each wake-up, until `is_done` says so.
+fn run<L: Loop>(
+    waits: &mut L,
+    mail: &mut Receiver,
+    what: &str,
+    mut is_done: impl FnMut(&mut Receiver, Vec<OwnedEntry>) -> bool,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(waits.wait(left), "waited for {what}");
+        let entries = turn(mail);
+        waits.end_turn();
+        if is_done(mail, entries) {
+            return;
+        }
+    }
+}
+
+/// Runs the loop until an entry of this name comes, and returns it.
+fn expect<L: Loop>(waits: &mut L, mail: &mut Receiver, name: &str) -> OwnedEntry {
+    let mut found = None;
+    run(waits, mail, name, |_, entries| {
+        found = found.take().or(entries.into_iter().find(|entry| entry.name == name));
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// Runs the loop until it is quiet.
+fn settle<L: Loop>(waits: &mut L, mail: &mut Receiver) {
+    while waits.wait(Duration::from_millis(50)) {
+        turn(mail);
+        waits.end_turn();
+    }
+}
+
+/// Runs the loop for a time.
+fn settle_for<L: Loop>(waits: &mut L, mail: &mut Receiver, time: Duration) {
+    let deadline = Instant::now() + time;
+    while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+        if waits.wait(left) {
+            turn(mail);
+            waits.end_turn();
+        }
+    }
+}
+
+fn one_descriptor_is_enough<L: Loop>() {
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        entries_come::<L>(watch);
+    }
+    deadlines_come::<L>();
+    polls_and_verifications_come::<L>();
+}
+
+fn entries_come<L: Loop>(watch: WatchMode) {
+    let mut fixture = Fixture::new();
+    let waiting: BTreeSet<_> = (0..WAITING).map(|n| fixture.link(&n.to_string())).collect();
+    let mut mail = fixture.options().watch(watch).receiver().unwrap();
+    let mut waits = L::new(duplicate(&mail));
+    let mut seen = BTreeSet::new();
+    run(&mut waits, &mut mail, "the entries that wait", |_, entries| {
+        assert!(entries.len() <= 64, "{} entries in a turn", entries.len());
+        seen.extend(entries.iter().map(OwnedEntry::path));
+        seen == waiting
+    });
+    waiting.iter().for_each(|path| fs::remove_file(path).unwrap());
+    settle(&mut waits, &mut mail);
+
+    for n in 0..200 {
+        let name = format!("new-{n}");
+        let path = fixture.link(&name);
+        pull(fixture.trigger()).unwrap();
+        expect(&mut waits, &mut mail, &name);
+        fs::remove_file(path).unwrap();
+    }
+
+    // A burst from another thread.
+    let names: BTreeSet<_> = (0..WAITING).map(|n| fixture.entry(&format!("burst-{n}"))).collect();
+    let writer = thread::spawn(move || {
+        for n in 0..WAITING {
+            fixture.link(&format!("burst-{n}"));
+            pull(fixture.trigger()).unwrap();
+        }
+        fixture
+    });
+    let mut seen = BTreeSet::new();
+    run(&mut waits, &mut mail, "the burst", |_, entries| {
+        for path in entries.iter().map(OwnedEntry::path).filter(|path| names.contains(path)) {
+            let _ = fs::remove_file(&path); // it may come twice
+            seen.insert(path);
+        }
+        seen == names
+    });
+    drop((writer.join().unwrap(), waits));
+}
+
+/// A requeued entry at its time, `requeue` by a timer of the loop, the waker, and a warning.
+fn deadlines_come<L: Loop>() {
+    let mut fixture = Fixture::new();
+    fixture.link("again");
+    let mut mail = fixture.options().receiver().unwrap();
+    let mut waits = L::new(duplicate(&mail));
+    let entry = expect(&mut waits, &mut mail, "again");
+    settle(&mut waits, &mut mail);
+
+    let when = Instant::now() + Duration::from_secs(1);
+    mail.requeue(&entry, when).unwrap();
+    let again = expect(&mut waits, &mut mail, "again");
+    assert_eq!(again.origin, Origin::Requeue);
+    assert!(Instant::now() >= when);
+
+    for _ in 0..20 {
+        settle(&mut waits, &mut mail);
+        mail.requeue(&entry, Instant::now()).unwrap();
+        expect(&mut waits, &mut mail, "again");
+    }
+
+    settle(&mut waits, &mut mail);
+    let waker = mail.waker().unwrap();
+    let wakes = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        waker.wake().unwrap();
+    });
+    run(&mut waits, &mut mail, "the waker", |_, _| true);
+    wakes.join().unwrap();
+    settle(&mut waits, &mut mail);
+    drop((waits, mail));
+
+    // The waker, the trigger, the timer and the watch at once: none of them hides another.
+    let mut mail = fixture.options().verify_interval(None).receiver().unwrap();
+    let mut waits = L::new(duplicate(&mail));
+    for n in 0..20 {
+        settle(&mut waits, &mut mail);
+        mail.waker().unwrap().wake().unwrap();
+        pull(fixture.trigger()).unwrap();
+        mail.requeue(&entry, Instant::now()).unwrap();
+        let new = fixture.link(&format!("beside-the-others-{n}"));
+        let mut seen = BTreeSet::new();
+        run(&mut waits, &mut mail, "all of them", |_, entries| {
+            seen.extend(entries.into_iter().map(|entry| entry.path()));
+            seen.contains(&new) && seen.contains(&entry.path())
+        });
+    }
+}
+
+/// A poll; the warning of a missing trigger, and a replaced directory, which a verification finds.
+fn polls_and_verifications_come<L: Loop>() {
+    let mut fixture = Fixture::new();
+    let interval = Duration::from_millis(200);
+    let options = fixture.options().without_trigger().watch(WatchMode::Off);
+    let mut mail = options.poll_interval(interval).receiver().unwrap();
+    let mut waits = L::new(duplicate(&mail));
+    settle_for(&mut waits, &mut mail, 2 * interval);
+    fixture.link("polled");
+    expect(&mut waits, &mut mail, "polled");
+    fs::remove_file(fixture.entry("polled")).unwrap();
+    drop((waits, mail));
+
+    let mut mail = fixture.options().verify_interval(interval).receiver().unwrap();
+    let mut waits = L::new(duplicate(&mail));
+    settle_for(&mut waits, &mut mail, 2 * interval);
+    while mail.next_warning().is_some() {}
+    fs::remove_file(fixture.trigger()).unwrap();
+    run(&mut waits, &mut mail, "the warning of a trigger", |mail, _| mail.next_warning().is_some());
+    Trigger::create(fixture.trigger(), 0o622).unwrap();
+    let todo = fixture.root.path().join("todo");
+    fs::rename(&todo, fixture.root.path().join("old")).unwrap();
+    fs::create_dir(&todo).unwrap();
+    fixture.link("verified");
+    expect(&mut waits, &mut mail, "verified");
+}
+
+mod in_polling {
+    use polling::{Event, Events, PollMode, Poller};
+
+    use super::*;
+
+    struct InPolling<const MODE: usize> {
+        poller: Poller,
+        events: Events,
+        fd: OwnedFd,
+    }
+
+    const MODES: [PollMode; 3] = [PollMode::Level, PollMode::Edge, PollMode::Oneshot];
+
+    impl<const MODE: usize> Loop for InPolling<MODE> {
+        fn new(fd: OwnedFd) -> Self {
+            let poller = Poller::new().unwrap();
+            // SAFETY: the value owns the descriptor, and removes it when it is dropped.
+            unsafe { poller.add_with_mode(&fd, Event::readable(7), MODES[MODE]).unwrap() };
+            InPolling { poller, events: Events::new(), fd }
+        }
+
+        fn wait(&mut self, timeout: Duration) -> bool {
+            self.events.clear();
+            self.poller.wait(&mut self.events, Some(timeout)).unwrap() > 0
+        }
+
+        fn end_turn(&mut self) {
+            if MODES[MODE] == PollMode::Oneshot {
+                let readable = Event::readable(7);
+                self.poller.modify_with_mode(&self.fd, readable, PollMode::Oneshot).unwrap();
+            }
+        }
+    }
+
+    impl<const MODE: usize> Drop for InPolling<MODE> {
+        fn drop(&mut self) {
+            self.poller.delete(&self.fd).unwrap();
+        }
+    }
+
+    #[test]
+    fn level() {
+        one_descriptor_is_enough::<InPolling<0>>();
+    }
+
+    #[test]
+    fn edge() {
+        one_descriptor_is_enough::<InPolling<1>>();
+    }
+
+    #[test]
+    fn one_shot() {
+        one_descriptor_is_enough::<InPolling<2>>();
+    }
+}
+
+mod in_calloop {
+    use calloop::generic::Generic;
+    use calloop::{EventLoop, Interest, Mode, PostAction};
+
+    use super::*;
+
+    struct InCalloop<const EDGE: bool>(EventLoop<'static, bool>);
+
+    impl<const EDGE: bool> Loop for InCalloop<EDGE> {
+        fn new(fd: OwnedFd) -> Self {
+            let event_loop = EventLoop::<bool>::try_new().unwrap();
+            let mode = if EDGE { Mode::Edge } else { Mode::Level };
+            let source = Generic::new(fd, Interest::READ, mode);
+            let readable = |_, _: &mut _, is_readable: &mut bool| {
+                *is_readable = true;
+                Ok(PostAction::Continue)
+            };
+            event_loop.handle().insert_source(source, readable).unwrap();
+            InCalloop(event_loop)
+        }
+
+        fn wait(&mut self, timeout: Duration) -> bool {
+            let mut is_readable = false;
+            self.0.dispatch(timeout, &mut is_readable).unwrap();
+            is_readable
+        }
+    }
+
+    #[test]
+    fn level() {
+        one_descriptor_is_enough::<InCalloop<false>>();
+    }
+
+    #[test]
+    fn edge() {
+        one_descriptor_is_enough::<InCalloop<true>>();
+    }
+}
+
+mod in_async_io {
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use async_io::{Async, Timer};
+
+    use super::*;
+
+    impl Loop for Async<OwnedFd> {
+        fn new(fd: OwnedFd) -> Self {
+            Async::new_nonblocking(fd).unwrap()
+        }
+
+        fn wait(&mut self, timeout: Duration) -> bool {
+            let mut timer = Timer::after(timeout);
+            async_io::block_on(async {
+                let mut readable = pin!(self.readable());
+                std::future::poll_fn(|context| {
+                    if let Poll::Ready(readable) = readable.as_mut().poll(context) {
+                        readable.unwrap();
+                        return Poll::Ready(true);
+                    }
+                    pin!(&mut timer).poll(context).map(|_| false)
+                })
+                .await
+            })
+        }
+    }
+
+    #[test]
+    fn readable() {
+        one_descriptor_is_enough::<Async<OwnedFd>>();
+    }
+}
+
+/// Created, registered and dropped again and again: no number of a closed descriptor is in the way.
+fn comes_and_goes(mut register_and_drop: impl FnMut(Receiver)) {
+    let fixture = Fixture::new();
+    for n in 0..10_000 {
+        let other_readers = OtherReaders::Reject;
+        let options = fixture.options().other_readers(other_readers).watch(WatchMode::Off);
+        let options = if n % 2 == 0 { options } else { options.without_trigger() };
+        register_and_drop(options.receiver().unwrap());
+    }
 }
 
 #[test]
-#[cfg(feature = "mio")]
-fn todo_runs_on_mio() {
-    rides_on(Box::new(interop::MioNotifier::open().unwrap()));
+fn polling_takes_ten_thousand_receivers_one_after_the_other() {
+    let poller = polling::Poller::new().unwrap();
+    comes_and_goes(|mail| {
+        // SAFETY: it is removed before it is dropped.
+        unsafe { poller.add(&mail.as_fd(), polling::Event::readable(0)).unwrap() };
+        poller.delete(mail.as_fd()).unwrap();
+    });
 }
 
+/// The trigger is replaced and the watch overflows, and the loop's registration stays good.
 #[test]
-#[cfg(feature = "polling")]
-fn todo_runs_on_polling() {
-    rides_on(Box::new(interop::PollingNotifier::open().unwrap()));
-}
-
-/// A queue that only the trigger tells of.
-#[cfg(any(feature = "mio", feature = "tokio"))]
-fn unwatched() -> (Office, Todo) {
-    let office = Office::new(Backend::best(), None);
-    let todo = Todo::open(office.queue().watch(WatchMode::Off)).unwrap();
-    (office, todo)
+fn the_number_stays_the_same() {
+    use std::os::fd::AsRawFd;
+    let mut fixture = Fixture::new();
+    let interval = Duration::from_millis(20);
+    let mut mail = fixture.options().verify_interval(interval).receiver().unwrap();
+    let number = mail.as_fd().as_raw_fd();
+    for n in 0..20 {
+        fs::remove_file(fixture.trigger()).unwrap();
+        Trigger::create(fixture.trigger(), 0o622).unwrap();
+        let name = n.to_string();
+        fixture.link(&name);
+        while mail.recv().unwrap().unwrap().name != name.as_str() {}
+        thread::sleep(2 * interval);
+        while mail.recv_timeout(Duration::ZERO).unwrap().is_some() {}
+        assert_eq!(mail.as_fd().as_raw_fd(), number);
+    }
+    assert!(mail.queue().stats().trigger_reopens > 0, "{:?}", mail.queue().stats());
 }
 
 #[cfg(feature = "mio")]
 mod in_mio {
-    use std::path::PathBuf;
+    use std::os::fd::AsRawFd;
 
+    use mio::unix::SourceFd;
     use mio::{Events, Interest, Poll, Token};
-    use pullcord::{DrainOutcome, OtherReaders, todo::Queue};
+    use pullcord::DrainOutcome;
 
     use super::*;
 
-    const TODO: Token = Token(3);
+    const MAIL: Token = Token(3);
 
-    struct Loop {
+    struct InMio {
         poll: Poll,
         events: Events,
+        _fd: OwnedFd,
     }
 
-    impl Loop {
-        fn new(todo: &mut Todo) -> Loop {
+    impl Loop for InMio {
+        fn new(fd: OwnedFd) -> Self {
             let poll = Poll::new().unwrap();
-            poll.registry().register(todo, TODO, Interest::READABLE).unwrap();
-            Loop { poll, events: Events::with_capacity(8) }
+            let source = fd.as_raw_fd();
+            poll.registry().register(&mut SourceFd(&source), MAIL, Interest::READABLE).unwrap();
+            InMio { poll, events: Events::with_capacity(8), _fd: fd }
         }
 
-        fn turn(&mut self, todo: &mut Todo, patience: Duration) -> Vec<PathBuf> {
-            self.poll.registry().reregister(todo, TODO, Interest::READABLE).unwrap();
-            let timeout = todo.sources(Instant::now()).timeout.min(patience);
-            self.poll.poll(&mut self.events, Some(timeout)).unwrap();
-            if self.events.iter().any(|event| event.token() == TODO) {
-                todo.trigger_ready();
-                todo.watch_ready();
-            }
-            let mut paths = Vec::new();
-            while let Some(entry) = todo.next(Instant::now()) {
-                paths.push(entry.unwrap().path());
-            }
-            paths
-        }
-
-        fn expect(&mut self, todo: &mut Todo, wanted: PathBuf) {
-            let deadline = Instant::now() + PATIENCE;
-            while !self.turn(todo, PATIENCE).contains(&wanted) {
-                assert!(Instant::now() < deadline, "waited for {}", wanted.display());
+        fn wait(&mut self, timeout: Duration) -> bool {
+            match self.poll.poll(&mut self.events, Some(timeout)) {
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => true,
+                polled => {
+                    polled.unwrap();
+                    !self.events.is_empty()
+                }
             }
         }
     }
 
     #[test]
-    fn every_pull_is_heard_though_the_trigger_rests_in_between() {
-        let (mut office, mut todo) = unwatched();
-        let mut turns = Loop::new(&mut todo);
-        for message in 0..200 {
-            let entry = office.link(message.to_string());
-            office.pull();
-            turns.expect(&mut todo, entry.clone());
-            fs::remove_file(entry).unwrap();
-        }
+    fn edge() {
+        one_descriptor_is_enough::<InMio>();
     }
 
     #[test]
-    fn a_trigger_that_is_made_anew_is_heard() {
-        let (mut office, _) = unwatched();
-        let tick = Duration::from_millis(20);
-        let mut todo = Todo::open(office.queue().watch(WatchMode::Off).tick(tick)).unwrap();
-        let mut turns = Loop::new(&mut todo);
-        for message in 0..10 {
-            fs::remove_file(office.trigger()).unwrap();
-            Trigger::create(office.trigger(), 0o622).unwrap();
-            let entry = office.link(message.to_string());
-            while pull(office.trigger()).unwrap() == PullOutcome::NoReader {
-                turns.turn(&mut todo, tick);
-            }
-            turns.expect(&mut todo, entry);
-        }
-    }
-
-    #[test]
-    fn what_a_watch_names_is_handed_out() {
-        let mut office = Office::new(Backend::best(), None);
-        let mut todo = Todo::open(Queue::directories([office.path("todo")])).unwrap();
-        if todo.counters().unwatched > 0 {
-            return; // the file system of this directory cannot be watched
-        }
-        let mut turns = Loop::new(&mut todo);
-        for message in 0..100 {
-            let entry = office.link(message.to_string());
-            turns.expect(&mut todo, entry);
-        }
-    }
-
-    #[test]
-    fn once_taken_out_it_is_silent() {
-        let (office, mut todo) = unwatched();
-        let mut turns = Loop::new(&mut todo);
-        while !todo.sources(Instant::now()).timeout.gt(&PATIENCE) {
-            turns.turn(&mut todo, Duration::ZERO);
-        }
-        turns.poll.registry().reregister(&mut todo, TODO, Interest::READABLE).unwrap();
-        turns.poll.registry().deregister(&mut todo).unwrap();
-        office.pull();
-        turns.poll.poll(&mut turns.events, Some(Duration::from_millis(20))).unwrap();
-        assert!(turns.events.is_empty());
-    }
-
-    #[test]
-    fn a_trigger_alone_is_a_source() {
-        let (office, todo) = unwatched();
-        drop(todo);
-        let mut trigger = Trigger::open(office.trigger(), OtherReaders::Reject).unwrap();
+    fn a_receiver_is_a_source() {
+        let mut fixture = Fixture::new();
+        let mut mail = fixture.options().receiver().unwrap();
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(8);
-        poll.registry().register(&mut trigger, TODO, Interest::READABLE).unwrap();
+        poll.registry().register(&mut mail, Token(0), Interest::READABLE).unwrap();
+        poll.registry().reregister(&mut mail, MAIL, Interest::READABLE).unwrap();
+        for n in 0..200 {
+            let name = n.to_string();
+            fixture.link(&name);
+            pull(fixture.trigger()).unwrap();
+            loop {
+                poll.poll(&mut events, Some(PATIENCE)).unwrap();
+                assert!(events.iter().any(|event| event.token() == MAIL), "waited for {name}");
+                if turn(&mut mail).iter().any(|entry| entry.name == name.as_str()) {
+                    break;
+                }
+            }
+        }
+        poll.registry().deregister(&mut mail).unwrap();
+        fixture.link("silent");
+        pull(fixture.trigger()).unwrap();
+        poll.poll(&mut events, Some(Duration::from_millis(20))).unwrap();
+        assert!(events.is_empty());
+    }
+
+    #[test]
+    fn ten_thousand_receivers_come_and_go() {
+        let poll = Poll::new().unwrap();
+        let mut is_deregistered = false;
+        comes_and_goes(|mut mail| {
+            poll.registry().register(&mut mail, MAIL, Interest::READABLE).unwrap();
+            is_deregistered = !is_deregistered;
+            if is_deregistered {
+                poll.registry().deregister(&mut mail).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_trigger_is_a_source() {
+        let fixture = Fixture::new();
+        let mut trigger = Trigger::open(fixture.trigger(), OtherReaders::Reject).unwrap();
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(8);
+        poll.registry().register(&mut trigger, MAIL, Interest::READABLE).unwrap();
         for _ in 0..100 {
-            office.pull();
+            pull(fixture.trigger()).unwrap();
             poll.poll(&mut events, Some(PATIENCE)).unwrap();
-            assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [TODO]);
+            assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [MAIL]);
             assert_eq!(trigger.drain().unwrap(), DrainOutcome::Drained);
         }
     }
@@ -208,10 +533,12 @@ mod in_mio {
 
 #[cfg(feature = "tokio")]
 mod in_tokio {
-    use std::collections::BTreeSet;
-    use std::thread;
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::sync::mpsc;
 
-    use pullcord::interop::Entries;
+    use futures_core::Stream;
+    use pullcord::interop::AsyncReceiver;
     use tokio::runtime::{Builder, Runtime};
     use tokio::time;
 
@@ -224,99 +551,204 @@ mod in_tokio {
         ]
     }
 
-    #[test]
-    fn every_pull_is_heard_though_the_trigger_rests_in_between() {
-        for runtime in runtimes() {
-            let (mut office, todo) = unwatched();
-            runtime.block_on(time_out(async move {
-                let mut entries = Entries::of(todo).unwrap();
-                let task = tokio::spawn(async move {
-                    for message in 0..200 {
-                        let entry = office.link(message.to_string());
-                        office.pull();
-                        while entries.next().await.unwrap().path != entry {}
-                        fs::remove_file(entry).unwrap();
-                    }
-                });
-                task.await.unwrap();
-            }));
+    fn remove(path: &Path) {
+        fs::remove_file(path).unwrap();
+    }
+
+    async fn expect(mail: &mut AsyncReceiver, name: &str) -> OwnedEntry {
+        loop {
+            let entry = time::timeout(PATIENCE, mail.recv()).await;
+            let entry = entry.unwrap_or_else(|_| panic!("waited for {name}")).unwrap();
+            if entry.name == name {
+                return entry;
+            }
         }
+    }
+
+    #[test]
+    fn entries_come_one_by_one_and_in_a_burst() {
+        for runtime in runtimes() {
+            for watch in [WatchMode::Auto, WatchMode::Off] {
+                let mut fixture = Fixture::new();
+                let queue = fixture.options().watch(watch).open().unwrap();
+                runtime.block_on(async move {
+                    let mut mail = AsyncReceiver::new(queue).unwrap();
+                    let task = tokio::spawn(async move {
+                        for n in 0..200 {
+                            let path = fixture.link(&n.to_string());
+                            pull(fixture.trigger()).unwrap();
+                            expect(&mut mail, &n.to_string()).await;
+                            remove(&path);
+                        }
+                        let writer = thread::spawn(move || {
+                            for n in 0..WAITING {
+                                fixture.link(&format!("burst-{n}"));
+                                pull(fixture.trigger()).unwrap();
+                            }
+                            fixture
+                        });
+                        let mut seen = BTreeSet::new();
+                        while seen.len() < WAITING {
+                            let entry = time::timeout(PATIENCE, mail.recv()).await;
+                            let entry = entry.expect("an entry of the burst").unwrap();
+                            if entry.name.to_str().unwrap().starts_with("burst-") {
+                                let _ = fs::remove_file(entry.path()); // it may come twice
+                                seen.insert(entry.name);
+                            }
+                        }
+                        writer.join().unwrap();
+                    });
+                    task.await.unwrap();
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn deadlines_come_while_the_clock_is_paused() {
+        let mut fixture = Fixture::new();
+        fixture.link("again");
+        let interval = Duration::from_millis(200);
+        let options = fixture.options().without_trigger().watch(WatchMode::Off);
+        let queue = options.poll_interval(interval).open().unwrap();
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
+        // No timer of tokio's is used here: a paused clock would jump to it.
+        let (done, is_done) = mpsc::channel::<()>();
+        let watchdog = thread::spawn(move || {
+            if is_done.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("nothing came while the clock was paused");
+                std::process::exit(1);
+            }
+        });
+        runtime.unwrap().block_on(async {
+            let mut mail = AsyncReceiver::new(queue).unwrap();
+            let entry = mail.recv().await.unwrap();
+            assert_eq!(entry.name, "again");
+            let when = Instant::now() + Duration::from_secs(1);
+            mail.requeue(&entry, when).unwrap();
+            assert_eq!(mail.recv().await.unwrap().origin, Origin::Requeue);
+            assert!(Instant::now() >= when);
+            remove(&entry.path());
+            fixture.link("polled");
+            while mail.recv().await.unwrap().name != "polled" {}
+        });
+        drop(done);
+        watchdog.join().unwrap();
+    }
+
+    #[test]
+    fn a_warning_makes_it_readable() {
+        let fixture = Fixture::new();
+        let interval = Duration::from_millis(50);
+        let queue = fixture.options().verify_interval(interval).open().unwrap();
+        let [runtime, _] = runtimes();
+        runtime.block_on(async {
+            let mut mail = AsyncReceiver::new(queue).unwrap();
+            while mail.next_warning().is_some() {}
+            fs::remove_file(fixture.trigger()).unwrap();
+            let warned = time::timeout(PATIENCE, async {
+                loop {
+                    mail.readable().await.unwrap();
+                    while mail.try_recv().is_some() {}
+                    if let Some(warning) = mail.next_warning() {
+                        return warning;
+                    }
+                }
+            });
+            assert_eq!(warned.await.unwrap().path(), fixture.trigger());
+        });
     }
 
     #[test]
     fn a_cancelled_wait_loses_nothing() {
         for runtime in runtimes() {
-            let (mut office, todo) = unwatched();
-            let wanted: BTreeSet<_> = (0..500).map(|n| office.path(&format!("todo/{n}"))).collect();
+            let mut fixture = Fixture::new();
+            let queue = fixture.options().watch(WatchMode::Off).open().unwrap();
+            let wanted: BTreeSet<_> = (0..500).map(|n| fixture.entry(&n.to_string())).collect();
             let writer = thread::spawn(move || {
-                for message in 0..500 {
-                    office.link(message.to_string());
-                    office.pull();
+                for n in 0..500 {
+                    fixture.link(&n.to_string());
+                    pull(fixture.trigger()).unwrap();
                 }
-                office
+                fixture
             });
-            runtime.block_on(time_out(async {
-                let mut entries = Entries::of(todo).unwrap();
+            let received = async {
+                let mut mail = AsyncReceiver::new(queue).unwrap();
                 let mut seen = BTreeSet::new();
                 while seen != wanted {
                     tokio::select! {
                         biased;
-                        entry = entries.next() => {
-                            let entry = entry.unwrap().path;
-                            fs::remove_file(&entry).unwrap();
-                            assert!(seen.insert(entry), "twice");
+                        entry = mail.recv() => {
+                            let path = entry.unwrap().path();
+                            remove(&path);
+                            assert!(seen.insert(path), "twice");
                         }
                         () = tokio::task::yield_now() => {}
                     }
                 }
-            }));
+            };
+            runtime.block_on(async { time::timeout(PATIENCE, received).await.unwrap() });
             writer.join().unwrap();
         }
     }
 
     #[test]
-    fn other_tasks_have_their_turn_however_much_waits() {
-        let (mut office, todo) = unwatched();
-        for message in 0..1000 {
-            office.link(message.to_string());
+    fn other_tasks_have_their_turn_after_64_entries() {
+        let mut fixture = Fixture::new();
+        for n in 0..WAITING {
+            fixture.link(&n.to_string());
         }
-        let [current_thread, _] = runtimes();
-        current_thread.block_on(time_out(async {
-            let mut entries = Entries::of(todo).unwrap();
-            let other = tokio::spawn(async {});
+        let queue = fixture.options().open().unwrap();
+        let [runtime, _] = runtimes();
+        runtime.block_on(async {
+            let mut mail = AsyncReceiver::new(queue).unwrap();
+            mail.recv().await.unwrap();
+            let mut other = tokio::spawn(async {});
             let mut before = 0;
-            for _ in 0..1000 {
-                entries.next().await.unwrap();
-                before += usize::from(!other.is_finished());
+            for _ in 1..WAITING {
+                mail.recv().await.unwrap();
+                before += 1;
+                if other.is_finished() {
+                    assert!(before <= 64, "{before} entries before the other task ran");
+                    (other, before) = (tokio::spawn(async {}), 0);
+                }
             }
-            assert!(before <= 64, "{before} entries before the other task ran");
-        }));
+            assert!(before <= 64, "{before} entries, and the other task did not run");
+        });
     }
 
     #[test]
-    fn a_trigger_that_is_made_anew_is_heard() {
-        let (mut office, todo) = unwatched();
-        drop(todo);
-        let tick = Duration::from_millis(20);
-        let todo = Todo::open(office.queue().watch(WatchMode::Off).tick(tick)).unwrap();
-        let [_, threads] = runtimes();
-        threads.block_on(time_out(async {
-            let mut entries = Entries::of(todo).unwrap();
-            for message in 0..10 {
-                fs::remove_file(office.trigger()).unwrap();
-                Trigger::create(office.trigger(), 0o622).unwrap();
-                let entry = office.link(message.to_string());
-                while pull(office.trigger()).unwrap() == PullOutcome::NoReader {
-                    let _ = time::timeout(tick, entries.next()).await;
-                }
-                while entries.next().await.unwrap().path != entry {}
-            }
-        }));
+    fn when_the_runtime_ends_a_wait_fails_and_the_stream_ends() {
+        let fixture = Fixture::new();
+        let [runtime, other] = runtimes();
+        let queue = fixture.options().open().unwrap();
+        let mut mail = runtime.block_on(async { AsyncReceiver::new(queue).unwrap() });
+        drop(runtime);
+        other.block_on(async {
+            mail.recv().await.unwrap_err();
+            mail.readable().await.unwrap_err();
+            assert!(mail.try_recv().is_none());
+            let first = poll_fn(|context| Pin::new(&mut mail).poll_next(context)).await;
+            assert!(first.is_some_and(|entry| entry.is_err()));
+            let second = poll_fn(|context| Pin::new(&mut mail).poll_next(context)).await;
+            assert!(second.is_none());
+        });
     }
 
-    async fn time_out<T>(work: impl Future<Output = T>) -> T {
-        let begun = Instant::now();
-        let done = time::timeout(PATIENCE, work).await;
-        done.unwrap_or_else(|_| panic!("nothing came in {:?}", begun.elapsed()))
+    #[test]
+    fn a_wait_that_a_runtime_interrupts_by_its_end_does_not_panic() {
+        let fixture = Fixture::new();
+        let [_, runtime] = runtimes();
+        let queue = fixture.options().open().unwrap();
+        let (report, reported) = mpsc::channel();
+        runtime.block_on(async {
+            let mut mail = AsyncReceiver::new(queue).unwrap();
+            tokio::spawn(async move {
+                report.send(()).unwrap();
+                let _ = mail.recv().await;
+            });
+        });
+        reported.recv_timeout(PATIENCE).unwrap();
+        runtime.shutdown_timeout(PATIENCE);
     }
 }

@@ -1,8 +1,8 @@
-//! The examples' queue managers, killed again and again in the midst of mail: every message is in the
-//! Maildir just once.
+//! The queue managers of the examples, killed again and again while mail comes: each message is in the
+//! Maildir exactly once.
 //!
-//! Cargo builds the examples before these tests, but for `cargo test --test mta`: then
-//! `cargo build --examples` comes first, with the same features.
+//! Cargo builds the examples before these tests, except with `cargo test --test mta`: run
+//! `cargo build --examples` first, with the same features.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -25,19 +25,19 @@ fn mta_survives_kills() {
 }
 
 #[test]
-#[cfg(feature = "mio")]
+#[cfg(all(feature = "mio", not(any(target_os = "illumos", target_os = "solaris"))))]
 fn mta_mio_survives_kills() {
     survives_kills("mta_mio");
 }
 
 #[test]
-#[cfg(feature = "polling")]
+#[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
 fn mta_polling_survives_kills() {
     survives_kills("mta_polling");
 }
 
 #[test]
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(any(target_os = "illumos", target_os = "solaris"))))]
 fn mta_tokio_survives_kills() {
     survives_kills("mta_tokio");
 }
@@ -56,7 +56,7 @@ fn survives_kills(example: &str) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..KILLS {
         let mut manager = start(example, &queue, &maildir);
-        // Killed once it has delivered some more, and then at whatever instruction it is.
+        // It is killed once it has delivered some more, at any instruction.
         let enough =
             count(&maildir.join("new")) + (random.below(2 * MESSAGES as u64 / KILLS)) as usize;
         while count(&maildir.join("new")) < enough.min(MESSAGES) {
@@ -74,7 +74,7 @@ fn survives_kills(example: &str) {
     let mut manager = start(example, &queue, &maildir);
     while count(&queue.join("todo")) > 0 {
         assert!(manager.runs(), "{example} has ended");
-        assert!(Instant::now() < deadline, "{example} leaves mail lying");
+        assert!(Instant::now() < deadline, "{example} leaves mail in the queue");
         thread::yield_now();
     }
     drop(manager);
@@ -92,7 +92,7 @@ fn survives_kills(example: &str) {
     assert!(twice.is_empty() && lost.is_empty(), "{example}: lost {lost:?}, not once {twice:?}");
 }
 
-/// A queue manager that is killed when this is dropped, by a test that failed too.
+/// A queue manager, which is killed when this is dropped.
 struct Manager(Child);
 
 impl Manager {
@@ -109,7 +109,7 @@ impl Drop for Manager {
 }
 
 fn start(example: &str, queue: &Path, maildir: &Path) -> Manager {
-    // target/PROFILE/deps/mta-0123 is this, target/PROFILE/examples/EXAMPLE the other.
+    // This program is target/PROFILE/deps/mta-0123.
     let this = env::current_exe().unwrap();
     let program = this.ancestors().nth(2).unwrap().join("examples").join(example);
     let started = Command::new(&program).args([queue, maildir]).spawn();
@@ -128,7 +128,7 @@ fn make_queue(queue: &Path) {
     Trigger::create(queue.join("lock/trigger"), 0o622).unwrap();
 }
 
-/// What qmail-queue does, in its order: the message is named after its inode number.
+/// Queues a message as qmail-queue does: it is named after its inode number.
 fn inject(queue: &Path, serial: usize) {
     let draft = queue.join("pid").join(serial.to_string());
     fs::write(&draft, format!("Subject: test\n\n{}\n", body(serial))).unwrap();

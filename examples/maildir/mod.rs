@@ -1,7 +1,7 @@
-//! What the queue managers of the examples share: delivering one message of a qmail queue into a
-//! Maildir, so that neither loss nor a second copy comes of being killed at any point.
+//! Shared by the queue managers of the examples: delivers a message of a qmail queue into a Maildir. If
+//! the program is killed at any point, the message is neither lost nor delivered twice.
 
-// Each example uses its part of this.
+// Each example uses a part of this.
 #![allow(dead_code)]
 
 use std::collections::HashMap;
@@ -15,17 +15,19 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// When to try again what could not be delivered.
+use pullcord::OwnedEntry;
+
+/// How long to wait before a message is tried again.
 pub(crate) const LATER: Duration = Duration::from_secs(5);
 
-/// Where mail comes from, and where it goes.
+/// A queue, and the Maildir that its messages are delivered to.
 pub(crate) struct Post {
     pub(crate) queue: PathBuf,
     maildir: PathBuf,
 }
 
 impl Post {
-    /// As the command line says: QUEUE MAILDIR.
+    /// Reads the command line: QUEUE MAILDIR.
     pub(crate) fn from_args() -> Result<Post, Box<dyn std::error::Error>> {
         let arguments: Vec<_> = env::args_os().skip(1).map(PathBuf::from).collect();
         let [queue, maildir] = <[PathBuf; 2]>::try_from(arguments)
@@ -36,32 +38,32 @@ impl Post {
         Ok(Post { queue, maildir })
     }
 
-    /// Delivers the message of an entry, `todo/ID`, and takes it out of the queue. Whatever was done
-    /// of this before it was killed may be done again.
+    /// Delivers the message of an entry, `todo/ID`, and removes it from the queue. After a kill, all of
+    /// this may be done again.
     pub(crate) fn deliver(&self, entry: &Path) -> io::Result<()> {
-        let Some(envelope) = there(fs::read(entry))? else { return Ok(()) }; // dealt with already
+        let Some(envelope) = there(fs::read(entry))? else { return Ok(()) }; // it was processed before
         let (Some(id), Some(name)) = (number(entry), entry.file_name()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "no number, so no message"));
         };
         let message = self.queue.join("mess").join((id % SPLIT).to_string()).join(name);
-        // Without its message, the entry was dealt with, and the removal of its name undone by a
-        // crash of the system: nothing takes the message away before.
+        // An entry without its message was processed, and a crash of the system has undone the removal
+        // of its name: the message is removed last.
         if let Some(mut body) = there(File::open(&message))? {
             self.file(id, &envelope, &mut body)?;
         }
-        // The message last: as long as it is there, its inode number names no other.
+        // The message is removed last: while it exists, its inode number names no other message.
         for part in [entry, &self.queue.join("intd").join(name), &message] {
             there(fs::remove_file(part))?;
         }
         Ok(())
     }
 
-    /// Files it in the Maildir: complete, or not at all, and on disk.
+    /// Writes the message into the Maildir: completely or not at all, and to disk.
     fn file(&self, id: u64, envelope: &[u8], body: &mut File) -> io::Result<()> {
         let status = body.metadata()?;
-        // Inode numbers are used again, one with its change time is not. The same message has the
-        // same name however often it is delivered. (Who reads this Maildir meanwhile and moves it to
-        // `cur` would see a second copy: look there too.)
+        // Inode numbers are used again, but not with the same change time. So a message that is
+        // delivered again has the same name. (A program that moves messages to `cur` would see a
+        // second copy; a delivery agent for such Maildirs checks `cur` too.)
         let name = format!("{}.I{id}N{}.pullcord", status.ctime(), status.ctime_nsec());
         let draft = self.maildir.join("tmp").join(&name);
         let mut file = File::create(&draft)?;
@@ -69,7 +71,7 @@ impl Post {
             match field.split_first() {
                 Some((b'F', sender)) => header(&mut file, "Return-Path: <", sender, ">")?,
                 Some((b'T', recipient)) => header(&mut file, "Delivered-To: ", recipient, "")?,
-                _ => {} // who queued it
+                _ => {} // the user and the process that queued it
             }
         }
         io::copy(body, &mut file)?;
@@ -87,7 +89,7 @@ fn number(entry: &Path) -> Option<u64> {
     entry.file_name()?.to_str()?.parse().ok()
 }
 
-/// What is gone is no error: an entry may be handed out twice.
+/// Returns `None` if the file is gone, which is no error: an entry may be returned twice.
 fn there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     match done {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -95,45 +97,46 @@ fn there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// One line, whatever a hostile sender has put into an address.
+/// Writes one line, whatever a hostile sender has put into an address.
 fn header(file: &mut File, before: &str, address: &[u8], after: &str) -> io::Result<()> {
     let address: Vec<u8> = address.iter().map(|b| if *b == b'\n' { b'_' } else { *b }).collect();
     file.write_all(&[before.as_bytes(), &address, after.as_bytes(), b"\n"].concat())
 }
 
-/// What is being delivered, for a loop that goes on meanwhile.
+/// The entries that are being delivered, for a loop that goes on meanwhile.
 #[derive(Default)]
 pub(crate) struct InFlight(HashMap<PathBuf, Again>);
 
-/// Handed out a second time: the same message, or the next one of the same name, come after the first
-/// was removed and before the loop has heard of that. Forgetting it could lose the latter.
+/// The entry was returned again during its delivery. It may be the next message of the same name,
+/// which came after the first one was removed. To forget it could lose that message.
 type Again = bool;
 
 impl InFlight {
-    /// Whether to start its delivery: not while it is under way.
-    pub(crate) fn start(&mut self, entry: &Path) -> bool {
-        match self.0.get_mut(entry) {
+    /// Returns whether to start the delivery: not while it is under way.
+    pub(crate) fn start(&mut self, entry: &OwnedEntry) -> bool {
+        let path = entry.path();
+        match self.0.get_mut(&path) {
             Some(again) => *again = true,
-            None => return self.0.insert(entry.to_owned(), false).is_none(),
+            None => return self.0.insert(path, false).is_none(),
         }
         false
     }
 
-    /// It is done. Whether to start it once more.
-    pub(crate) fn done(&mut self, entry: &Path) -> bool {
-        self.0.remove(entry) == Some(true) && self.start(entry)
+    /// Ends a delivery. Returns whether to start it once more.
+    pub(crate) fn done(&mut self, entry: &OwnedEntry) -> bool {
+        self.0.remove(&entry.path()) == Some(true) && self.start(entry)
     }
 }
 
-/// What became of an entry.
-pub(crate) type Done = (PathBuf, io::Result<()>);
+/// The result of a delivery.
+pub(crate) type Done = (OwnedEntry, io::Result<()>);
 
-/// Some threads that deliver what they are sent, and wake the loop for each that is done.
+/// Starts threads that deliver the entries that are sent to them. They call `wake` after each one.
 pub(crate) fn couriers(
     post: Post,
     wake: impl Fn() + Send + Sync + 'static,
-) -> (Sender<PathBuf>, Receiver<Done>) {
-    let (entries, orders) = mpsc::channel::<PathBuf>();
+) -> (Sender<OwnedEntry>, Receiver<Done>) {
+    let (entries, orders) = mpsc::channel::<OwnedEntry>();
     let (reports, done) = mpsc::channel();
     let (post, wake, orders) = (Arc::new(post), Arc::new(wake), Arc::new(Mutex::new(orders)));
     for _ in 0..4 {
@@ -142,7 +145,7 @@ pub(crate) fn couriers(
         thread::spawn(move || {
             let next = || orders.lock().ok()?.recv().ok();
             while let Some(entry) = next() {
-                let delivered = post.deliver(&entry);
+                let delivered = post.deliver(&entry.path());
                 if reports.send((entry, delivered)).is_err() {
                     return; // the loop has ended
                 }

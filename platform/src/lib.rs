@@ -22,7 +22,7 @@
 //! | `file` | open(2); fstat(2): which file is this? | everywhere |
 //! | `watch` | inotify(7), or `EVFILT_VNODE` | Linux and Android, or where kqueue is |
 //! | `filesystem` | statfs(2): whose changes can be seen from here? | everywhere but illumos |
-//! | `polling`, `tokio` | other people's loops | with the features of these names |
+//! | `tokio` | a descriptor in tokio's loop | with the feature `tokio` |
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 // Every question to the system goes through `libc`, every look at the time through `clock`: clippy.toml
@@ -45,8 +45,6 @@ mod libc;
 mod notifier;
 mod path;
 mod pipe;
-#[cfg(feature = "polling")]
-pub mod polling;
 mod select;
 #[cfg(pullcord_sim)]
 pub mod sim;
@@ -61,10 +59,9 @@ mod waker;
 use sim::libc;
 
 pub use fd::OwnedFd;
-pub use notifier::{Event, Events, Interest, Key, Mode, Notifier, check_source};
+pub use notifier::{Event, Events, Interest, Key, Mode, Notifier};
 pub use path::absolute;
 pub use select::Select;
-pub use timeout::wait_with_timeout;
 pub use waker::Waker;
 
 use path::to_c_string;

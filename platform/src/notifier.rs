@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use crate::{Waker, file};
+use crate::Waker;
 
 /// What an embedder calls a source; every event of that source carries it.
 ///
@@ -263,17 +263,6 @@ pub(crate) fn always_ready() -> io::Error {
         io::ErrorKind::InvalidInput,
         "a regular file or a directory is always ready and cannot be waited for",
     )
-}
-
-/// Refuses what every notifier refuses: the one key that is its own, a regular file, a directory.
-/// For those who implement [`Notifier`].
-///
-/// # Errors
-///
-/// `InvalidInput`, in words; those of fstat(2).
-pub fn check_source(source: BorrowedFd<'_>, key: Key) -> io::Result<()> {
-    check_key(key)?;
-    if file::fstat(source)?.is_always_ready() { Err(always_ready()) } else { Ok(()) }
 }
 
 /// Refuses the key that is the notifiers' own.

@@ -16,7 +16,7 @@ const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// Fails with the error of `wait`, except `Interrupted`.
 #[inline]
-pub fn wait_with_timeout(
+pub(crate) fn wait_with_timeout(
     timeout: Option<Duration>,
     mut wait: impl FnMut(Option<Duration>) -> io::Result<usize>,
 ) -> io::Result<usize> {

@@ -1,5 +1,5 @@
 //! `tokio::io::unix::AsyncFd`, whose `register_with_interest` is unsafe by its own contract: the
-//! descriptor stays the same, and open, for as long as tokio waits for it.
+//! descriptor must stay the same, and open, while tokio waits for it.
 
 #![allow(
     clippy::disallowed_methods,
@@ -8,42 +8,51 @@
 )]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
-/// A descriptor that tokio polls for readiness to be read.
+/// A duplicate of a descriptor that tokio polls for readiness to be read.
 #[derive(Debug)]
 pub struct ReadReadiness(AsyncFd<OwnedFd>);
 
 impl ReadReadiness {
-    /// Registers it with the runtime that this is called in.
+    /// Duplicates the descriptor, and registers the duplicate with the current runtime.
     ///
     /// # Errors
     ///
-    /// Those of the runtime's notifier.
+    /// Fails with `EMFILE`, and with the errors of the runtime's notifier.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, and in one without I/O.
-    pub fn new(source: OwnedFd) -> io::Result<ReadReadiness> {
-        // SAFETY: it is open, and owned by what comes back, which only lends it: nobody can close it
-        // or put another in its place.
+    /// Panics outside of a runtime, and in a runtime without I/O.
+    pub fn new(source: BorrowedFd<'_>) -> io::Result<ReadReadiness> {
+        let source = source.try_clone_to_owned()?;
+        // SAFETY: the descriptor is open, and owned by the value that this returns, which only lends
+        // it: nothing can close it or put another in its place.
         let registered = unsafe { AsyncFd::register_with_interest(source, Interest::READABLE) };
         registered.map(ReadReadiness).map_err(|e| e.into_parts().1)
     }
 
-    /// Ready while it is readable, as far as tokio knows: clear that once it is not.
+    /// Is ready while tokio takes the descriptor for readable. The caller clears that through the
+    /// guard, or with [`try_read`](ReadReadiness::try_read), once it is not.
     ///
     /// # Errors
     ///
-    /// When the runtime is shutting down.
+    /// Fails when the runtime shuts down.
     pub fn poll(
         &self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'_, OwnedFd>>> {
         self.0.poll_read_ready(context)
+    }
+
+    /// Calls `read` if tokio takes the descriptor for readable. If it returns `None`, tokio waits for
+    /// the next edge.
+    pub fn try_read<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
+        let read = |_: &OwnedFd| read().ok_or_else(|| io::ErrorKind::WouldBlock.into());
+        self.0.try_io(Interest::READABLE, read).ok()
     }
 }

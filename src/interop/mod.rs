@@ -1,41 +1,51 @@
-//! Other people's loops: pullcord in a program that has one already.
+//! pullcord in a program that has an event loop already.
 //!
-//! | feature | public dependency | what rides in it | what it can be |
-//! |---|---|---|---|
-//! | `mio` | mio 1.2 | [`Trigger`](crate::Trigger), [`DirWatcher`](crate::DirWatcher) and [`Todo`](crate::Todo) are `mio::event::Source`s | a [`Notifier`](crate::Notifier): `MioNotifier` |
-//! | `polling` | polling 3.11 | whatever is registered with a `PollingNotifier` over your `Poller` | the same `PollingNotifier` |
-//! | `tokio` | tokio 1.54, futures-core 0.3 | `Entries`: a [`Todo`](crate::Todo) as a stream | |
+//! The descriptor of a [`Receiver`](crate::Receiver) is enough for every loop: its deadlines are behind
+//! it, and its number does not change. Register it once, to be read. When it is readable, call
+//! [`try_recv`](crate::Receiver::try_recv) until it returns `None`, and then
+//! [`next_warning`](crate::Receiver::next_warning) until it returns `None`. The loop needs no timeout
+//! for it.
 //!
-//! Any other loop: see [`Todo::sources`](crate::Todo::sources), or let it wait for
-//! [`Notifier::pollable_fd`](crate::Notifier::pollable_fd), which never changes, and wait on that notifier
-//! with a zero timeout until it has no more.
+//! | loop | what to register | feature | public dependency | example |
+//! |---|---|---|---|---|
+//! | mio | the [`Receiver`](crate::Receiver), a [`Trigger`](crate::Trigger) or a [`DirWatcher`](crate::DirWatcher), which are `mio::event::Source`s | `mio` | mio 1.2 | `mta_mio.rs` |
+//! | tokio | nothing: `AsyncReceiver` has `recv` and is a `Stream` | `tokio` | tokio 1.54, futures-core 0.3 | `mta_tokio.rs` |
+//! | polling | the descriptor (`AsFd`), in any mode | none | none | `mta_polling.rs` |
+//! | async-io, smol | a duplicate of the descriptor, in an `Async` | none | none | `smol.rs` |
+//! | calloop | a duplicate of the descriptor, in a `Generic`, with level or edge mode | none | none | `tests/interop.rs` |
+//! | libev, libevent, GLib, or epoll, kqueue, poll and select themselves | the descriptor's number (`AsFd`, `AsRawFd`) | none | none | `ten_lines.rs` |
+//! | a [`Notifier`](crate::Notifier) of your own | a [`Queue`](crate::Queue), with [`register`](crate::Queue::register) | none | none | `twenty_lines.rs` |
 //!
-//! # What a foreign notifier cannot promise
+//! # Modes
 //!
-//! Both pass the suite of the [contract](crate::notifier), but for this:
+//! - *Level*: the descriptor stays readable until `try_recv` has returned `None`.
+//! - *Edge*: after `try_recv` has returned `None`, a new edge comes as soon as there is something to
+//!   return. A loop that stops earlier must call `try_recv` again by itself.
+//! - *One-shot*: register the descriptor again after `try_recv` has returned `None`.
 //!
-//! | | `MioNotifier` | `PollingNotifier` |
-//! |---|---|---|
-//! | level | mio has edges only. What was reported is registered anew before the next wait: one more system call for each event | the poller's own |
-//! | edge | the system's | the system's; `Unsupported` where the poller has none (illumos has both, poll(2) only level) |
-//! | one-shot | taken out after it fired: one more system call | the poller's; on kqueue each direction of [`Interest::Both`](crate::Interest::Both) fires once |
-//! | a signal | ends the wait | does **not**: the poller goes on waiting. Use a self-pipe |
-//! | keys | all but the reserved one | the last but one is the waker's, and refused too |
-//! | a source closed while registered | as the system has it | goes on being reported until it is removed: the poller waits for a duplicate |
-//! | fork | as the others | a child that drops it leaks its descriptors; the `Poller` itself, dropped in a child, harms the parent's |
-//! | registering | one or two system calls | three or four, and a descriptor for each source |
-//! | ride in another loop | no: what is left over of level is asked for only by the next wait | no: the poller's descriptor says nothing of its notifications |
+//! # Duplicates
+//!
+//! Some loops take ownership of what they wait for. Give them a duplicate
+//! (`receiver.as_fd().try_clone_to_owned()`), and keep the receiver where the handler can use it. Remove
+//! the duplicate from the loop before the receiver is dropped.
+//!
+//! # Portability
+//!
+//! On Linux and Android the descriptor is that of an epoll instance, on the BSDs and macOS that of a
+//! kqueue. Systems with select(2) only have no such descriptor: the receiver is then neither an
+//! [`AsFd`](std::os::fd::AsFd) nor a `mio::event::Source`, and `AsyncReceiver::new` fails with
+//! `Unsupported`. A loop there waits for the descriptors of
+//! [`Queue::prepare_fds`](crate::Queue::prepare_fds).
+//!
+//! # After a fork
+//!
+//! A child process that has inherited a receiver drops it, which leaves the parent's alone. It must not
+//! deregister it from an inherited loop: an epoll instance is shared with the parent.
 
 #[cfg(feature = "mio")]
 mod mio;
-#[cfg(feature = "polling")]
-mod polling;
 #[cfg(feature = "tokio")]
 mod tokio;
 
-#[cfg(feature = "mio")]
-pub use self::mio::MioNotifier;
-#[cfg(feature = "polling")]
-pub use self::polling::{PollingNotifier, event_of};
 #[cfg(feature = "tokio")]
-pub use self::tokio::{Entries, OwnedEntry};
+pub use self::tokio::AsyncReceiver;

@@ -1,184 +1,272 @@
-//! tokio: a queue as a stream of entries.
+//! tokio: a queue as an asynchronous receiver, and as a stream.
 //!
-//! The queue rides in a notifier of its own, and that notifier's one descriptor in tokio's: whatever
-//! becomes of the queue's descriptors, tokio sees the same one for as long as the stream lives.
+//! tokio waits for the descriptor of the [`Receiver`], edge-triggered, and for nothing else: the
+//! deadlines are behind that descriptor. Its readiness is cleared only after
+//! [`Receiver::try_recv`] has returned `None`, which promises another edge.
 
-use std::fmt;
 use std::future;
 use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::Instant;
 
 use futures_core::Stream;
-use pullcord_platform::clock;
 use pullcord_platform::tokio::ReadReadiness;
-use tokio::time::Sleep;
 
-use crate::{Backend, Error, Events, Key, Notifier, Result, Todo, Via, todo::Entry};
+use crate::{Entry, OwnedEntry, Queue, Receiver, Result, Warning};
 
-/// Something that appeared in the queue: an [`Entry`] that can be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedEntry {
-    /// Where it is. By the time it is looked at it may be gone, which is no error.
-    pub path: PathBuf,
-    /// How it was found.
-    pub via: Via,
-}
-
-impl From<Entry<'_>> for OwnedEntry {
-    fn from(entry: Entry<'_>) -> OwnedEntry {
-        OwnedEntry { path: entry.path(), via: entry.via }
-    }
-}
-
-/// A [`Todo`] as a stream of its entries, that never ends. On either of tokio's runtimes, with I/O
-/// and time enabled.
+/// A [`Queue`] in a tokio runtime.
+///
+/// It works on both of tokio's runtimes, with I/O enabled. It needs no timer of tokio's, so that a
+/// paused clock does not stop it.
 ///
 /// ```
-/// # use pullcord::{todo::Queue, Todo, interop::Entries};
-/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
 /// # runtime.block_on(async {
 /// # let directory = tempfile::tempdir()?;
 /// # let todo = directory.path();
 /// # std::fs::write(todo.join("4711"), "a message")?;
-/// let mut entries = Entries::of(Todo::open(Queue::directories([todo]))?)?;
-/// let entry = entries.next().await?;
-/// assert!(entry.path.ends_with("4711"));
+/// use pullcord::{QueueOptions, interop::AsyncReceiver};
+///
+/// let queue = QueueOptions::directories([todo]).open()?;
+/// let mut mail = AsyncReceiver::new(queue)?;
+/// let entry = mail.recv().await?;
+/// assert_eq!(entry.name, "4711");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// An entry may be handed out a second time while the first is being delivered: keep a set of what
-/// is in flight.
-pub struct Entries {
-    todo: Todo,
-    notifier: Box<dyn Notifier>,
-    /// The notifier has something to say.
-    readable: ReadReadiness,
-    events: Events,
-    alarm: Pin<Box<Sleep>>,
+/// [`recv`](AsyncReceiver::recv) returns entries only. A program that is to report warnings as soon as
+/// they come waits with [`readable`](AsyncReceiver::readable) instead:
+///
+/// ```no_run
+/// # async fn run(mut mail: pullcord::interop::AsyncReceiver) -> std::io::Result<()> {
+/// loop {
+///     mail.readable().await?;
+///     while let Some(entry) = mail.try_recv() {
+///         println!("deliver {}", entry.path().display());
+///     }
+///     while let Some(warning) = mail.next_warning() {
+///         eprintln!("{warning}");
+///     }
+/// }
+/// # }
+/// ```
+///
+/// An entry may be returned a second time while a task is still processing it. The program keeps a set
+/// of the paths that it is processing.
+#[derive(Debug)]
+pub struct AsyncReceiver {
+    /// Declared first, so that tokio's descriptor is closed first.
+    readiness: ReadReadiness,
+    receiver: Receiver,
+    /// The stream has returned an error, which ends it.
+    has_ended: bool,
 }
 
-const KEYS: [Key; 2] = [Key(0), Key(1)];
-
-impl Entries {
-    /// The entries of a queue. Call it in a runtime.
+impl AsyncReceiver {
+    /// Returns a receiver in the current runtime.
     ///
     /// # Errors
     ///
-    /// `Unsupported` where there is neither epoll nor kqueue; `EMFILE`, `ENFILE`, `ENOMEM`: it takes
-    /// two descriptors.
+    /// Fails with `Unsupported` on systems with neither epoll nor kqueue. Fails with `EMFILE`,
+    /// `ENFILE` or `ENOMEM`: it uses three descriptors besides those of the queue.
     ///
     /// # Panics
     ///
-    /// Outside of a runtime, and in one without I/O or time.
-    pub fn of(mut todo: Todo) -> io::Result<Entries> {
-        let backend = Backend::best();
-        let mut notifier = backend.open()?;
-        let Some(nested) = notifier.pollable_fd() else {
-            let message = format!("{backend} cannot ride in another loop");
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    /// Panics outside of a runtime, and in a runtime without I/O.
+    pub fn new(queue: Queue) -> io::Result<AsyncReceiver> {
+        let receiver = Receiver::new(queue)?;
+        let Some(fd) = receiver.pollable_fd() else {
+            let why = "this system has no descriptor that tokio can wait for";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         };
-        #[allow(clippy::disallowed_methods, reason = "tokio waits for a real descriptor")]
-        let nested = nested.try_clone_to_owned()?;
-        let readable = ReadReadiness::new(nested)?;
-        todo.register(&mut *notifier, KEYS).map_err(io::Error::other)?;
-        Ok(Entries {
-            todo,
-            notifier,
-            readable,
-            events: Events::with_capacity(KEYS.len()),
-            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
-        })
+        let readiness = ReadReadiness::new(fd)?;
+        Ok(AsyncReceiver { readiness, receiver, has_ended: false })
     }
 
-    /// The next entry, or an error that is said once. Cancel-safe: what was not returned is
-    /// returned by the next call.
+    /// Waits for the next entry, and returns it. After 64 entries, other tasks have their turn first.
+    ///
+    /// Cancel-safe: if the future is dropped, no entry is lost.
     ///
     /// # Errors
     ///
-    /// Those that [`Todo::next`] hands out, and those of the system's notifier; nothing is lost by
-    /// either.
-    pub async fn next(&mut self) -> Result<OwnedEntry> {
-        future::poll_fn(|context| self.poll_entry(context)).await
+    /// Fails when the runtime shuts down. Everything else that goes wrong loses no entry, and
+    /// [`next_warning`](AsyncReceiver::next_warning) reports it.
+    pub async fn recv(&mut self) -> io::Result<OwnedEntry> {
+        future::poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// The queue: to requeue an entry, say, or to read the counters.
-    pub fn todo(&mut self) -> &mut Todo {
-        &mut self.todo
-    }
-
-    fn poll_entry(&mut self, context: &mut Context<'_>) -> Poll<Result<OwnedEntry>> {
-        loop {
-            if let Some(entry) = self.todo.next(clock::now()) {
-                return Poll::Ready(entry.map(OwnedEntry::from));
-            }
-            let now = clock::now();
-            let timeout = self.todo.prepare(&mut *self.notifier, now)?;
-            let timeout = timeout.unwrap_or(Duration::MAX);
-            if timeout.is_zero() {
-                // The turn is over, but not the work: the other tasks' turn first.
-                self.look().map_err(|e| self.failed(e))?;
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.alarm.as_mut().reset((now + timeout).into());
-            if self.alarm.as_mut().poll(context).is_ready() {
-                continue;
-            }
-            ready!(self.poll_ready(context)).map_err(|e| self.failed(e))?;
+    /// Polls for the next entry: see [`recv`](AsyncReceiver::recv).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](AsyncReceiver::recv).
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<OwnedEntry>> {
+        let mut readable = ready!(self.readiness.poll(context))?;
+        if let Some(entry) = self.receiver.try_recv() {
+            return Poll::Ready(Ok(entry.into_owned()));
         }
-    }
-
-    /// Ready after something was, or may be. tokio is told that nothing is only after the notifier
-    /// was asked and had nothing: no further edge need come before that.
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut readable = ready!(self.readable.poll(context))?;
-        self.notifier.wait(&mut self.events, Some(Duration::ZERO))?;
-        if self.events.is_empty() {
-            readable.clear_ready();
+        readable.clear_ready();
+        // If another thread has noticed the next edge already, other tasks have their turn first.
+        match self.readiness.poll(context) {
+            Poll::Ready(Ok(_)) => context.waker().wake_by_ref(),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {}
         }
-        drop(readable);
-        self.tell();
-        Poll::Ready(Ok(()))
+        Poll::Pending
     }
 
-    fn look(&mut self) -> io::Result<()> {
-        self.notifier.wait(&mut self.events, Some(Duration::ZERO))?;
-        self.tell();
-        Ok(())
+    /// Waits until there may be an entry or a warning. Then call
+    /// [`try_recv`](AsyncReceiver::try_recv) until it returns `None`, and
+    /// [`next_warning`](AsyncReceiver::next_warning) until it returns `None`.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the runtime shuts down.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        let poll = |context: &mut Context<'_>| {
+            self.readiness.poll(context).map_ok(|mut readable| readable.retain_ready())
+        };
+        future::poll_fn(poll).await
     }
 
-    fn tell(&mut self) {
-        for event in &self.events {
-            self.todo.ready(event);
-        }
+    /// Returns the next entry that is ready. Never waits. `None` means that no entry is ready, or that
+    /// 64 entries were returned and other tasks should have their turn: see
+    /// [`readable`](AsyncReceiver::readable).
+    pub fn try_recv(&mut self) -> Option<Entry<'_>> {
+        let receiver = &mut self.receiver;
+        self.readiness.try_read(move || receiver.try_recv())
     }
 
-    fn failed(&self, source: io::Error) -> Error {
-        let queue = self.todo.queue();
-        let path = queue.trigger_path().or(queue.paths().first().map(PathBuf::as_path));
-        Error::new(path.unwrap_or("".as_ref()), "wait for mail", source)
+    /// Returns an entry again once `not_before` has come: see [`Queue::requeue`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::requeue`].
+    pub fn requeue(&mut self, entry: &OwnedEntry, not_before: Instant) -> Result<()> {
+        self.receiver.requeue(entry, not_before)
+    }
+
+    /// Returns the next warning, or `None`. Makes no system call.
+    pub fn next_warning(&mut self) -> Option<Warning> {
+        self.receiver.next_warning()
+    }
+
+    /// Returns the queue.
+    pub fn queue(&self) -> &Queue {
+        self.receiver.queue()
+    }
+
+    /// Returns the queue. Makes the task look at it once, since the caller may change a deadline.
+    pub fn queue_mut(&mut self) -> &mut Queue {
+        self.receiver.queue_mut()
     }
 }
 
-/// Its items are those of [`Entries::next`]; there is no end.
-impl Stream for Entries {
-    type Item = Result<OwnedEntry>;
+/// The entries, as [`AsyncReceiver::recv`] returns them. The stream ends after an error.
+impl Stream for AsyncReceiver {
+    type Item = io::Result<OwnedEntry>;
 
     fn poll_next(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<OwnedEntry>>> {
-        self.poll_entry(context).map(Some)
+    ) -> Poll<Option<io::Result<OwnedEntry>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let entry = ready!(self.poll_recv(context));
+        self.has_ended = entry.is_err();
+        Poll::Ready(Some(entry))
     }
 }
 
-impl fmt::Debug for Entries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entries").field("todo", &self.todo).finish_non_exhaustive()
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Backend, Events, Interest, Key, Mode, Notifier, QueueOptions, Waker};
+
+    /// A notifier whose waits fail as long as `failures` is not zero.
+    struct Failing {
+        inner: Box<dyn Notifier>,
+        failures: Arc<AtomicUsize>,
+        waits: Arc<AtomicUsize>,
+    }
+
+    impl Notifier for Failing {
+        fn register(
+            &mut self,
+            source: &dyn AsFd,
+            key: Key,
+            interest: Interest,
+            mode: Mode,
+        ) -> io::Result<()> {
+            self.inner.register(source, key, interest, mode)
+        }
+
+        fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
+            self.inner.deregister(source)
+        }
+
+        fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+            self.waits.fetch_add(1, Ordering::Relaxed);
+            let failures = self.failures.load(Ordering::Relaxed);
+            if failures == 0 {
+                return self.inner.wait(events, timeout);
+            }
+            self.failures.store(failures - 1, Ordering::Relaxed);
+            Err(io::ErrorKind::OutOfMemory.into())
+        }
+
+        fn waker(&mut self) -> io::Result<Waker> {
+            self.inner.waker()
+        }
+
+        fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
+            self.inner.pollable_fd()
+        }
+    }
+
+    #[test]
+    fn a_failing_wait_is_reported_once_and_tried_again_without_a_spin() {
+        if !Backend::best().has_pollable_fd() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let (failures, waits) = (Arc::new(AtomicUsize::new(3)), Arc::new(AtomicUsize::new(0)));
+        let inner = Backend::best().open().unwrap();
+        let notifier = Failing { inner, failures: failures.clone(), waits: waits.clone() };
+        let queue = QueueOptions::directories([directory.path()]).open().unwrap();
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let receiver = Receiver::with_notifier(queue, Box::new(notifier), false).unwrap();
+            let readiness = ReadReadiness::new(receiver.pollable_fd().unwrap()).unwrap();
+            let mut mail = AsyncReceiver { readiness, receiver, has_ended: false };
+            std::fs::write(directory.path().join("1"), "").unwrap();
+            assert_eq!(mail.recv().await.unwrap().name, "1");
+            let warnings: Vec<_> = std::iter::from_fn(|| mail.next_warning()).collect();
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+            assert!(waits.load(Ordering::Relaxed) < 10, "{waits:?}");
+
+            // A failure after a success is another one. The turn that is active needs no wait.
+            failures.store(1, Ordering::Relaxed);
+            for name in 2..100 {
+                let path = directory.path().join(name.to_string());
+                std::fs::write(&path, "").unwrap();
+                while mail.recv().await.unwrap().path() != path {}
+                if mail.next_warning().is_some() {
+                    return;
+                }
+            }
+            panic!("the second failure was not reported");
+        });
     }
 }

@@ -25,12 +25,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use pullcord::{Backend, Event, Events, Interest, Key, Mode, Notifier, Trigger};
 use tempfile::TempDir;
 
-pub(crate) mod notifiers;
 #[cfg(target_os = "linux")]
 pub(crate) mod strace;
 pub(crate) mod sys;
-
-pub(crate) use notifiers::{NotifierKind, Tested};
 
 /// How long is waited for what must come; no test takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,9 +66,9 @@ impl Suite {
     }
 
     /// Tests of every backend, side by side.
-    pub(crate) fn on_each_backend<B: Tested>(mut self, tests: &Named<fn(B)>) -> Suite {
+    pub(crate) fn on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
         let patience = self.patience;
-        for backend in B::all() {
+        for backend in backends() {
             for &(name, test) in tests {
                 let name = format!("{backend}::{name}");
                 self.trials.push(trial(name, move |name| run(name, patience, || test(backend))));
@@ -81,9 +78,9 @@ impl Suite {
     }
 
     /// Tests of every backend that touch the whole process: each in a process of its own.
-    pub(crate) fn alone_on_each_backend<B: Tested>(mut self, tests: &Named<fn(B)>) -> Suite {
+    pub(crate) fn alone_on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
         let patience = self.patience;
-        for backend in B::all() {
+        for backend in backends() {
             for &(name, test) in tests {
                 let name = format!("{backend}::{name}");
                 self.trials.push(trial(name, move |name| alone(name, patience, || test(backend))));
@@ -119,7 +116,7 @@ impl Suite {
             return ExitCode::SUCCESS;
         }
         if env::var_os(ALONE).is_none() {
-            let names: Vec<_> = NotifierKind::all().map(|each| each.to_string()).collect();
+            let names: Vec<_> = backends().map(|backend| backend.to_string()).collect();
             eprintln!("backends covered, on {OS}: {}", names.join(", "));
             for backend in backends().filter(|backend| backend.is_emulated()) {
                 eprintln!("{backend} is emulated");
@@ -297,16 +294,15 @@ pub(crate) const MODES: [Mode; 3] = [Mode::Level, Mode::Edge, Mode::OneShot];
 pub(crate) struct Desk {
     pub(crate) notifier: Box<dyn Notifier>,
     pub(crate) events: Events,
-    pub(crate) backend: NotifierKind,
+    pub(crate) backend: Backend,
 }
 
 impl Desk {
-    pub(crate) fn new(backend: impl Into<NotifierKind>) -> Desk {
+    pub(crate) fn new(backend: Backend) -> Desk {
         Desk::with_room_for(backend, 64)
     }
 
-    pub(crate) fn with_room_for(backend: impl Into<NotifierKind>, capacity: usize) -> Desk {
-        let backend = backend.into();
+    pub(crate) fn with_room_for(backend: Backend, capacity: usize) -> Desk {
         let notifier = backend.open().unwrap();
         Desk { notifier, events: Events::with_capacity(capacity), backend }
     }
