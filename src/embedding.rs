@@ -2,91 +2,113 @@
 //!
 //! # Who owns the loop
 //!
-//! You do. pullcord has no thread, no timer, no signal handler and no clock: [`Todo`] says which
-//! descriptors to wait for and for how long, you wait, and tell it what is ready and what time it is.
+//! The program does. pullcord starts no thread and installs no signal handler.
 //!
-//! | your loop | what to do | example |
+//! | the program | what it uses | example |
 //! |---|---|---|
-//! | none yet | [`Backend::best`], and the loop on the [front page](crate) | `mta.rs`, `choose_backend.rs` |
-//! | mio | `Todo` is a source: reregister it before each poll | `mta_mio.rs` |
-//! | polling | a `PollingNotifier` over your `Poller` | `mta_polling.rs` |
-//! | tokio | `Entries`: an asynchronous stream | `mta_tokio.rs` |
-//! | anything else that can wait for a descriptor | let it wait for [`Notifier::pollable_fd`] of a notifier that the queue is registered with, and at most as long as [`Todo::prepare`] says; then wait there with a zero timeout until it has no more | |
-//! | select or poll, rebuilt each time | [`Todo::sources`] before each wait, [`Todo::trigger_ready`] and [`Todo::watch_ready`] after | |
+//! | has no event loop | [`Receiver::recv`], which blocks | `five_lines.rs`, `mta.rs` |
+//! | has one: mio, polling, smol, calloop, GLib, libev, epoll, kqueue, poll | the descriptor of a [`Receiver`], and [`Receiver::try_recv`] | `ten_lines.rs`, `mta_mio.rs`, `mta_polling.rs`, `smol.rs` |
+//! | runs on tokio | `AsyncReceiver` | `mta_tokio.rs` |
+//! | has none, and waits for other descriptors too | a [`Queue`] on a [`Notifier`] | `twenty_lines.rs` |
+//! | waits with select(2) or poll(2), on a system without epoll and kqueue | [`Queue::prepare_fds`] before each wait, [`Queue::set_trigger_readable`] and [`Queue::set_watch_readable`] after it | |
 //!
-//! The features and the versions they are built on: [`interop`].
+//! The features, and the versions of the loops: [`interop`].
 //!
 //! # A turn
 //!
-//! Prepare, wait, say what is ready, take entries until there is `None`: [`Todo::next`] ends a turn
-//! by itself after a batch, so that your other descriptors are served however much mail waits. Do
-//! not sleep longer than it said, and do not skip the turn when nothing was ready: a pull that was
-//! remembered, a scan under way and the safety tick are due by the time, not by a descriptor.
+//! A turn begins when the descriptor is readable, and ends when [`Receiver::try_recv`] returns `None`.
+//! It returns at most 64 entries, so that the other descriptors of the program have their turn however
+//! many entries wait. The next turn is reported by the descriptor.
 //!
-//! An entry is handed out *at least* once. Deliver so that a second delivery changes nothing: into a
-//! file whose name is made of the message's identity and change time, synced and renamed into place;
-//! then remove the entry, and last what lets its name be used again. Where deliveries go on while the
-//! loop does, keep a set of what is in flight, and do not throw away what is handed out while it is
-//! in the set: it may be the next message of the same name. `examples/maildir/mod.rs` is all of this
-//! in a hundred lines, and `tests/mta.rs` kills it at random points.
+//! With a [`Queue`] on a [`Notifier`], the loop calls [`Queue::prepare`], waits for at most as long as
+//! it returned, passes the events to [`Queue::handle_event`], and calls [`Queue::next_entry`] until it
+//! returns `None`. It must not skip this when the wait brought no event: pulls that wait for their
+//! pause, a scan, requeued entries and verifications are due by time, and no descriptor reports them.
 //!
-//! What cannot be delivered now goes back with [`Todo::requeue`]. What you neither remove nor requeue
-//! is offered again by the next scan: at the latest by the safety tick, 25 minutes unless
-//! [`Queue::tick`] says otherwise.
+//! After each turn, read the warnings: [`Receiver::next_warning`], [`Queue::next_warning`]. Each problem
+//! is reported once. No entry is lost by it.
 //!
-//! # In which order to open things
+//! # An entry
 //!
-//! 1. Become who you will be (chroot, setuid, limits): a queue's trigger is readable by its owner.
-//! 2. Fork, if you are to: into the background, or workers. See below.
-//! 3. The notifier, or your runtime.
-//! 4. [`Todo::open`]: it opens the trigger, then arms the watch, then looks at the directories.
-//!    From here on no mail goes unnoticed, whatever you do before the first turn.
-//! 5. [`Todo::register`], your own descriptors, and the loop. The first turns hand out what waited.
+//! An entry is returned *at least* once. Deliver so that a second delivery changes nothing: write a file
+//! whose name is made of the message's inode number and change time, sync it, and rename it into its
+//! place. Then remove the entry, and last the file whose removal lets its name be used again.
 //!
-//! A queue has one reader. A second [`Todo`] on the same trigger is refused; who only wants to look
-//! on takes [`Queue::without_trigger`].
+//! If deliveries go on while the loop does, keep a set of the paths that are being delivered. An entry
+//! that is returned while its path is in the set may be the next message of the same name: deliver it
+//! once more after the first delivery has ended. `examples/maildir/mod.rs` does all of this in a hundred
+//! lines, and `tests/mta.rs` kills it at random points.
 //!
-//! # At fork
+//! An entry that cannot be delivered now is given to [`Receiver::requeue`]. An entry that is neither
+//! removed nor requeued is returned by the next scan: at the latest at the
+//! [`rescan_interval`](QueueOptions::rescan_interval), 25 minutes by default.
 //!
-//! Fork before you open, or execute another program right after: no descriptor of pullcord's lives
-//! through exec(2). A child that goes on without executing another program
+//! # The order of opening
 //!
-//! - must not use an inherited notifier or [`Todo`]: an epoll instance is one for both, and a kqueue
-//!   is not inherited at all. It drops them, which leaves the parent's alone, and opens its own;
-//! - holds the trigger open until it has dropped it. Should the parent end meanwhile, writers pull a
-//!   FIFO that nobody reads, and the next reader is refused because somebody seems to.
+//! 1. Change to the directory, user and limits that the program runs with (chroot, setuid). Only its
+//!    owner may read the trigger of a queue.
+//! 2. Fork, if the program runs in the background or has workers: see below.
+//! 3. Open the event loop or the runtime of the program.
+//! 4. Open the queue with [`QueueOptions::open`] or [`QueueOptions::receiver`]. It opens the trigger, then
+//!    starts the watch, then checks the directories. No entry that is added from now on is missed,
+//!    whatever the program does before the first turn.
+//! 5. Register the receiver, and the descriptors of the program, and run the loop. The first turns return
+//!    the entries that were in the queue before.
 //!
-//! # At SIGHUP
+//! A queue has one reader. A second one fails with `ResourceBusy`. A program that only observes a queue
+//! uses [`QueueOptions::without_trigger`].
 //!
-//! A signal ends a wait, with no events and no error (not so in polling, which waits anew). Let the
-//! handler set a flag or write into a pipe of your own, or use a [`Waker`] from the thread that waits
-//! for signals; a [`Waker`] is not for signal handlers. A configuration that names the same queue
-//! needs nothing here: a trigger that was made anew and a split queue that has grown are noticed. For
-//! another queue open and register the new [`Todo`] first, then deregister and drop the old one.
+//! One queue on a network file system that does not answer blocks its thread. Give such a queue a thread
+//! and a receiver of its own.
 //!
-//! # At shutdown
+//! # Fork
 //!
-//! Stop calling [`Todo::next`], finish or abandon what is in flight, say [`Todo::deregister`] if the
-//! notifier lives on, and drop the [`Todo`]. Nothing has to be saved: what was not removed is found at the next start. Being killed
-//! is no different. While no reader is there, writers' pulls say
+//! Fork before the queue is opened, or execute another program after the fork: exec(2) closes all
+//! descriptors of pullcord. A child that does neither
+//!
+//! - must not use an inherited [`Receiver`], [`Queue`] or [`Notifier`]: an epoll instance is shared with
+//!   the parent, and a kqueue is not inherited. The child drops them, which leaves the parent's alone, and
+//!   opens its own;
+//! - keeps the trigger open until it has dropped it. If the parent ends before that, pulls go into a FIFO
+//!   that no process reads, and the next reader fails with `ResourceBusy`.
+//!
+//! # SIGHUP
+//!
+//! A signal does not end [`Receiver::recv`]; it ends a [`Notifier::wait`] with no events and no error. Let
+//! the thread that handles signals set a flag and use the [`Waker`] of [`Receiver::waker`]: `recv` then
+//! returns `None`. A [`Waker`] must not be used in a signal handler; write into a pipe there, which the
+//! loop waits for.
+//!
+//! A configuration that names the same queue needs nothing here: a replaced trigger or directory and a
+//! split queue that has grown are found within the [`verify_interval`](QueueOptions::verify_interval). For
+//! another queue, open it first, then drop the receiver of the old one.
+//!
+//! # Shutdown
+//!
+//! Take no more entries, finish or abandon the deliveries, remove the receiver from the loop, and drop it.
+//! A [`Queue`] on a [`Notifier`] that lives on is removed with [`Queue::deregister`]. Nothing has to be
+//! saved: the entries that were not removed are returned at the next start. A program that is killed is
+//! no different. While no process reads the trigger, pulls return
 //! [`NoReader`](crate::PullOutcome::NoReader), which loses no mail.
 //!
-//! # Promise and hint
+//! # Guaranteed, and best effort
 //!
 //! | | Linux, Android | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS | illumos and others |
 //! |---|---|---|---|
-//! | **promised**: every entry is handed out at least once | yes | yes | yes |
-//! | **promised**: a pull after a quiet time is acted on at once | yes | yes | yes |
-//! | **promised**: no pull and no change, no scan but the tick's | yes | yes; its own removals are changes | yes |
-//! | **promised**: [`Event::readable`] and [`Event::writable`] | yes | yes | yes |
-//! | an entry costs the same however many wait | on a local file system, with a watch | no: the directory that changed is read | no: a pull reads all |
-//! | an entry without a pull is found | at once, by the watch | a second later, by the watch; at once in a queue without a trigger | by the tick |
-//! | hint: [`Event::hang_up`], [`Event::error`] | epoll | kqueue | never |
-//! | hint: [`Via`](crate::Via), [`Counters`](crate::Counters) | may change | may change | may change |
-//! | hint: a second time for the same entry | after a scan that was needed | the same | the same |
+//! | guaranteed: each entry is returned at least once | yes | yes | yes |
+//! | guaranteed: a pull after a quiet time is served immediately | yes | yes | yes |
+//! | guaranteed: without a pull and a change, no scan except at an interval | yes | yes; removals by the program itself are changes | yes |
+//! | guaranteed: the descriptor of a [`Receiver`] reports everything | yes | yes | there is none |
+//! | guaranteed: [`Event::readable`], [`Event::writable`] | yes | yes | yes |
+//! | the cost of an entry does not depend on how many wait | with a reliable watch | no: the directory that changed is scanned | no: a pull scans all |
+//! | an entry without a pull is returned | immediately, by the watch | after a second, by the watch; immediately in a queue without a trigger | at the rescan interval; at the poll interval in a queue without a trigger |
+//! | best effort: [`Event::hang_up`], [`Event::error`] | epoll | kqueue | never |
+//! | may change: [`Origin`](crate::Origin), [`Stats`](crate::Stats) | yes | yes | yes |
+//! | an entry is returned again | after a scan that was needed | the same | the same |
 //!
-//! On a file system that other hosts write to (NFS, CIFS, FUSE) there is no watch on any system: the
-//! trigger and the scan do it all, and a pull on another host reaches nobody here.
+//! On a file system that other hosts write to (NFS, CIFS, FUSE) no watch is reliable on any system: pulls
+//! and scans find the entries, and a pull on another host does not reach this one. A queue without a
+//! trigger is scanned there at the [`poll_interval`](QueueOptions::poll_interval).
 
 #[allow(unused_imports)] // for the links
-use crate::{Backend, Event, Notifier, Todo, Waker, interop, todo::Queue};
+use crate::{Event, Notifier, Queue, QueueOptions, Receiver, Waker, interop};

@@ -1,40 +1,56 @@
-//! A queue manager must learn that mail has come: at once, at no cost while none comes, and without
-//! ever losing one. pullcord is the piece of a mail-transfer agent that does just that.
+//! pullcord notifies a queue manager of new mail: without delay, without polling, and without missing a
+//! message.
 //!
+//! - [`Receiver`] returns the entries of a queue: it blocks, or is one descriptor in another event loop.
+//! - [`Queue`] is the part of it without a loop: trigger, watch and scan put together, so that every entry
+//!   is returned at least once. [`QueueOptions`] opens both.
 //! - [`Notifier`] waits for readiness, over epoll, kqueue or select; [`Backend`] chooses one.
 //! - [`Trigger`] is the FIFO by which writers wake the reader; [`pull`] is the writer's side.
 //! - [`DirWatcher`] reports new entries of a directory, so that it need not be read.
-//! - [`Todo`] is a queue's front door: trigger, watch and scan put together, every entry handed out
-//!   at least once.
+//!
+//! Blocking:
+//!
+//! ```no_run
+//! let mut mail = pullcord::QueueOptions::qmail("/var/qmail/queue")?.receiver()?;
+//! while let Some(entry) = mail.recv()? {
+//!     println!("deliver {}", entry.path().display()); // then remove the file
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In another event loop, the receiver is one descriptor ([`AsFd`](std::os::fd::AsFd)) that needs no
+//! timeout: see [`interop`].
+//!
+//! On a [`Notifier`] of the program, beside its own descriptors:
 //!
 //! ```no_run
 //! use std::time::Instant;
-//! use pullcord::{Backend, Events, Key, todo::Queue, Todo};
+//! use pullcord::{Backend, Events, Key, QueueOptions};
 //!
 //! let mut notifier = Backend::best().open()?;
-//! let mut todo = Todo::open(Queue::qmail("/var/qmail/queue")?)?;
-//! todo.register(&mut *notifier, [Key(0), Key(1)])?; // its trigger, its watch
+//! let mut queue = QueueOptions::qmail("/var/qmail/queue")?.open()?;
+//! queue.register(&mut *notifier, [Key(0), Key(1)]); // its trigger, its watch
 //! let mut events = Events::with_capacity(64);
 //! loop {
-//!     let timeout = todo.prepare(&mut *notifier, Instant::now())?;
+//!     let timeout = queue.prepare(&mut *notifier, Instant::now());
 //!     notifier.wait(&mut events, timeout)?;
 //!     for event in &events {
-//!         todo.ready(event);
-//!     }
-//!     let now = Instant::now();
-//!     while let Some(entry) = todo.next(now) {
-//!         match entry {
-//!             Ok(entry) => println!("deliver {}", entry.path().display()),
-//!             Err(error) => eprintln!("{error}"), // said once; the entry is not lost
+//!         if !queue.handle_event(event) {
+//!             // It is an event of another descriptor of the program.
 //!         }
+//!     }
+//!     while let Some(entry) = queue.next_entry(Instant::now()) {
+//!         println!("deliver {}", entry.path().display());
+//!     }
+//!     while let Some(warning) = queue.next_warning() {
+//!         eprintln!("{warning}"); // reported once; no entry is lost
 //!     }
 //! }
 //! # #[allow(unreachable_code)]
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`embedding`] tells how to make it part of a program of yours, [`interop`] of one whose loop is
-//!   mio's, polling's or tokio's.
+//! [`embedding`] is the guide for a mail-transfer agent: the order of opening, fork, signals, shutdown.
 //!
 //! Unix only. The default build needs `libc` and `cfg-if`, and nothing else.
 
