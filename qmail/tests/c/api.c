@@ -1,66 +1,84 @@
-/* api QUEUE COUNT poll|select: takes that many entries out of a qmail queue, then does to the
-   library all that must not harm it. */
+/* api QUEUE COUNT poll|select|edge: takes that many entries out of a qmail queue, and then makes every
+   call that must do no harm. It never waits with a timeout. */
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
+#include <time.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 
 #include "pullcord.h"
 
 #define EXPECT(what)                                                                               \
     do {                                                                                           \
         if (!(what)) {                                                                             \
-            fprintf(stderr, "%d: not so: %s; %s\n", __LINE__, #what, pullcord_last_error());       \
+            fprintf(stderr, "%d: not true: %s; %s\n", __LINE__, #what, pullcord_last_error());     \
             exit(1);                                                                               \
         }                                                                                          \
     } while (0)
 
+static int fd, edges = -1;
+
 /* The lowest free descriptor. */
 static int lowest(void) {
-    int fd = dup(0);
-    close(fd);
-    return fd;
+    int free = dup(0);
+    close(free);
+    return free;
 }
 
-static void wait_poll(pullcord_queue *queue) {
-    struct pollfd fd = {pullcord_descriptor(queue), POLLIN, 0};
-    int deadline = pullcord_prepare(queue);
-    EXPECT(fd.fd >= 0 && deadline >= 0);
-    EXPECT(poll(&fd, 1, deadline) >= 0 || errno == EINTR);
+static void wait_poll(void) {
+    struct pollfd readable = {fd, POLLIN, 0};
+    EXPECT(poll(&readable, 1, -1) == 1);
 }
 
-static void wait_select(pullcord_queue *queue) {
+static void wait_select(void) {
     fd_set rfds;
-    struct timeval wait;
-    int nfds = 0, deadline;
     FD_ZERO(&rfds);
-    deadline = pullcord_prepare_select(queue, &nfds, &rfds);
-    EXPECT(deadline >= 0);
-    wait.tv_sec = deadline / 1000;
-    wait.tv_usec = deadline % 1000 * 1000;
-    EXPECT(select(nfds, &rfds, 0, 0, &wait) >= 0 || errno == EINTR);
+    FD_SET(fd, &rfds);
+    EXPECT(select(fd + 1, &rfds, 0, 0, 0) == 1);
 }
 
-static void abuse(pullcord_queue *closed, const char *path) {
+/* Edge-triggered, where there is epoll. */
+static void wait_edge(void) {
+#ifdef __linux__
+    struct epoll_event event = {EPOLLIN | EPOLLET, {0}};
+    if (edges == -1) {
+        EXPECT((edges = epoll_create1(0)) >= 0);
+        EXPECT(epoll_ctl(edges, EPOLL_CTL_ADD, fd, &event) == 0);
+    }
+    EXPECT(epoll_wait(edges, &event, 1, -1) == 1);
+#else
+    wait_poll();
+#endif
+}
+
+static void *wake(void *queue) {
+    struct timespec delay = {0, 20 * 1000 * 1000};
+    nanosleep(&delay, 0);
+    EXPECT(pullcord_wake(queue) == 0);
+    return 0;
+}
+
+static void make_wrong_calls(pullcord_queue *closed, const char *path) {
     pullcord_queue *none[] = {0, closed, (pullcord_queue *)&closed};
     char buffer[8];
-    int nfds = 0;
-    fd_set rfds;
     size_t i;
-    FD_ZERO(&rfds);
     for (i = 0; i < sizeof none / sizeof *none; ++i) {
         EXPECT(pullcord_close(none[i]) == -EBADF);
-        EXPECT(pullcord_descriptor(none[i]) == -EBADF);
-        EXPECT(pullcord_prepare(none[i]) == -EBADF);
-        EXPECT(pullcord_prepare_select(none[i], &nfds, &rfds) == -EBADF);
+        EXPECT(pullcord_fd(none[i]) == -EBADF);
         EXPECT(pullcord_next(none[i], buffer, sizeof buffer) == -EBADF);
+        EXPECT(pullcord_next_warning(none[i], buffer, sizeof buffer) == -EBADF);
         EXPECT(pullcord_requeue(none[i], path, 0) == -EBADF);
+        EXPECT(pullcord_wake(none[i]) == -EBADF);
     }
-    EXPECT(nfds == 0);
     EXPECT(strstr(pullcord_last_error(), "not open"));
     EXPECT(!pullcord_open(0, 0, 0) && strstr(pullcord_last_error(), "null"));
     EXPECT(!pullcord_open("/nonexistent", 0, 0) && strstr(pullcord_last_error(), "/nonexistent"));
@@ -70,47 +88,76 @@ static void abuse(pullcord_queue *closed, const char *path) {
 }
 
 int main(int argc, char **argv) {
-    char path[PATH_MAX], again[PATH_MAX];
-    int left, by_poll, free_before = lowest();
+    char path[PATH_MAX], again[PATH_MAX], trigger[PATH_MAX], short_text[20];
+    int left, free_before = lowest();
+    void (*wait)(void);
     pullcord_queue *queue;
+    pthread_t thread;
 
     if (argc != 4) return 100;
-    alarm(120); /* no test waits for ever */
+    alarm(120); /* no test runs longer */
     left = atoi(argv[2]);
-    by_poll = !strcmp(argv[3], "poll");
+    wait = !strcmp(argv[3], "poll") ? wait_poll : !strcmp(argv[3], "edge") ? wait_edge : wait_select;
 
     EXPECT(!*pullcord_last_error());
     queue = pullcord_open(argv[1], PULLCORD_QMAIL, 0);
     EXPECT(queue);
-    EXPECT(!pullcord_open(argv[1], PULLCORD_QMAIL, 0)); /* it is read already, and that is said */
-    EXPECT(strstr(pullcord_last_error(), "somebody reads it already"));
+    EXPECT((fd = pullcord_fd(queue)) >= 0);
+    EXPECT(!pullcord_open(argv[1], PULLCORD_QMAIL, 0)); /* it has a reader */
+    EXPECT(strstr(pullcord_last_error(), "lock/trigger"));
     EXPECT(pullcord_next(queue, 0, 0) == -EINVAL);
-    EXPECT(pullcord_prepare_select(queue, 0, 0) == -EINVAL);
+    EXPECT(pullcord_next_warning(queue, 0, 8) == -EINVAL);
+    EXPECT(pullcord_next_warning(queue, path, 0) == -EINVAL);
     EXPECT(pullcord_requeue(queue, 0, 0) == -EINVAL);
+    EXPECT(pullcord_requeue(queue, "/", 0) == -EINVAL);
     EXPECT(pullcord_requeue(queue, "/etc/passwd", 0) == -EINVAL);
     puts("open");
     fflush(stdout);
 
+    *path = 0;
     while (left) {
         int got;
-        (by_poll ? wait_poll : wait_select)(queue);
-        while ((got = pullcord_next(queue, path, 3)) == -ERANGE) {
+        wait();
+        while ((got = pullcord_next(queue, again, 3)) == -ERANGE) {
+            if (*path) EXPECT(unlink(path) == 0);
             EXPECT(pullcord_next(queue, path, sizeof path) == 1);
             EXPECT(!strncmp(path, argv[1], strlen(argv[1])));
-            EXPECT(unlink(path) == 0);
             --left;
         }
         EXPECT(got == 0);
+        EXPECT(pullcord_next_warning(queue, again, sizeof again) == 0);
     }
 
-    EXPECT(pullcord_requeue(queue, path, 1) == 0);
+    /* The last entry was not removed. */
+    EXPECT(pullcord_requeue(queue, path, 100) == 0);
     do
-        (by_poll ? wait_poll : wait_select)(queue);
+        wait();
     while (pullcord_next(queue, again, sizeof again) != 1);
     EXPECT(!strcmp(path, again));
+    EXPECT(unlink(path) == 0);
+    EXPECT(pullcord_requeue(queue, path, 0) == 0);
+    while (pullcord_next(queue, again, sizeof again) == 1)
+        ;
+
+    EXPECT(pthread_create(&thread, 0, wake, queue) == 0);
+    wait();
+    EXPECT(pullcord_next(queue, again, sizeof again) == 0);
+    EXPECT(pthread_join(thread, 0) == 0);
+
+    /* A verification reports that the trigger is gone, within 10 s. */
+    snprintf(trigger, sizeof trigger, "%s/lock/trigger", argv[1]);
+    EXPECT(unlink(trigger) == 0);
+    do {
+        wait();
+        while (pullcord_next(queue, again, sizeof again) == 1)
+            ;
+    } while (!pullcord_next_warning(queue, short_text, sizeof short_text));
+    EXPECT(strlen(short_text) == sizeof short_text - 1);
+    EXPECT(!strncmp(short_text, trigger, strlen(short_text)));
 
     EXPECT(pullcord_close(queue) == 0);
-    abuse(queue, argv[1]);
+    make_wrong_calls(queue, argv[1]);
+    if (edges != -1) close(edges);
     EXPECT(lowest() == free_before);
     return 0;
 }
