@@ -71,7 +71,6 @@ pub mod interop;
 pub mod notifier;
 pub mod queue;
 pub mod receiver;
-pub mod todo;
 pub mod trigger;
 pub mod watcher;
 
@@ -83,7 +82,6 @@ pub use queue::{
     WarningKind, WatchGrade, WriteMethod,
 };
 pub use receiver::Receiver;
-pub use todo::{Counters, Sources, Todo, Via};
 pub use trigger::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
 pub use watcher::{DirWatcher, WatchMode};
 

@@ -100,10 +100,6 @@ impl WatchedDir {
     pub fn matches_path(&self, path: &Path) -> bool {
         file::stat_id(path).is_ok_and(|there| there == self.file_id)
     }
-
-    pub(crate) fn is(&self, identity: FileId) -> bool {
-        self.file_id == identity
-    }
 }
 
 impl DirWatcher {

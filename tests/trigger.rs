@@ -74,7 +74,7 @@ impl Station {
         Station { directory, path, trigger }
     }
 
-    /// As `Todo` waits for it.
+    /// As a queue waits for it.
     fn desk(&self, backend: Backend) -> Desk {
         let mut desk = Desk::new(backend);
         desk.register(&self.trigger, 1, Interest::Read, Mode::Level);

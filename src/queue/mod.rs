@@ -52,7 +52,6 @@ use pullcord_platform::dir::Dir;
 use pullcord_platform::file;
 
 pub use entry::{Entry, Origin, OwnedEntry};
-pub(crate) use options::{QUEUE_PATH_HINT, part_name};
 pub use options::{QueueOptions, WriteMethod};
 pub use register::WaitFds;
 pub use status::{DirectoryStatus, Stats, WatchGrade};

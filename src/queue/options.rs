@@ -282,7 +282,7 @@ impl QueueOptions {
     }
 }
 
-pub(crate) const QUEUE_PATH_HINT: &str = "name a queue directory, the one that has lock/trigger and todo, or the FIFO and the directories";
+const QUEUE_PATH_HINT: &str = "name a queue directory, the one that has lock/trigger and todo, or the FIFO and the directories";
 
 /// Returns the names of the numbered directories in `todo`, in the order of the numbers: none if it
 /// is flat, or if there is no `todo`.
@@ -324,7 +324,7 @@ pub(super) fn is_directory(file_type: FileType, look: impl FnOnce() -> bool) -> 
 
 /// Returns the name if it is one that a part of a split queue can have: `0` or `22`, but neither `+5`
 /// nor `007`.
-pub(crate) fn part_name(name: &OsStr) -> Option<&str> {
+pub(super) fn part_name(name: &OsStr) -> Option<&str> {
     let name = name.to_str()?;
     let is_number = !name.is_empty() && name.bytes().all(|c| c.is_ascii_digit());
     (is_number && (name == "0" || !name.starts_with('0'))).then_some(name)
