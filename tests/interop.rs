@@ -14,7 +14,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -551,7 +551,7 @@ mod in_tokio {
         ]
     }
 
-    fn remove(path: &Path) {
+    fn remove(path: &std::path::Path) {
         fs::remove_file(path).unwrap();
     }
 
