@@ -205,7 +205,7 @@ impl Queue {
                     self.arrivals.is_fruitless = false;
                 }
             }
-            TargetEvent::Lost(directory) => self.verification.request(directory),
+            TargetEvent::Lost(directory) => self.verification.rearm(directory),
             TargetEvent::Overflow => self.on_overflow(now),
         }
     }
@@ -288,7 +288,7 @@ impl Queue {
             if let Some(known) =
                 self.watches.find(&part).filter(|known| self.watches.is_own(*known))
             {
-                self.verification.request(known);
+                self.verification.rearm(known);
             }
             self.add_part(part, now);
         }
@@ -368,7 +368,10 @@ impl Queue {
         self.work.turn.looks += 1;
         match file::lstat(&self.watches.path(directory).join(name)) {
             Ok(status) => Some(status),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.verification.compare(directory);
+                None
+            }
             Err(error) => {
                 // The scan must look at it itself.
                 self.arrivals.reported.remove(directory, name);

@@ -87,7 +87,7 @@ impl Queue {
                 match self.watches.note_opened(directory, file) {
                     Opened::Expected => {}
                     Opened::Elsewhere if self.watches.is_watched(directory) => {
-                        self.verification.request(directory);
+                        self.verification.rearm(directory);
                     }
                     Opened::Elsewhere => self.forget_entries(directory),
                     Opened::Alias => {

@@ -39,6 +39,12 @@ const HISTORIES: &[Named] = &[
             calls(0, Op::Write(0)),
         ],
     ),
+    // The message is looked at by a path that leads elsewhere at that moment.
+    (
+        "a_link_that_leads_elsewhere_for_a_moment_hides_no_message",
+        Config { layout: Layout::Maildrop, path: PathKind::Link, ..PLAIN },
+        &[time(1, Op::SwapLink), calls(0, Op::Link(1, 3)), time(1, Op::SwapLink)],
+    ),
     (
         "a_full_trigger_is_emptied",
         OFF,

@@ -1,10 +1,11 @@
 //! Which paths must be compared with the files that are watched or open, and when.
 //!
 //! All paths are compared at an interval, after an overflow of the watch, and when the queue is
-//! opened. A single path is compared when its own watch reports a change of it. A comparison is one
-//! step, so that a caller can make a bounded number of them in a turn.
+//! opened. A single path is compared when its own watch reports a change of it, and when an entry that
+//! was reported is not there. A comparison is one step, so that a caller can make a bounded number of
+//! them in a turn.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::timer::Timer;
@@ -27,7 +28,8 @@ pub(crate) struct Verification {
     next: Option<usize>,
     /// The pass arms every directory anew.
     rearm: bool,
-    single: BTreeSet<usize>,
+    /// Single directories, and whether each is to be watched anew.
+    single: BTreeMap<usize, bool>,
 }
 
 impl Verification {
@@ -37,7 +39,7 @@ impl Verification {
             timer: Timer::new(interval, now),
             next: None,
             rearm: false,
-            single: BTreeSet::new(),
+            single: BTreeMap::new(),
         }
     }
 
@@ -65,14 +67,20 @@ impl Verification {
 
     /// Adds one directory, to be watched anew: its watch may have ended, and then the path may lead to
     /// another directory with the same numbers.
-    pub(crate) fn request(&mut self, directory: usize) {
-        self.single.insert(directory);
+    pub(crate) fn rearm(&mut self, directory: usize) {
+        self.single.insert(directory, true);
+    }
+
+    /// Adds one directory, to be compared: an entry of it was not found, so that its path may lead to
+    /// another directory for a moment.
+    pub(crate) fn compare(&mut self, directory: usize) {
+        self.single.entry(directory).or_insert(false);
     }
 
     /// Returns the next step, of a queue with so many directories.
     pub(crate) fn next_step(&mut self, directories: usize) -> Option<Step> {
-        if let Some(directory) = self.single.pop_first() {
-            return Some(Step::Directory { directory, rearm: true });
+        if let Some((directory, rearm)) = self.single.pop_first() {
+            return Some(Step::Directory { directory, rearm });
         }
         let next = self.next?;
         self.next = Some(next + 1).filter(|next| *next <= directories);
