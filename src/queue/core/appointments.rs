@@ -138,3 +138,71 @@ impl Appointments {
 fn is_scanned(appointment: Appointment) -> bool {
     appointment.reason == Reason::Quiet { by_scan: true }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const REQUEUED: Appointment = Appointment { reason: Reason::Requeued, version: None };
+    const SCANNED: Appointment =
+        Appointment { reason: Reason::Quiet { by_scan: true }, version: None };
+
+    fn due(appointments: &mut Appointments, now: Instant) -> Vec<(usize, String)> {
+        let due = std::iter::from_fn(|| appointments.pop_due(now));
+        due.map(|(directory, name, _)| (directory, name.to_str().unwrap().into())).collect()
+    }
+
+    #[test]
+    fn entries_are_due_in_the_order_of_their_times() {
+        let begin = Instant::now();
+        let mut appointments = Appointments::default();
+        appointments.make(0, OsStr::new("c"), begin + 3 * SECOND, REQUEUED);
+        appointments.make(0, OsStr::new("a"), begin + SECOND, REQUEUED);
+        appointments.make(1, OsStr::new("b"), begin + SECOND, REQUEUED);
+        assert!(!appointments.is_due(begin));
+        assert_eq!(appointments.next_at(), Some(begin + SECOND));
+        assert_eq!(due(&mut appointments, begin + 2 * SECOND), [(0, "a".into()), (1, "b".into())]);
+        assert_eq!(due(&mut appointments, begin + 3 * SECOND), [(0, "c".into())]);
+        assert!(appointments.is_empty());
+    }
+
+    #[test]
+    fn an_entry_has_one_appointment_the_last_one() {
+        let begin = Instant::now();
+        let mut appointments = Appointments::default();
+        appointments.make(0, OsStr::new("a"), begin, SCANNED);
+        appointments.make(0, OsStr::new("a"), begin + SECOND, REQUEUED);
+        assert_eq!(appointments.scanned(), 0);
+        assert_eq!(appointments.get(0, OsStr::new("a")), Some(REQUEUED));
+        assert!(due(&mut appointments, begin).is_empty());
+        assert_eq!(due(&mut appointments, begin + SECOND), [(0, "a".into())]);
+    }
+
+    #[test]
+    fn a_cancelled_or_forgotten_entry_is_not_due() {
+        let begin = Instant::now();
+        let mut appointments = Appointments::default();
+        for (directory, name) in [(0, "a"), (0, "b"), (1, "c")] {
+            appointments.make(directory, OsStr::new(name), begin, SCANNED);
+        }
+        assert_eq!(appointments.cancel(0, OsStr::new("a")), Some(SCANNED));
+        assert_eq!(appointments.cancel(0, OsStr::new("a")), None);
+        assert_eq!(appointments.scanned(), 2);
+        appointments.forget(0);
+        assert_eq!(appointments.scanned(), 1);
+        assert_eq!(due(&mut appointments, begin), [(1, "c".into())]);
+        assert_eq!(appointments.scanned(), 0);
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_shortens_quiet_times_only() {
+        let begin = Instant::now();
+        let mut appointments = Appointments::default();
+        appointments.make(0, OsStr::new("quiet"), begin + 60 * SECOND, SCANNED);
+        appointments.make(0, OsStr::new("requeued"), begin + 60 * SECOND, REQUEUED);
+        appointments.on_jump(2 * SECOND, begin);
+        assert_eq!(due(&mut appointments, begin + 2 * SECOND), [(0, "quiet".into())]);
+        assert_eq!(appointments.next_at(), Some(begin + 60 * SECOND));
+    }
+}

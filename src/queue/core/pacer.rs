@@ -105,3 +105,104 @@ impl Pacer {
         self.next_at = paid.and_then(|paid| paid.checked_sub(CREDIT));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Makes rounds as early as they are allowed, each with so long a reading. Returns their begins.
+    fn rounds(
+        pacer: &mut Pacer,
+        begin: Instant,
+        time: Duration,
+        reading: Duration,
+        found: bool,
+    ) -> Vec<Duration> {
+        let (mut now, mut begins) = (begin, Vec::new());
+        while now - begin < time {
+            assert!(pacer.may_begin(now));
+            pacer.begin_round(now);
+            begins.push(now - begin);
+            pacer.add_reading(reading);
+            if found {
+                pacer.found();
+            }
+            now += reading;
+            pacer.end_round(now);
+            now = pacer.next_at().map_or(now, |at| at.max(now));
+        }
+        begins
+    }
+
+    #[test]
+    fn spaced_pulls_never_wait() {
+        let begin = Instant::now();
+        let mut pacer = Pacer::default();
+        for turn in 0..1000 {
+            let now = begin + turn * 10 * MS;
+            assert!(pacer.may_begin(now), "pull {turn}");
+            pacer.begin_round(now);
+            pacer.add_reading(MS);
+            pacer.end_round(now + MS);
+        }
+    }
+
+    #[test]
+    fn empty_rounds_are_at_most_five_at_once_and_500_in_each_second() {
+        let mut pacer = Pacer::default();
+        let begins = rounds(&mut pacer, Instant::now(), 3000 * MS, Duration::ZERO, false);
+        assert!(begins.iter().filter(|at| at.is_zero()).count() <= 6);
+        for window in begins.windows(507) {
+            assert!(window[506] - window[0] >= 1000 * MS, "507 rounds within a second");
+        }
+        assert!(begins.len() > 1400, "{} rounds", begins.len());
+    }
+
+    #[test]
+    fn reading_takes_at_most_half_of_the_time_and_the_burst() {
+        for micros in [1, 10, 100, 1_000, 10_000, 90_000] {
+            let reading = Duration::from_micros(micros);
+            let mut pacer = Pacer::default();
+            let time = 3000 * MS;
+            let begins = rounds(&mut pacer, Instant::now(), time, reading, true);
+            let spent = reading * begins.len() as u32;
+            assert!(spent <= time / 2 + CREDIT + reading, "{spent:?} of {time:?} by {reading:?}");
+        }
+    }
+
+    #[test]
+    fn a_round_that_found_something_costs_less_than_an_empty_one() {
+        let begin = Instant::now();
+        let (mut full, mut empty) = (Pacer::default(), Pacer::default());
+        let of_full = rounds(&mut full, begin, 1000 * MS, 10 * MS / 1000, true).len();
+        let of_empty = rounds(&mut empty, begin, 1000 * MS, 10 * MS / 1000, false).len();
+        assert!(of_full > 5 * of_empty, "{of_full} and {of_empty}");
+    }
+
+    #[test]
+    fn no_debt_is_longer_than_a_second_even_after_a_frozen_call() {
+        let begin = Instant::now();
+        let mut pacer = Pacer::default();
+        for _ in 0..100 {
+            pacer.begin_round(begin);
+            pacer.add_reading(Duration::from_secs(3600));
+            pacer.end_round(begin);
+        }
+        assert_eq!(pacer.next_at(), Some(begin + MAX_DEBT - CREDIT));
+    }
+
+    #[test]
+    fn a_debt_from_before_a_jump_of_the_clock_is_forgiven() {
+        let begin = Instant::now() + Duration::from_secs(3600);
+        let mut pacer = Pacer::default();
+        for _ in 0..10 {
+            pacer.charge_empty(begin);
+        }
+        let back = begin - Duration::from_secs(1800);
+        assert!(!pacer.may_begin(back));
+        pacer.on_jump(back);
+        assert!(pacer.may_begin(back));
+    }
+}

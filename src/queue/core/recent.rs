@@ -82,3 +82,51 @@ impl Recent {
         self.returned.retain(|(other, _), _| *other != directory);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn version() -> FileVersion {
+        pullcord_platform::file::lstat(Path::new("/")).unwrap().version
+    }
+
+    #[test]
+    fn a_report_of_the_same_file_is_a_repeat() {
+        let mut recent = Recent::default();
+        let name: Arc<OsStr> = OsStr::new("4711").into();
+        recent.record(0, &name, version(), true, 1);
+        assert!(recent.contains(0, &name));
+        assert!(recent.is_repeat(0, &name, |_| true, 9));
+        assert!(!recent.is_repeat(0, &name, |_| false, 1));
+        assert!(!recent.is_repeat(1, &name, |_| true, 1));
+        recent.forget(0);
+        assert!(!recent.contains(0, &name));
+    }
+
+    #[test]
+    fn a_file_that_may_have_changed_unseen_is_a_repeat_only_in_the_same_read_of_the_watch() {
+        let mut recent = Recent::default();
+        let name: Arc<OsStr> = OsStr::new("4711").into();
+        recent.record(0, &name, version(), false, 1);
+        assert!(recent.is_repeat(0, &name, |_| true, 1));
+        assert!(!recent.is_repeat(0, &name, |_| true, 2));
+    }
+
+    #[test]
+    fn only_the_latest_entries_are_kept() {
+        let mut recent = Recent::default();
+        let first: Arc<OsStr> = OsStr::new("first").into();
+        let twice: Arc<OsStr> = OsStr::new("twice").into();
+        recent.record(0, &first, version(), true, 0);
+        recent.record(0, &twice, version(), true, 0);
+        for number in 0..LIMIT - 1 {
+            recent.record(0, OsStr::new(&number.to_string()), version(), true, 0);
+        }
+        assert!(!recent.contains(0, &first));
+        recent.record(0, &twice, version(), true, 0);
+        assert!(recent.contains(0, &twice), "its older record was removed, and not the new one");
+        assert_eq!(recent.order.len(), LIMIT);
+    }
+}

@@ -66,3 +66,47 @@ impl Reported {
         self.order.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_belongs_to_its_directory_and_is_removed_once() {
+        let mut reported = Reported::default();
+        let name = OsStr::new("4711");
+        reported.insert(0, name);
+        reported.insert(0, name);
+        assert!(reported.contains(0, name));
+        assert!(!reported.contains(1, name));
+        assert!(!reported.contains(0, OsStr::new("4712")));
+        reported.remove(0, name);
+        assert!(!reported.contains(0, name));
+    }
+
+    #[test]
+    fn a_directory_is_forgotten_without_the_others() {
+        let mut reported = Reported::default();
+        let name = OsStr::new("4711");
+        reported.insert(0, name);
+        reported.insert(1, name);
+        reported.forget(0);
+        assert!(!reported.contains(0, name));
+        assert!(reported.contains(1, name));
+        assert_eq!(reported.order.len(), 1);
+        reported.clear();
+        assert!(!reported.contains(1, name));
+    }
+
+    #[test]
+    fn only_the_latest_names_are_kept() {
+        let mut reported = Reported::default();
+        for number in 0..LIMIT + 2 {
+            reported.insert(0, OsStr::new(&number.to_string()));
+        }
+        assert!(!reported.contains(0, OsStr::new("1")));
+        assert!(reported.contains(0, OsStr::new("2")));
+        assert_eq!(reported.order.len(), LIMIT);
+        assert_eq!(reported.names[&0].len(), LIMIT);
+    }
+}

@@ -186,3 +186,108 @@ impl Retry {
         self.under_way = self.under_way.filter(|(other, _)| *other != thing);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails each attempt from `begin` on for this long. Returns the times of the attempts.
+    fn attempts(retry: &mut Retry, begin: Instant, time: Duration) -> Vec<(u128, Thing)> {
+        let mut attempts = Vec::new();
+        while let Some(at) = retry.next_at().filter(|at| *at - begin <= time) {
+            let thing = retry.pop_due(at).expect("it is due at the time that was told");
+            retry.failed(thing, at);
+            attempts.push(((at - begin).as_millis(), thing));
+        }
+        attempts
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_a_second() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Trigger, begin);
+        let times: Vec<_> =
+            attempts(&mut retry, begin, Duration::from_secs(4)).iter().map(|it| it.0).collect();
+        assert_eq!(times, [100, 300, 700, 1500, 2500, 3500]);
+    }
+
+    #[test]
+    fn at_most_ten_attempts_a_second_are_made_and_each_kind_has_its_turn() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        for directory in 0..1000 {
+            retry.failed(Thing::Directory(directory), begin);
+            retry.failed(Thing::Watch(directory), begin);
+        }
+        retry.failed(Thing::Trigger, begin);
+        let attempts = attempts(&mut retry, begin, Duration::from_secs(10));
+        assert_eq!(attempts.len(), 100);
+        for kind in [Thing::Trigger, Thing::Directory(0), Thing::Watch(0)] {
+            let count = attempts.iter().filter(|it| it.1.kind() == kind.kind()).count();
+            assert!(count >= 10, "{count} attempts of {kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_success_ends_it_and_the_next_failure_begins_anew() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        assert!(!retry.succeeded(Thing::Watcher));
+        retry.failed(Thing::Watcher, begin);
+        attempts(&mut retry, begin, Duration::from_secs(4));
+        assert!(retry.succeeded(Thing::Watcher));
+        assert!(!retry.is_any_failing());
+        assert_eq!(retry.next_at(), None);
+        let later = begin + Duration::from_secs(60);
+        retry.failed(Thing::Watcher, later);
+        assert_eq!(retry.next_at(), Some(later + MIN_DELAY));
+    }
+
+    #[test]
+    fn a_failure_while_it_waits_does_not_count() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        retry.failed(Thing::Directory(0), begin + Duration::from_millis(50));
+        assert_eq!(retry.next_at(), Some(begin + MIN_DELAY));
+        assert_eq!(retry.failing_directories().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn news_end_the_wait() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        attempts(&mut retry, begin, Duration::from_millis(1500));
+        let now = begin + Duration::from_millis(1700);
+        retry.news(Thing::Directory(0), now);
+        assert_eq!(retry.pop_due(now), Some(Thing::Directory(0)));
+        retry.failed(Thing::Directory(0), now);
+        assert_eq!(retry.next_at(), Some(now + MIN_DELAY));
+    }
+
+    #[test]
+    fn an_attempt_without_a_result_is_given_up() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        retry.failed(Thing::Trigger, begin);
+        let now = begin + MIN_DELAY;
+        let first = retry.pop_due(now).unwrap();
+        assert_eq!(retry.pop_due(now), None, "an attempt is under way");
+        assert_eq!(retry.pop_due(now + MAX_DELAY), None, "giving it up is a failure");
+        let second = retry.pop_due(now + MAX_DELAY + MIN_DELAY).unwrap();
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_back_leaves_no_longer_wait_than_a_second() {
+        let begin = Instant::now() + Duration::from_secs(3600);
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        let back = begin - Duration::from_secs(1800);
+        retry.on_jump(back);
+        assert_eq!(retry.pop_due(back), Some(Thing::Directory(0)));
+    }
+}

@@ -300,3 +300,133 @@ impl Schedule {
         self.rounds.count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A schedule whose directories have all been read once, at a time at which a round may begin.
+    fn clean(directories: usize) -> (Schedule, Instant) {
+        let mut now = Instant::now();
+        let mut schedule = Schedule::new(None, now);
+        for _ in 0..directories {
+            schedule.add_directory();
+        }
+        round(&mut schedule, now);
+        now += SECOND;
+        (schedule, now)
+    }
+
+    fn round(schedule: &mut Schedule, now: Instant) -> Vec<usize> {
+        let mut read = Vec::new();
+        while let Some(directory) = schedule.next_directory(now) {
+            schedule.on_scanned(directory, false, now);
+            read.push(directory);
+        }
+        read
+    }
+
+    #[test]
+    fn each_directory_is_read_once_a_round_in_the_order_of_the_marks() {
+        let (mut schedule, now) = clean(3);
+        assert!(!schedule.has_due());
+        for directory in [2, 0, 2] {
+            schedule.mark_dirty(directory);
+        }
+        assert_eq!(round(&mut schedule, now), [2, 0]);
+        assert_eq!(schedule.scans(2).0, 2);
+        assert_eq!(schedule.scans(1).0, 1);
+        assert!(!schedule.has_due());
+    }
+
+    #[test]
+    fn a_mark_during_the_scan_brings_another_scan_in_the_next_round() {
+        let (mut schedule, now) = clean(2);
+        schedule.mark_dirty(0);
+        schedule.mark_dirty(1);
+        assert_eq!(schedule.next_directory(now), Some(0));
+        schedule.mark_dirty(0);
+        assert_eq!(schedule.next_directory(now), Some(1));
+        assert_eq!(schedule.next_directory(now), None, "the round is over");
+        assert!(schedule.is_dirty(0));
+        assert_eq!(round(&mut schedule, now + SECOND), [0]);
+    }
+
+    #[test]
+    fn a_clean_mark_within_a_round_takes_no_other_directory_out_of_it() {
+        let (mut schedule, now) = clean(3);
+        for directory in 0..3 {
+            schedule.mark_dirty(directory);
+        }
+        assert_eq!(schedule.next_directory(now), Some(0));
+        schedule.mark_clean(1);
+        schedule.mark_dirty(1);
+        assert_eq!(schedule.next_directory(now), Some(2));
+        assert_eq!(schedule.next_directory(now), None, "1 was marked for the next round");
+        assert_eq!(round(&mut schedule, now + SECOND), [1]);
+    }
+
+    #[test]
+    fn a_delayed_mark_is_due_at_its_time_and_the_earlier_of_two_holds() {
+        let (mut schedule, now) = clean(1);
+        assert!(schedule.mark_dirty_after(0, 2 * SECOND, now));
+        assert!(!schedule.mark_dirty_after(0, 3 * SECOND, now));
+        assert!(schedule.mark_dirty_after(0, SECOND, now));
+        assert!(!schedule.mark_dirty_after(0, Duration::MAX, now));
+        assert_eq!(schedule.next_at(now), Some(now + SECOND));
+        schedule.update(now + SECOND / 2);
+        assert!(!schedule.is_dirty(0));
+        schedule.update(now + SECOND);
+        assert_eq!(round(&mut schedule, now + SECOND), [0]);
+        schedule.update(now + 10 * SECOND);
+        assert!(!schedule.is_dirty(0));
+    }
+
+    #[test]
+    fn a_pull_reads_the_directories_that_the_watch_may_not_have_reported() {
+        let grades = [WatchGrade::Names, WatchGrade::Changes, WatchGrade::None];
+        let (mut schedule, now) = clean(3);
+        schedule.on_pull(|directory| grades[directory]);
+        assert_eq!(round(&mut schedule, now), [2]);
+        schedule.set_unfinished(0);
+        schedule.mark_dirty_after(1, 60 * SECOND, now);
+        assert!(schedule.has_unfinished());
+        schedule.on_pull(|directory| grades[directory]);
+        assert_eq!(round(&mut schedule, now + SECOND), [0, 1, 2]);
+        assert!(!schedule.has_unfinished());
+    }
+
+    #[test]
+    fn a_scan_that_found_something_is_followed_by_three_at_most() {
+        let (mut schedule, _) = clean(1);
+        let wants: Vec<_> = (0..5).map(|_| schedule.wants_follow_up(0, true)).collect();
+        assert_eq!(wants, [true, true, true, false, true]);
+        assert!(!schedule.wants_follow_up(0, false));
+    }
+
+    #[test]
+    fn the_rescan_is_due_at_its_interval() {
+        let begin = Instant::now();
+        let mut schedule = Schedule::new(Some(60 * SECOND), begin);
+        assert!(!schedule.take_rescan(begin + 59 * SECOND));
+        assert_eq!(schedule.next_at(begin), Some(begin + 60 * SECOND));
+        assert!(schedule.take_rescan(begin + 60 * SECOND));
+        assert!(!schedule.take_rescan(begin + 60 * SECOND));
+    }
+
+    #[test]
+    fn a_pull_is_taken_only_if_its_scan_can_follow() {
+        let (mut schedule, now) = clean(1);
+        let mut later = now;
+        while schedule.may_drain(later) {
+            schedule.mark_dirty(0);
+            round(&mut schedule, later);
+            later += Duration::from_nanos(1);
+            assert!(schedule.rounds() < 10, "rounds without a price");
+        }
+        let allowed = schedule.round_allowed_at().unwrap();
+        assert!(schedule.may_drain(allowed));
+    }
+}

@@ -41,3 +41,43 @@ impl Timer {
         self.at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_timer_is_due_once_in_an_interval() {
+        let begin = Instant::now();
+        let mut timer = Timer::new(Some(INTERVAL), begin);
+        assert!(!timer.is_due(begin + INTERVAL - Duration::from_nanos(1)));
+        assert!(timer.is_due(begin + INTERVAL));
+        timer.restart(begin + INTERVAL);
+        assert_eq!(timer.at(), Some(begin + 2 * INTERVAL));
+        assert!(!timer.is_due(begin + INTERVAL));
+    }
+
+    #[test]
+    fn no_interval_and_the_longest_one_are_never_due() {
+        let begin = Instant::now();
+        for interval in [None, Some(Duration::MAX)] {
+            let mut timer = Timer::new(interval, begin);
+            timer.on_jump(begin);
+            assert_eq!(timer.at(), None);
+            assert!(!timer.is_due(begin + INTERVAL));
+        }
+    }
+
+    #[test]
+    fn a_timer_is_due_after_the_clock_jumped_back_by_more_than_its_interval() {
+        let begin = Instant::now() + 2 * INTERVAL;
+        let mut timer = Timer::new(Some(INTERVAL), begin);
+        timer.on_jump(begin);
+        assert!(!timer.is_due(begin));
+        let back = begin - Duration::from_nanos(1);
+        timer.on_jump(back);
+        assert!(timer.is_due(back));
+    }
+}

@@ -105,3 +105,72 @@ impl Verification {
         self.timer.at()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    fn steps(verification: &mut Verification, directories: usize) -> Vec<Step> {
+        let steps = std::iter::from_fn(|| {
+            verification.is_pending().then(|| verification.next_step(directories)).flatten()
+        });
+        steps.collect()
+    }
+
+    fn directory(directory: usize, rearm: bool) -> Step {
+        Step::Directory { directory, rearm }
+    }
+
+    #[test]
+    fn an_interval_brings_one_pass_over_trigger_and_directories() {
+        let begin = Instant::now();
+        let mut verification = Verification::new(Some(INTERVAL), begin);
+        assert!(!verification.update(begin));
+        assert!(!verification.is_pending());
+        assert!(verification.update(begin + INTERVAL));
+        let pass = [Step::Trigger, directory(0, false), directory(1, false)];
+        assert_eq!(steps(&mut verification, 2), pass);
+        assert!(!verification.update(begin + INTERVAL));
+        assert_eq!(verification.next_at(), Some(begin + 2 * INTERVAL));
+    }
+
+    #[test]
+    fn a_pass_that_watches_anew_does_so_to_its_end_and_not_in_the_next_pass() {
+        let begin = Instant::now();
+        let mut verification = Verification::new(None, begin);
+        verification.begin_pass(true);
+        assert_eq!(verification.next_step(2), Some(Step::Trigger));
+        assert_eq!(verification.next_step(2), Some(directory(0, true)));
+        verification.begin_pass(false);
+        let pass = [Step::Trigger, directory(0, true), directory(1, true)];
+        assert_eq!(steps(&mut verification, 2), pass);
+        verification.begin_pass(false);
+        let pass = [Step::Trigger, directory(0, false), directory(1, false)];
+        assert_eq!(steps(&mut verification, 2), pass);
+    }
+
+    #[test]
+    fn single_directories_come_first_and_once() {
+        let mut verification = Verification::new(None, Instant::now());
+        verification.begin_pass(false);
+        verification.compare(1);
+        verification.rearm(1);
+        verification.compare(1);
+        verification.compare(0);
+        assert_eq!(verification.next_step(2), Some(directory(0, false)));
+        assert_eq!(verification.next_step(2), Some(directory(1, true)));
+        assert_eq!(verification.next_step(2), Some(Step::Trigger));
+    }
+
+    #[test]
+    fn a_pass_ends_early_if_directories_were_removed() {
+        let mut verification = Verification::new(None, Instant::now());
+        verification.begin_pass(false);
+        assert_eq!(verification.next_step(3), Some(Step::Trigger));
+        assert_eq!(verification.next_step(3), Some(directory(0, false)));
+        assert_eq!(verification.next_step(1), None);
+        assert!(!verification.is_pending());
+    }
+}

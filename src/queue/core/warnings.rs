@@ -84,3 +84,55 @@ impl<W> Warnings<W> {
         self.dropped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_reported_once_until_it_is_mended() {
+        let mut warnings = Warnings::new();
+        assert!(warnings.report(Problem::Trigger, Some(13), || "first"));
+        assert!(!warnings.report(Problem::Trigger, Some(13), || "again"));
+        warnings.mended(Problem::Watcher);
+        assert!(!warnings.report(Problem::Trigger, Some(13), || "again"));
+        warnings.mended(Problem::Trigger);
+        assert!(warnings.report(Problem::Trigger, Some(13), || "second"));
+        assert_eq!([warnings.next(), warnings.next()], [Some("first"), Some("second")]);
+        assert_eq!(warnings.next(), None);
+    }
+
+    #[test]
+    fn another_error_or_directory_is_another_problem() {
+        let mut warnings = Warnings::new();
+        assert!(warnings.report(Problem::Read(0), Some(13), || ()));
+        assert!(warnings.report(Problem::Read(0), Some(5), || ()));
+        assert!(warnings.report(Problem::Read(1), Some(13), || ()));
+        warnings.mended(Problem::Read(0));
+        assert!(!warnings.report(Problem::Read(1), Some(13), || ()));
+        assert!(warnings.report(Problem::Read(0), Some(5), || ()));
+    }
+
+    #[test]
+    fn the_oldest_are_dropped_and_counted() {
+        let mut warnings = Warnings::new();
+        for directory in 0..LIMIT + 3 {
+            warnings.report(Problem::Read(directory), None, || directory);
+        }
+        assert_eq!(warnings.dropped(), 3);
+        assert_eq!(std::iter::from_fn(|| warnings.next()).collect::<Vec<_>>(), {
+            (3..LIMIT + 3).collect::<Vec<_>>()
+        });
+    }
+
+    #[test]
+    fn news_are_told_once() {
+        let mut warnings = Warnings::new();
+        assert!(!warnings.take_news());
+        warnings.report(Problem::Wait, None, || ());
+        assert!(warnings.take_news());
+        assert!(!warnings.take_news());
+        warnings.report(Problem::Wait, None, || ());
+        assert!(!warnings.take_news());
+    }
+}
