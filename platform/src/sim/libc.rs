@@ -6,28 +6,45 @@
 
 // The names and the safety are those of the C library.
 #![allow(missing_docs, clippy::missing_safety_doc)]
+// The widths of types differ from one system to the next.
+#![allow(clippy::unnecessary_cast)]
 
 use std::ffi::{CStr, c_char};
 use std::io::{Cursor, Write};
 use std::slice;
 
+cfg_if::cfg_if! {
+    if #[cfg(target_os = "linux")] {
+        pub use real_libc::{
+            __errno_location as errno, AT_EMPTY_PATH, AT_NO_AUTOMOUNT, EPOLL_CLOEXEC,
+            EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN,
+            EPOLLONESHOT, EPOLLOUT, IN_ATTRIB, IN_CLOEXEC, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE,
+            IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MASK_ADD, IN_MODIFY, IN_MOVE_SELF,
+            IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, IN_Q_OVERFLOW, IN_UNMOUNT,
+            MNT_DETACH, MS_BIND, O_DIRECT, O_LARGEFILE, O_TMPFILE, SYS_getdents64, TFD_CLOEXEC,
+            TFD_NONBLOCK, TFD_TIMER_ABSTIME, epoll_event, itimerspec, off64_t, stat64,
+        };
+    } else {
+        pub use super::libc_foreign::*;
+        #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
+        pub use real_libc::__error as errno;
+        #[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+        pub use real_libc::__errno as errno;
+        pub use real_libc::stat;
+        pub use self::{fstat64 as fstat, fstatat64 as fstatat};
+    }
+}
 pub use real_libc::{
-    __errno_location as errno, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW,
-    CLOCK_MONOTONIC, CLOCK_REALTIME, DIR, DT_DIR, DT_LNK, DT_UNKNOWN, EACCES, EAGAIN, EBADF, EBUSY,
-    EEXIST, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENODEV, ENOENT,
-    ENOMEM, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, ENOTTY, ENXIO, EOVERFLOW, EPERM, EPIPE,
-    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLHUP,
-    EPOLLIN, EPOLLONESHOT, EPOLLOUT, EROFS, ESTALE, ETXTBSY, EXDEV, F_DUPFD_CLOEXEC, F_GETFD,
-    F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, FD_SETSIZE, FIONREAD, IN_ATTRIB, IN_CLOEXEC,
-    IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MASK_ADD,
-    IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_NONBLOCK, IN_ONLYDIR, IN_Q_OVERFLOW,
-    IN_UNMOUNT, MNT_DETACH, MS_BIND, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT,
-    O_DIRECTORY, O_EXCL, O_LARGEFILE, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TMPFILE, O_TRUNC,
-    O_WRONLY, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO,
-    S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_IXUSR, SIG_BLOCK, SIG_SETMASK, SIGPIPE, SYS_getdents64,
-    TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME, c_int, c_long, c_uint, c_ulong, c_void,
-    clockid_t, dirent, epoll_event, fd_set, itimerspec, mode_t, nfds_t, off64_t, pollfd, size_t,
-    ssize_t, stat64, timespec, timeval,
+    AT_FDCWD, AT_SYMLINK_NOFOLLOW, CLOCK_MONOTONIC, CLOCK_REALTIME, DIR, DT_DIR, DT_LNK,
+    DT_UNKNOWN, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EINTR, EINVAL, EIO, EISDIR, ELOOP, EMFILE,
+    ENAMETOOLONG, ENFILE, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, ENOTTY,
+    ENXIO, EOVERFLOW, EPERM, EPIPE, EROFS, ESTALE, ETXTBSY, EXDEV, F_DUPFD_CLOEXEC, F_GETFD,
+    F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, FD_SETSIZE, FIONREAD, O_ACCMODE, O_APPEND, O_CLOEXEC,
+    O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+    POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK,
+    S_IFMT, S_IFREG, S_IFSOCK, S_IXUSR, SIG_BLOCK, SIG_SETMASK, SIGPIPE, c_int, c_long, c_uint,
+    c_ulong, c_void, clockid_t, dirent, fd_set, mode_t, nfds_t, pollfd, size_t, ssize_t, timespec,
+    timeval,
 };
 /// The simulation sends no signal: these change the mask of the test's own thread and nothing else.
 pub use real_libc::{
@@ -346,23 +363,23 @@ pub unsafe fn umount2(path: *const c_char, flags: c_int) -> c_int {
 pub unsafe fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
     // SAFETY: the caller passes a C string.
     let path = unsafe { bytes(path) };
-    call(Call::Open, |kernel| done(kernel.mkdir(path, mode)))
+    call(Call::Open, |kernel| done(kernel.mkdir(path, mode as u32)))
 }
 
 pub unsafe fn mkfifo(path: *const c_char, mode: mode_t) -> c_int {
     // SAFETY: the caller passes a C string.
     let path = unsafe { bytes(path) };
-    call(Call::Open, |kernel| done(kernel.mkfifo(path, mode)))
+    call(Call::Open, |kernel| done(kernel.mkfifo(path, mode as u32)))
 }
 
 pub unsafe fn fchmod(fd: c_int, mode: mode_t) -> c_int {
-    call(Call::Fcntl, |kernel| done(kernel.fchmod(fd, mode)))
+    call(Call::Fcntl, |kernel| done(kernel.fchmod(fd, mode as u32)))
 }
 
 pub unsafe fn fchmodat(_: c_int, path: *const c_char, mode: mode_t, _: c_int) -> c_int {
     // SAFETY: the caller passes a C string.
     let path = unsafe { bytes(path) };
-    call(Call::Fstatat, |kernel| done(kernel.chmod(path, mode)))
+    call(Call::Fstatat, |kernel| done(kernel.chmod(path, mode as u32)))
 }
 
 // --- directories -------------------------------------------------------------------------------

@@ -47,7 +47,14 @@ pub unsafe fn readdir(directory: *mut DIR) -> *mut dirent {
         let read: c_int = call(Call::Readdir, |kernel| {
             let count = kernel.read_directory(fd, |entry| {
                 let mut raw = blank();
-                raw.d_ino = entry.number as _;
+                #[cfg(target_os = "linux")]
+                {
+                    raw.d_ino = entry.number as _;
+                }
+                #[cfg(not(target_os = "linux"))]
+                {
+                    raw.d_fileno = entry.number as _;
+                }
                 raw.d_type = if entry.kind == 0 { DT_UNKNOWN } else { entry.kind };
                 for (to, from) in raw.d_name.iter_mut().zip(entry.name.iter()) {
                     *to = *from as c_char;

@@ -30,6 +30,8 @@ mod kqueue;
 pub mod libc;
 #[cfg(pullcord_sim = "bsd")]
 mod libc_bsd;
+#[cfg(not(target_os = "linux"))]
+mod libc_foreign;
 #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
 mod libc_readdir;
 mod mutants;
