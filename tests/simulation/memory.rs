@@ -24,25 +24,42 @@ fn with_header(layout: Layout) -> Layout {
     Layout::from_size_align(size, header(layout)).unwrap_or(layout)
 }
 
+/// Counts an allocation. Returns the pointer that is handed out.
+///
+/// # Safety
+///
+/// `start` must be null, or have room for the header and the layout.
+unsafe fn given(start: *mut u8, layout: Layout) -> *mut u8 {
+    if start.is_null() {
+        return start;
+    }
+    let is_queues = COUNTING.get() && !sim::is_inside();
+    if is_queues {
+        HELD.set(HELD.get() + layout.size() as isize);
+    }
+    // SAFETY: there is room for the header, and it ends with an aligned word.
+    unsafe {
+        let given = start.add(header(layout));
+        given.cast::<usize>().sub(1).write(usize::from(is_queues));
+        given
+    }
+}
+
 // SAFETY: each pointer that is handed out lies `header` bytes behind one of the system's, which was
 // allocated for as many bytes more; the word before it belongs to this allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the layout has a size, that of the header at the least.
         let start = unsafe { System.alloc(with_header(layout)) };
-        if start.is_null() {
-            return start;
-        }
-        let is_queues = COUNTING.get() && !sim::is_inside();
-        if is_queues {
-            HELD.set(HELD.get() + layout.size() as isize);
-        }
-        // SAFETY: there is room for the header, and it ends with an aligned word.
-        unsafe {
-            let given = start.add(header(layout));
-            given.cast::<usize>().sub(1).write(usize::from(is_queues));
-            given
-        }
+        // SAFETY: it was allocated with the header's room.
+        unsafe { given(start, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout has a size, that of the header at the least.
+        let start = unsafe { System.alloc_zeroed(with_header(layout)) };
+        // SAFETY: it was allocated with the header's room.
+        unsafe { given(start, layout) }
     }
 
     unsafe fn dealloc(&self, given: *mut u8, layout: Layout) {

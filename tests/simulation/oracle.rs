@@ -300,6 +300,11 @@ impl Oracle {
         });
     }
 
+    /// Whether another look at the same tree would change nothing.
+    pub(crate) fn all_are_reachable(&self) -> bool {
+        self.tracked.values().all(|tracked| tracked.reachable)
+    }
+
     /// The entry was made ready in a way that no watch reports.
     pub(crate) fn silently(&mut self, id: u64) {
         if let Some(tracked) = self.tracked.get_mut(&id) {

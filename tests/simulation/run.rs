@@ -524,8 +524,8 @@ impl Program {
         let unwatched = queue.unwatched_directories();
         if is_quiet {
             let watched = unwatched == 0 && self.config.watches_directories();
-            let all = sim::with(|kernel| world.oracle.all_are_watched(kernel));
-            if watched && world.oracle.all_can_be_watched() && !all {
+            let all = || sim::with(|kernel| world.oracle.all_are_watched(kernel));
+            if watched && world.oracle.all_can_be_watched() && !all() {
                 return Err(Failure::DeadWatch);
             }
         }

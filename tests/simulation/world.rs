@@ -45,6 +45,10 @@ pub(crate) struct World {
     pub(crate) pulls: Vec<(usize, Result<usize, i32>)>,
     reader: Option<i32>,
     parts: usize,
+    /// The tree as the oracle has seen it: its version, and the numbers of directories.
+    seen: Option<(u64, usize, usize)>,
+    /// The paths of all directories.
+    paths: Vec<Vec<u8>>,
     /// How many directories there are inside `todo` of a flat queue.
     inside: usize,
     away: Vec<Vec<u8>>,
@@ -232,6 +236,8 @@ impl World {
             pulls: Vec::new(),
             reader: None,
             parts: parts(&config),
+            seen: None,
+            paths: Vec::new(),
             inside: 0,
             away: Vec::new(),
             mounts: Vec::new(),
@@ -346,16 +352,22 @@ impl World {
 
     /// Lets the oracle see the tree as it is now.
     pub(crate) fn look(&mut self, kernel: &Kernel) {
+        let seen = (kernel.tree().version(), self.parts, self.inside);
+        if self.seen == Some(seen) && self.oracle.all_are_reachable() {
+            return;
+        }
+        self.seen = Some(seen);
         let home = if self.config.path == PathKind::Link { &b"/s"[..] } else { b"/v/q" };
-        let paths: Vec<_> =
-            (0..self.parts).map(|part| directory(&self.config, home, part)).collect();
-        let inside =
-            (0..self.inside).map(|part| [home, format!("/todo/{part}").as_bytes()].concat());
-        let paths: Vec<_> = paths.into_iter().chain(inside).collect();
+        if self.paths.len() != self.parts + self.inside {
+            let paths = (0..self.parts).map(|part| directory(&self.config, home, part));
+            let inside =
+                (0..self.inside).map(|part| [home, format!("/todo/{part}").as_bytes()].concat());
+            self.paths = paths.chain(inside).collect();
+        }
         let above = matches!(self.config.layout, Layout::Split(_));
         let above = above.then(|| [home, b"/todo"].concat());
         let trigger = described_trigger(&self.config, home);
-        self.oracle.look(kernel, &paths, above.as_deref(), trigger.as_deref());
+        self.oracle.look(kernel, &self.paths, above.as_deref(), trigger.as_deref());
     }
 
     fn directory(&self, number: usize) -> Vec<u8> {

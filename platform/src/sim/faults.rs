@@ -35,10 +35,10 @@ pub(super) struct Faults {
 }
 
 /// How often each call was made, and failed with each of its errors by injection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Census {
-    made: Vec<u64>,
-    failed: Vec<Vec<u64>>,
+    made: [u64; CALLS],
+    failed: [[u64; ERRORS]; CALLS],
     /// How often each kind of inotify event was read.
     pub(super) events: [u64; EVENTS.len()],
 }
@@ -55,21 +55,32 @@ pub const EVENTS: [&str; 8] = [
     "IN_Q_OVERFLOW",
 ];
 
-impl Census {
-    fn reach(&mut self) {
-        if self.made.is_empty() {
-            self.made = vec![0; Call::ALL.len()];
-            self.failed = Call::ALL.iter().map(|call| vec![0; call.errors().len()]).collect();
-        }
-    }
+const CALLS: usize = Call::ALL.len();
 
+/// The greatest number of errors that a call has.
+const ERRORS: usize = {
+    let (mut most, mut at) = (0, 0);
+    while at < CALLS {
+        let count = Call::ALL[at].errors().len();
+        most = if count > most { count } else { most };
+        at += 1;
+    }
+    most
+};
+
+impl Default for Census {
+    fn default() -> Census {
+        let (made, failed) = ([0; CALLS], [[0; ERRORS]; CALLS]);
+        Census { made, failed, events: Default::default() }
+    }
+}
+
+impl Census {
     pub(super) fn count_call(&mut self, call: Call) {
-        self.reach();
         self.made[call as usize] += 1;
     }
 
     fn count_fault(&mut self, call: Call, errno: Errno) {
-        self.reach();
         if let Some(at) = call.errors().iter().position(|it| *it == errno) {
             self.failed[call as usize][at] += 1;
         }
@@ -77,7 +88,6 @@ impl Census {
 
     /// Adds the counts of another run.
     pub fn add(&mut self, other: &Census) {
-        self.reach();
         for (mine, theirs) in self.made.iter_mut().zip(&other.made) {
             *mine += theirs;
         }
@@ -112,14 +122,12 @@ impl Census {
 
     /// How often a call was made.
     pub fn made(&self, call: Call) -> u64 {
-        self.made.get(call as usize).copied().unwrap_or(0)
+        self.made[call as usize]
     }
 
     /// How often a call failed by injection, for each of its errors.
     pub fn failed(&self, call: Call) -> impl Iterator<Item = (Errno, u64)> {
-        let counts = self.failed.get(call as usize);
-        let count = move |at: usize| counts.map_or(0, |counts| counts[at]);
-        call.errors().iter().enumerate().map(move |(at, errno)| (*errno, count(at)))
+        call.errors().iter().copied().zip(self.failed[call as usize])
     }
 }
 

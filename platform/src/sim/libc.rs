@@ -77,8 +77,7 @@ pub(super) fn wait<T: Returned>(
             Err(errno) => Err(errno),
         };
         let number = result.as_ref().map(|value| value.number()).map_err(|errno| *errno);
-        // The result was hashed; the value itself goes on.
-        let _ = kernel.leave(call, number);
+        kernel.leave(call, number);
         result
     });
     result.unwrap_or_else(|number| {
@@ -229,7 +228,8 @@ pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_int) -> c_int 
 unsafe fn fill(to: *mut stat64, stat: Stat) {
     // SAFETY: integers only, for which zero is a value; the caller has room.
     unsafe {
-        let mut raw: stat64 = std::mem::zeroed();
+        to.write_bytes(0, 1);
+        let raw = &mut *to;
         raw.st_dev = stat.device as _;
         raw.st_ino = stat.number as _;
         raw.st_mode = stat.mode as _;
@@ -239,7 +239,6 @@ unsafe fn fill(to: *mut stat64, stat: Stat) {
         raw.st_mtime_nsec = (stat.modified % 1_000_000_000) as _;
         raw.st_ctime = (stat.changed / 1_000_000_000) as _;
         raw.st_ctime_nsec = (stat.changed % 1_000_000_000) as _;
-        to.write(raw);
     }
 }
 
@@ -389,19 +388,19 @@ pub unsafe fn syscall(number: c_long, directory: c_int, buffer: *mut u8, room: u
     assert_eq!(number, SYS_getdents64, "no other call is known");
     call(Call::Getdents, |kernel| {
         // SAFETY: the caller has room for as many bytes.
-        let mut to = Cursor::new(unsafe { slice::from_raw_parts_mut(buffer, room) });
+        let to = unsafe { slice::from_raw_parts_mut(buffer, room) };
         let mut filled = 0;
         kernel.read_directory(directory, |entry| {
             let length = (19 + entry.name.len() + 1).next_multiple_of(8);
-            if filled + length > room {
-                return false;
-            }
-            to.write_all(&entry.number.to_ne_bytes()).expect("room");
-            to.write_all(&0u64.to_ne_bytes()).expect("room");
-            to.write_all(&(length as u16).to_ne_bytes()).expect("room");
-            to.write_all(&[entry.kind]).expect("room");
-            to.write_all(&entry.name).expect("room");
-            to.write_all(&[0; 8][..length - 19 - entry.name.len()]).expect("room");
+            let Some(to) = to.get_mut(filled..filled + length) else { return false };
+            let (head, rest) = to.split_at_mut(19);
+            head[..8].copy_from_slice(&entry.number.to_ne_bytes());
+            head[8..16].fill(0);
+            head[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
+            head[18] = entry.kind;
+            let (name, padding) = rest.split_at_mut(entry.name.len());
+            name.copy_from_slice(&entry.name);
+            padding.fill(0);
             filled += length;
             true
         })?;

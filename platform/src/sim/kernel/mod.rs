@@ -305,7 +305,7 @@ impl Kernel {
     }
 
     /// Ends a call of the library: hashes it into the trace.
-    pub(super) fn leave(&mut self, call: Call, result: Outcome<i64>) -> Outcome<i64> {
+    pub(super) fn leave(&mut self, call: Call, result: Outcome<i64>) {
         let value = match result {
             Ok(value) => value,
             Err(errno) => -i64::from(errno),
@@ -320,7 +320,6 @@ impl Kernel {
             Ok(value) => format!("{} = {value}", call.name()),
             Err(errno) => format!("{}: {}", call.name(), std::io::Error::from_raw_os_error(errno)),
         });
-        result
     }
 
     /// Sleeps until `ready`, a signal, or the deadline. Returns whether it is ready.

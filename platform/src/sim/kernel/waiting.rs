@@ -151,7 +151,9 @@ impl Kernel {
         }
         let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
         let deadline = timeout.map(|timeout| self.now() + timeout);
-        self.sleep(deadline, |kernel| kernel.readiness(number) != 0)?;
+        if !self.sleep(deadline, |kernel| kernel.readiness(number) != 0)? {
+            return Ok(0);
+        }
         // It is taken out for a moment, since its sources are in the same table.
         let Kind::Epoll(epoll) = &mut self.description_mut(number).kind else { return Err(EINVAL) };
         let mut taken = std::mem::take(epoll);

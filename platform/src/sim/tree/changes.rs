@@ -24,7 +24,9 @@ impl Tree {
         } else {
             0
         };
-        entries.push(Entry { name: name.into(), ino, id, arrived, slot });
+        let hash = hash(name);
+        entries.push(Entry { name: name.into(), ino, id, arrived, slot, hash });
+        self.version += 1;
         self.modified(directory);
         self.changed(ino);
         // Where it is looked for first.
@@ -35,6 +37,7 @@ impl Tree {
         let entries = self.entries_mut(directory);
         let at = entries.iter().position(|entry| *entry.name == *name)?;
         let taken = entries.remove(at);
+        self.version += 1;
         self.modified(directory);
         Some(taken)
     }
@@ -234,6 +237,7 @@ impl Tree {
     pub(super) fn remove_directory(&mut self, entry: &Entry) {
         let ino = entry.ino;
         self.inodes[ino].last_name = Some(entry.name.clone());
+        self.version += 1;
         self.inodes[ino].links = 0;
         self.changed(ino);
         self.changed_itself(ino, SelfChange::Unlinked);
@@ -334,6 +338,7 @@ impl Tree {
 
     /// chmod(2) of an inode that was reached as `entry`. A directory has only one.
     pub(in crate::sim) fn chmod(&mut self, ino: Ino, mode: u32, entry: Option<u64>) {
+        self.version += 1;
         let inode = &mut self.inodes[ino];
         inode.mode = inode.mode & S_IFMT | mode & 0o7777;
         self.changed(ino);

@@ -8,6 +8,7 @@ mod paths;
 mod reading;
 mod uses;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::clock::Clock;
@@ -17,6 +18,7 @@ use super::libc::{
     EXDEV,
 };
 use super::settings::{FsKind, Numbers};
+use paths::KnownPaths;
 
 /// An error number.
 pub type Errno = i32;
@@ -93,6 +95,8 @@ pub struct Entry {
     arrived: u64,
     /// Its slot (XFS).
     slot: u64,
+    /// The hash of its name.
+    hash: u64,
 }
 
 #[derive(Debug)]
@@ -201,6 +205,9 @@ pub struct Tree {
     next_cookie: u32,
     pub(super) notices: Vec<Notice>,
     pub(super) clock: Clock,
+    /// How often the result of a path may have changed.
+    version: u64,
+    known_paths: RefCell<KnownPaths>,
 }
 
 pub(super) const S_IFMT: u32 = 0o170_000;
@@ -228,6 +235,8 @@ impl Tree {
             next_cookie: 0,
             notices: Vec::new(),
             clock,
+            version: 0,
+            known_paths: RefCell::default(),
         };
         let system = tree.add_system(kind);
         let root = tree.systems[system].root;
@@ -354,6 +363,11 @@ impl Tree {
             Node::Directory(entries) => entries,
             _ => &[],
         }
+    }
+
+    /// How often entries, modes or mounts have changed.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether an inode is a regular file.

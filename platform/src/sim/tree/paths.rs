@@ -2,6 +2,30 @@
 
 use super::*;
 
+/// The paths that were resolved last, and where they led. They hold until the next change.
+#[derive(Debug, Default)]
+pub(super) struct KnownPaths {
+    all: Vec<Known>,
+    /// The one that is replaced next.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    version: u64,
+    caller: Caller,
+    start: Place,
+    follow: bool,
+    /// The path, and how many of these bytes it has.
+    bytes: [u8; MOST],
+    length: usize,
+    result: Result<Spot, Errno>,
+}
+
+/// How many bytes a path has that is remembered, and how many such paths there are.
+const MOST: usize = 40;
+const COUNT: usize = 8;
+
 impl Tree {
     /// The place that is on top of all mounts here.
     pub(super) fn across_mounts(&self, place: Place, entry: Option<u64>) -> Spot {
@@ -58,7 +82,31 @@ impl Tree {
         path: &[u8],
         follow: bool,
     ) -> Result<Spot, Errno> {
-        self.walk(caller, start, path, follow, &mut 0)
+        if path.len() > MOST {
+            return self.walk(caller, start, path, follow, &mut 0);
+        }
+        let mut known = self.known_paths.borrow_mut();
+        let found = known.all.iter().find(|it| {
+            it.version == self.version
+                && it.bytes[..it.length] == *path
+                && (it.caller, it.start, it.follow) == (caller, start, follow)
+        });
+        if let Some(found) = found {
+            return found.result;
+        }
+        let result = self.walk(caller, start, path, follow, &mut 0);
+        let length = path.len();
+        let mut bytes = [0; MOST];
+        bytes[..length].copy_from_slice(path);
+        let version = self.version;
+        let new = Known { version, caller, start, follow, bytes, length, result };
+        let next = known.next;
+        match known.all.get_mut(next) {
+            Some(old) => *old = new,
+            None => known.all.push(new),
+        }
+        known.next = (next + 1) % COUNT;
+        result
     }
 
     /// Where open(2) with `O_CREAT` creates the file that `path` leads to: the directory and the

@@ -38,9 +38,10 @@ impl Tree {
         let is_new = |entry: &Entry| entry.arrived > cursor.horizon;
         let key = |(at, entry): (usize, &Entry)| -> Option<u64> {
             match kind {
-                FsKind::Ext4 => Some(hash(&entry.name) | 1),
-                FsKind::Xfs => (!is_new(entry) || hash(&entry.name).is_multiple_of(64))
-                    .then_some(entry.slot + 1),
+                FsKind::Ext4 => Some(entry.hash | 1),
+                FsKind::Xfs => {
+                    (!is_new(entry) || entry.hash.is_multiple_of(64)).then_some(entry.slot + 1)
+                }
                 FsKind::Btrfs => (!is_new(entry)).then_some(entry.arrived),
                 FsKind::Tmpfs => (!is_new(entry)).then_some(u64::MAX - entry.arrived),
                 FsKind::Unknown | FsKind::Renumbering => Some(entry.arrived),
@@ -53,6 +54,11 @@ impl Tree {
             .enumerate()
             .filter_map(|(at, entry)| Some((ahead((at, entry))?, at)))
             .collect();
+        // Few of many are returned at a time.
+        if found.len() > 2 * room {
+            found.select_nth_unstable(room);
+            found.truncate(room);
+        }
         found.sort_unstable();
         let mut position = cursor.position;
         for (key, at) in found.into_iter().take(room) {
