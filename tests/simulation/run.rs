@@ -270,7 +270,7 @@ impl Program {
         let text = |error: pullcord::Error| error.to_string();
         let options = self.describe().map_err(text)?;
         let queue = counted(|| options.open()).map_err(text)?;
-        let io = |error: std::io::Error| error.to_string();
+        let io = |error| format!("the program: cannot open the notifier: {error}");
         let mode = match self.config.wait {
             Loop::Foreign => return Ok(Mail::Foreign(Box::new(queue))),
             Loop::Native | Loop::Select => {

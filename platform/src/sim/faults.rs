@@ -44,10 +44,12 @@ pub struct Census {
 }
 
 /// The kinds of events that the census counts.
-pub const EVENTS: [&str; 8] = [
+pub const EVENTS: [&str; 10] = [
     "IN_CREATE",
     "IN_MOVED_TO",
     "IN_ATTRIB",
+    "IN_MODIFY",
+    "IN_CLOSE_WRITE",
     "IN_DELETE_SELF",
     "IN_MOVE_SELF",
     "IN_UNMOUNT",
@@ -104,6 +106,8 @@ impl Census {
             c::IN_CREATE,
             c::IN_MOVED_TO,
             c::IN_ATTRIB,
+            c::IN_MODIFY,
+            c::IN_CLOSE_WRITE,
             c::IN_DELETE_SELF,
             c::IN_MOVE_SELF,
             c::IN_UNMOUNT,
