@@ -7,17 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pullcord_platform::clock;
-use pullcord_platform::file::{self, FileStatus, FileVersion};
+use pullcord_platform::file::{self, FileStatus};
 
-use super::core::appointments::{Appointment, Reason};
 use super::core::recent::Recent;
 use super::core::reported::Reported;
-use super::core::retry::Thing;
 use super::options::part_name;
 use super::turn::{Found, NameSource};
-use super::watch_set::TargetEvent;
-use super::{Origin, PULL_GRACE, Queue, WriteMethod, is_hidden};
+use super::watch_set::events::TargetEvent;
+use super::{Origin, PULL_GRACE, Queue, is_hidden};
 use crate::watcher::EntryCause;
 
 /// How many reported entries may wait to be returned when a scan reads its next batch. Fewer than are
@@ -32,7 +29,7 @@ pub(super) struct Arrivals {
     pub(super) reported: Reported,
     pub(super) recent: Recent,
     /// The last read of the watch has brought no entry so far.
-    is_fruitless: bool,
+    pub(super) is_fruitless: bool,
 }
 
 impl Arrivals {
@@ -292,145 +289,5 @@ impl Queue {
             }
             self.add_part(part, now);
         }
-    }
-
-    fn is_ready_at_once(&self, cause: EntryCause) -> bool {
-        cause == EntryCause::MovedIn
-            || cause == EntryCause::Closed
-                && self.options.write_method == WriteMethod::InPlace { quiet: Duration::ZERO }
-    }
-
-    /// Makes an appointment for an entry that is written in place, unless the event is none of a
-    /// writer: its file is the one that was returned, or requeued.
-    fn wait_for_quiet(&mut self, directory: usize, name: &Arc<OsStr>, now: Instant) {
-        let appointment = self.appointments.get(directory, name);
-        let requeued = appointment.filter(|appointment| appointment.reason == Reason::Requeued);
-        if requeued.is_some() || self.arrivals.recent.contains(directory, name) {
-            let Some(status) = self.look_at(directory, name, now) else { return };
-            if requeued.is_some_and(|requeued| {
-                requeued.version.is_some_and(|version| self.is_same(directory, &version, &status))
-            }) || self.is_repeat(directory, name, &status)
-            {
-                return;
-            }
-        }
-        self.arrivals.is_fruitless = false;
-        let at = now + self.options.write_method.quiet();
-        let reason = Reason::Quiet { by_scan: false };
-        self.appointments.make(directory, name, at, Appointment { reason, version: None });
-    }
-
-    fn accept_last(&mut self, directory: usize, now: Instant) -> bool {
-        if self.options.write_method == WriteMethod::Atomic {
-            self.arrivals.is_fruitless = false;
-            self.appointments.cancel(directory, self.watches.last_name());
-            return true;
-        }
-        let name = self.watches.last_name().to_owned();
-        self.accept(directory, &name, now)
-    }
-
-    /// Decides whether a reported entry is to be returned now.
-    fn accept(&mut self, directory: usize, name: &OsStr, now: Instant) -> bool {
-        if self.options.write_method != WriteMethod::Atomic {
-            let Some(status) = self.look_at(directory, name, now) else { return false };
-            let is_ready = self.options.write_method.is_in_place() || status.is_executable_file();
-            if !is_ready {
-                // Its fchmod(2) is reported as well, or else a pull makes the scan look at it.
-                self.arrivals.reported.remove(directory, name);
-                if status.is_regular_file() {
-                    self.schedule.set_unfinished(directory);
-                    if self.scanner.directory() == Some(directory) {
-                        self.scanner.unfinished();
-                    }
-                }
-                return false;
-            }
-            let shared: Arc<OsStr> = name.into();
-            if self.is_repeat(directory, &shared, &status) {
-                return false;
-            }
-            self.record_returned(directory, name, &status);
-        }
-        self.arrivals.is_fruitless = false;
-        self.appointments.cancel(directory, name);
-        true
-    }
-
-    /// Looks at an entry by its path. Returns `None` if it is gone. If it cannot be looked at, its
-    /// directory has failed, and is read again.
-    pub(super) fn look_at(
-        &mut self,
-        directory: usize,
-        name: &OsStr,
-        now: Instant,
-    ) -> Option<FileStatus> {
-        self.work.turn.looks += 1;
-        match file::lstat(&self.watches.path(directory).join(name)) {
-            Ok(status) => Some(status),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                self.verification.compare(directory);
-                None
-            }
-            Err(error) => {
-                // The scan must look at it itself.
-                self.arrivals.reported.remove(directory, name);
-                if self.scanner.directory() == Some(directory) {
-                    self.scanner.failed(error);
-                } else {
-                    self.directory_failed(directory, error, now);
-                }
-                None
-            }
-        }
-    }
-
-    fn is_repeat(&self, directory: usize, name: &Arc<OsStr>, status: &FileStatus) -> bool {
-        let is_same = |version: &FileVersion| self.is_same(directory, version, status);
-        self.arrivals.recent.is_repeat(directory, name, is_same, self.watches.reads())
-    }
-
-    /// Returns whether a file is unchanged since its version was taken.
-    pub(super) fn is_same(
-        &self,
-        directory: usize,
-        version: &FileVersion,
-        status: &FileStatus,
-    ) -> bool {
-        version.is_same(&status.version, self.watches.trusts_numbers(directory))
-    }
-
-    /// Records that an entry is returned whose next event may be none of a writer.
-    pub(super) fn record_returned(&mut self, directory: usize, name: &OsStr, status: &FileStatus) {
-        let is_settled = status.version.is_settled(clock::wall());
-        let (version, reads) = (status.version, self.watches.reads());
-        self.arrivals.recent.record(directory, name, version, is_settled, reads);
-    }
-
-    /// Returns whether an entry that is written in place has been quiet for long enough, by the times
-    /// of its file. On a file system with another host's clock they prove nothing.
-    pub(super) fn is_old(&self, directory: usize, status: &FileStatus) -> bool {
-        let quiet = self.options.write_method.quiet();
-        self.watches.is_local(directory)
-            && status.version.age(clock::wall()).is_some_and(|age| age >= quiet)
-    }
-
-    /// Returns how long an entry that is written in place must be quiet from now on: where the times
-    /// of its file prove nothing, all of the quiet time.
-    pub(super) fn quiet_left(&self, directory: usize, status: &FileStatus) -> Duration {
-        let quiet = self.options.write_method.quiet();
-        if !self.watches.is_local(directory) {
-            return quiet;
-        }
-        let age = status.version.age(clock::wall()).unwrap_or(Duration::ZERO);
-        match quiet.saturating_sub(age) {
-            Duration::ZERO => quiet,
-            left => left,
-        }
-    }
-
-    /// Returns whether pulls can come.
-    pub(super) fn has_trigger(&self) -> bool {
-        self.trigger.is_open() && !self.retry.is_failing(Thing::Trigger)
     }
 }

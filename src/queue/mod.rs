@@ -30,8 +30,11 @@
 
 mod arrivals;
 mod core;
+mod directories;
 mod entry;
 mod options;
+mod pulls;
+mod readiness;
 mod register;
 mod scan;
 mod scanner;
@@ -42,6 +45,7 @@ mod turn;
 mod upkeep;
 mod warning;
 mod watch_set;
+mod watching;
 
 use std::io;
 use std::path::Path;

@@ -1,8 +1,11 @@
 //! Which directories are watched, and whether they are still those that the paths lead to.
 
+pub(super) mod events;
+mod questions;
+
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pullcord_platform::file::{self, FileId};
 
@@ -10,8 +13,7 @@ use super::WatchGrade;
 use super::options::{QueueOptions, WriteMethod};
 use crate::error::Error;
 use crate::watcher::{
-    DirWatcher, EntryCause, KNOWS_TYPES, Locality, REPORTS_NAMES, WatchEvent, WatchFor, WatchId,
-    WatchMode, WatchedDir, locality,
+    DirWatcher, KNOWS_TYPES, Locality, WatchFor, WatchId, WatchMode, WatchedDir, locality,
 };
 
 #[derive(Debug)]
@@ -89,17 +91,13 @@ pub(super) enum Armed {
     Unreachable(Error),
 }
 
-/// What the watch has reported.
+/// Whether a scan has opened the directory that its path has led to so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TargetEvent {
-    /// An entry with the [last name](WatchSet::last_name) appeared.
-    EntryAdded { directory: usize, cause: EntryCause, is_directory: bool },
-    /// Entries may have been added.
-    Changed(usize),
-    /// The directory was moved, removed or unmounted.
-    Lost(usize),
-    /// Events were dropped, of any directory.
-    Overflow,
+pub(super) enum Opened {
+    Expected,
+    Elsewhere,
+    /// It is the same as another directory of the queue: see [`reason`](WatchSet::reason).
+    Alias,
 }
 
 impl WatchSet {
@@ -358,112 +356,6 @@ impl WatchSet {
         before != Some(file)
     }
 
-    /// Returns how well the watch reports the entries of a directory. A directory that is not to be
-    /// scanned needs no watch.
-    pub(super) fn grade(&self, directory: usize) -> WatchGrade {
-        let target = &self.targets[directory];
-        match &target.watched {
-            _ if target.place != Place::Own => WatchGrade::Names,
-            Some(watched) if watched.local && REPORTS_NAMES => WatchGrade::Names,
-            Some(watched) if watched.local && self.settings.is_atomic => WatchGrade::Changes,
-            _ => WatchGrade::None,
-        }
-    }
-
-    /// Returns whether every directory has a reliable watch.
-    pub(super) fn all_reliable(&self) -> bool {
-        self.unreliable == 0
-    }
-
-    /// Returns whether a directory is to be scanned: it is neither an alias nor gone.
-    pub(super) fn is_own(&self, directory: usize) -> bool {
-        self.targets[directory].place == Place::Own
-    }
-
-    /// Returns whether a directory is a part that was removed.
-    pub(super) fn is_gone(&self, directory: usize) -> bool {
-        self.targets[directory].place == Place::Gone
-    }
-
-    /// Returns whether a directory is watched, reliably or not.
-    pub(super) fn is_watched(&self, directory: usize) -> bool {
-        self.targets[directory].watched.is_some()
-    }
-
-    /// Returns whether a directory is on a file system known to be local; false if it is not watched.
-    pub(super) fn is_local(&self, directory: usize) -> bool {
-        self.targets[directory].watched.is_some_and(|watched| watched.local)
-    }
-
-    /// Returns whether a directory is on a file system that is not known to be local.
-    pub(super) fn is_shared(&self, directory: usize) -> bool {
-        let target = &self.targets[directory];
-        target.watched.map_or(target.is_shared, |watched| !watched.local)
-    }
-
-    /// Returns whether the numbers of files prove anything in a directory: not where they may change by
-    /// themselves, and not on a system where nothing tells which file systems those are.
-    pub(super) fn trusts_numbers(&self, directory: usize) -> bool {
-        let is_off = self.settings.mode == WatchMode::Off;
-        let is_known = self.watcher.is_some() || is_off && KNOWS_TYPES;
-        is_known && !self.is_shared(directory)
-    }
-
-    /// Returns whether it makes sense to call [`arm`](WatchSet::arm) for a directory.
-    pub(super) fn is_watchable(&self, directory: usize) -> bool {
-        self.watcher.is_some() && !self.targets[directory].is_unwatchable
-    }
-
-    /// Returns the path of a directory.
-    pub(super) fn path(&self, directory: usize) -> &Path {
-        &self.targets[directory].path
-    }
-
-    /// Returns why a directory is not watched reliably, where that is known.
-    pub(super) fn reason(&self, directory: usize) -> Option<&str> {
-        self.targets[directory].reason.as_deref()
-    }
-
-    /// Returns the directory that has this path.
-    pub(super) fn find(&self, path: &Path) -> Option<usize> {
-        self.index.by_path.get(path).copied()
-    }
-
-    /// Returns how many directories there are, aliases and removed parts among them.
-    pub(super) fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    /// Returns the watch, if it is open.
-    pub(super) fn watcher(&self) -> Option<&DirWatcher> {
-        self.watcher.as_ref()
-    }
-
-    /// Returns how often the watch has been read.
-    pub(super) fn reads(&self) -> u64 {
-        self.reads
-    }
-
-    /// Returns whether events were read that [`next_event`](WatchSet::next_event) has not returned.
-    pub(super) fn has_buffered_events(&self) -> bool {
-        self.watcher.as_ref().is_some_and(DirWatcher::has_buffered_events)
-    }
-
-    /// Reads pending events with one system call. Returns the amount.
-    ///
-    /// # Errors
-    ///
-    /// Fails with the errors of [`DirWatcher::read_events`].
-    pub(super) fn read_events(&mut self) -> io::Result<usize> {
-        self.reads += 1;
-        self.watcher.as_mut().map_or(Ok(0), DirWatcher::read_events)
-    }
-
-    /// Returns whether a read that has returned this amount may have left events behind.
-    pub(super) fn may_have_more(&self, read: usize) -> bool {
-        self.watcher.as_ref().is_some_and(|watcher| watcher.may_have_more(read))
-    }
-
     /// Watches no directory any more, since the watch itself has failed.
     pub(super) fn unwatch_all(&mut self) {
         for directory in 0..self.targets.len() {
@@ -471,57 +363,4 @@ impl WatchSet {
         }
         self.index.by_id.clear();
     }
-
-    /// Returns the next of the events that were read, of directories that are watched.
-    #[inline]
-    pub(super) fn next_event(&mut self) -> Option<TargetEvent> {
-        loop {
-            let event = self.watcher.as_mut()?.next_event()?;
-            let (id, event): (_, fn(usize) -> TargetEvent) = match event {
-                WatchEvent::EntryAdded { id, cause, is_directory, .. } => {
-                    if let Some(directory) = self.index.target(id) {
-                        return Some(TargetEvent::EntryAdded { directory, cause, is_directory });
-                    }
-                    continue;
-                }
-                WatchEvent::DirectoryChanged(id) => (id, TargetEvent::Changed),
-                WatchEvent::WatchLost(id) => (id, TargetEvent::Lost),
-                WatchEvent::Overflow => return Some(TargetEvent::Overflow),
-                _ => continue,
-            };
-            if let Some(directory) = self.index.target(id) {
-                return Some(event(directory));
-            }
-        }
-    }
-
-    /// Returns the name of the entry that was reported last.
-    #[inline]
-    pub(super) fn last_name(&self) -> &std::ffi::OsStr {
-        self.watcher.as_ref().map_or(std::ffi::OsStr::new(""), DirWatcher::last_name)
-    }
-}
-
-impl Index {
-    #[inline]
-    fn target(&self, id: WatchId) -> Option<usize> {
-        // As long as no directory was watched anew, the ids are consecutive numbers.
-        let (first, _) = self.by_id.first()?;
-        match self.by_id.get(id.offset_from(*first)) {
-            Some((known, directory)) if *known == id => Some(*directory),
-            _ => {
-                let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-                Some(self.by_id[at].1)
-            }
-        }
-    }
-}
-
-/// Whether a scan has opened the directory that its path has led to so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opened {
-    Expected,
-    Elsewhere,
-    /// It is the same as another directory of the queue: see [`reason`](WatchSet::reason).
-    Alias,
 }

@@ -1,0 +1,118 @@
+//! The directories of a queue: which belong to it, and which are to be read.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::core::retry::Thing;
+use super::core::warnings::Problem;
+use super::{Queue, WarningKind};
+use crate::error::Error;
+
+impl Queue {
+    /// Reports a directory that the watch set has found to be the same as another one.
+    pub(super) fn on_alias(&mut self, directory: usize) {
+        let why = self.watches.reason(directory).unwrap_or_default();
+        let why = io::Error::new(io::ErrorKind::AlreadyExists, why);
+        let path = self.watches.path(directory);
+        let error = Error::new(path, "use the directory", why)
+            .with_hint("its entries are returned with the other path");
+        self.warn(Problem::Alias(directory), WarningKind::Alias, error);
+        self.drop_directory(directory);
+    }
+
+    /// Adds a directory to the queue.
+    pub(super) fn add_directory(&mut self, path: PathBuf) -> usize {
+        self.schedule.add_directory();
+        self.watches.add(path)
+    }
+
+    /// Adds a part of a split queue, or uses it again after it was removed.
+    pub(super) fn add_part(&mut self, path: PathBuf, now: Instant) {
+        match self.watches.find(&path) {
+            None => {
+                let directory = self.add_directory(path);
+                self.arm(directory, now);
+            }
+            Some(directory) if self.watches.is_gone(directory) => {
+                self.watches.set_gone(directory, false);
+                self.mark_dirty(directory, now);
+                self.arm(directory, now);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Returns whether an error says that a part of a split queue was removed.
+    pub(super) fn is_lost_part(&self, directory: usize, kind: io::ErrorKind) -> bool {
+        self.options.has_parts && directory != 0 && kind == io::ErrorKind::NotFound
+    }
+
+    /// Takes a part out that was removed. Its name in `todo` brings it back.
+    pub(super) fn lose_part(&mut self, directory: usize) {
+        self.watches.set_gone(directory, true);
+        self.drop_directory(directory);
+    }
+
+    /// Forgets everything about a directory that is not to be read any more.
+    fn drop_directory(&mut self, directory: usize) {
+        self.forget_entries(directory);
+        self.forget_reports(directory);
+        self.schedule.mark_clean(directory);
+        self.retry.succeeded(Thing::Directory(directory));
+        self.retry.succeeded(Thing::Watch(directory));
+        self.warnings.mended(Problem::Read(directory));
+        self.warnings.mended(Problem::Watch(directory));
+        self.work.set_error(directory, None);
+    }
+
+    /// Forgets the entries of a directory whose path leads to another one now.
+    pub(super) fn forget_entries(&mut self, directory: usize) {
+        self.appointments.forget(directory);
+        self.arrivals.recent.forget(directory);
+        self.schedule.clear_unfinished(directory);
+    }
+
+    /// Forgets what the watch has reported of a directory, and a scan of it that relies on that.
+    pub(super) fn forget_reports(&mut self, directory: usize) {
+        if !mutant!(LossForgiven) {
+            self.arrivals.forget(directory);
+        }
+        if self.scanner.directory() == Some(directory) {
+            self.scanner.close();
+        }
+    }
+
+    /// Marks a directory to be read in the next round. One that cannot be read is tried again as soon
+    /// as its retry allows.
+    pub(super) fn mark_dirty(&mut self, directory: usize, now: Instant) {
+        if self.retry.is_failing(Thing::Directory(directory)) {
+            self.retry.news(Thing::Directory(directory), now);
+        } else if self.watches.is_own(directory) {
+            self.schedule.mark_dirty(directory);
+        }
+    }
+
+    /// Marks a directory to be read after a delay. Returns whether that is news.
+    pub(super) fn mark_dirty_after(
+        &mut self,
+        directory: usize,
+        delay: Duration,
+        now: Instant,
+    ) -> bool {
+        if self.retry.is_failing(Thing::Directory(directory)) {
+            self.retry.news(Thing::Directory(directory), now);
+            return false;
+        }
+        if delay.is_zero() {
+            let is_news = !self.schedule.is_dirty(directory);
+            self.mark_dirty(directory, now);
+            return is_news;
+        }
+        self.watches.is_own(directory) && self.schedule.mark_dirty_after(directory, delay, now)
+    }
+
+    pub(super) fn mark_all_dirty(&mut self, now: Instant) {
+        (0..self.watches.len()).for_each(|directory| self.mark_dirty(directory, now));
+    }
+}
