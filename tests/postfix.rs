@@ -187,7 +187,11 @@ fn two_hundred_messages_of_eight_senders_are_returned_once_each() {
         println!("{backend}: {:?}", maildrop.stats());
         if maildrop.is_fully_watched() {
             let stats = maildrop.stats();
-            assert_eq!(stats.scan_entries, 0, "by the watch only: {stats:?}");
+            // A scan after the pull of one message may find another one that becomes ready meanwhile,
+            // before the watch's report of it is read.
+            assert!(stats.watch_entries > 0, "none by the watch: {stats:?}");
+            let returned = stats.watch_entries + stats.scan_entries;
+            assert_eq!(returned, (SENDERS * EACH) as u64, "{stats:?}");
         }
     }
 }
