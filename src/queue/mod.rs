@@ -300,6 +300,6 @@ impl Queue {
 const PULL_GRACE: Duration = Duration::from_secs(1);
 
 /// Returns whether a name is none of an entry.
-pub(crate) fn is_hidden(name: &std::ffi::OsStr) -> bool {
+fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }

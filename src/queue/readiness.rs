@@ -127,6 +127,31 @@ impl Queue {
         self.arrivals.recent.record(directory, name, version, is_settled, reads);
     }
 
+    /// Looks at an entry that is written in place, at the end of its quiet time. Makes another
+    /// appointment if it has changed.
+    pub(super) fn is_quiet(
+        &mut self,
+        directory: usize,
+        name: &OsStr,
+        appointment: Appointment,
+        now: Instant,
+    ) -> bool {
+        let Some(status) = self.look_at(directory, name, now) else { return false };
+        if !status.is_regular_file() {
+            return true;
+        }
+        let is_same = |version: FileVersion| self.is_same(directory, &version, &status);
+        let is_same = appointment.version.is_some_and(is_same);
+        if is_same || self.is_old(directory, &status) {
+            self.record_returned(directory, name, &status);
+            return true;
+        }
+        let at = now + self.quiet_left(directory, &status);
+        let version = Some(status.version);
+        self.appointments.make(directory, name, at, Appointment { version, ..appointment });
+        false
+    }
+
     /// Returns whether an entry that is written in place has been quiet for long enough, by the times
     /// of its file. On a file system with another host's clock they prove nothing.
     pub(super) fn is_old(&self, directory: usize, status: &FileStatus) -> bool {

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
 
-use pullcord_platform::file::FileVersion;
-
-use super::core::appointments::{Appointment, Reason};
+use super::core::appointments::Reason;
 use super::{Entry, Origin, Queue, Stats};
 
 /// The most entries that a turn returns.
@@ -15,9 +13,6 @@ const MAX_ENTRIES: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
 const MAX_NAMES: usize = if cfg!(pullcord_sim) { 64 } else { 4096 };
 /// The most calls of stat(2), and the most directories that a turn opens.
 pub(super) const MAX_LOOKS: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
-
-/// New entries, those at their time, and those of a scan.
-const KINDS: usize = 3;
 
 /// The work that was done: in all, and in this turn.
 #[derive(Debug, Default)]
@@ -158,6 +153,7 @@ impl Queue {
     /// After a kind, the next one comes first, in the next turn, too: a kind that uses up a turn and
     /// returns nothing must not keep the others waiting.
     fn take_turns_among(&mut self, now: Instant) -> Option<Found> {
+        const KINDS: usize = 3;
         let first = self.work.turn.first;
         for kind in (first..KINDS).chain(0..first) {
             if self.work.is_spent() {
@@ -193,31 +189,6 @@ impl Queue {
             return Some(self.keep(directory, &name, origin));
         }
         None
-    }
-
-    /// Looks at an entry that is written in place, at the end of its quiet time. Makes another
-    /// appointment if it has changed.
-    fn is_quiet(
-        &mut self,
-        directory: usize,
-        name: &OsStr,
-        appointment: Appointment,
-        now: Instant,
-    ) -> bool {
-        let Some(status) = self.look_at(directory, name, now) else { return false };
-        if !status.is_regular_file() {
-            return true;
-        }
-        let is_same = |version: FileVersion| self.is_same(directory, &version, &status);
-        let is_same = appointment.version.is_some_and(is_same);
-        if is_same || self.is_old(directory, &status) {
-            self.record_returned(directory, name, &status);
-            return true;
-        }
-        let at = now + self.quiet_left(directory, &status);
-        let version = Some(status.version);
-        self.appointments.make(directory, name, at, Appointment { version, ..appointment });
-        false
     }
 
     /// Returns an entry whose name is in no buffer.
