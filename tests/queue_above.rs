@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pullcord::{Backend, PullOutcome, QueueOptions, Trigger, WatchMode, pull};
-use queue_fixture::QueueFixture;
+use queue_fixture::{QueueFixture, WATCH_MODES};
 
 /// Creates a queue below this directory.
 fn create(queue: &Path) {
@@ -27,7 +27,7 @@ fn replace_link(fixture: &QueueFixture, target: &str, link: &str) {
 /// `act` replaces something on the way from `a` to `a/b/queue`, or below it. Mail in each of the
 /// directories that the paths lead to then is returned, and the new trigger is read.
 fn check(prepare: fn(&QueueFixture), act: fn(&mut QueueFixture)) {
-    for watch in [WatchMode::Auto, WatchMode::Off] {
+    for watch in WATCH_MODES {
         for backend in Backend::available() {
             println!("{backend}, watch {watch}");
             let mut fixture = QueueFixture::new(backend, None);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pullcord::{QueueOptions, WatchMode, WriteMethod};
-use queue_fixture::{PATIENCE, QueueFixture, on_each_backend};
+use queue_fixture::{PATIENCE, QueueFixture, on_each_backend, on_each_watch_mode};
 
 const QUIET: Duration = Duration::from_millis(600);
 /// Time stamps of files are as coarse as a tick of the kernel.
@@ -26,14 +26,11 @@ fn options(fixture: &QueueFixture, quiet: Duration) -> QueueOptions {
 /// Opens the queue with a watch, and without one and without a trigger, so that it is polled. Each
 /// entry is removed as soon as it is returned.
 fn on_each(quiet: Duration, test: impl Fn(&mut QueueFixture)) {
-    for watch in [WatchMode::Auto, WatchMode::Off] {
-        on_each_backend(None, |mut fixture| {
-            println!("watch {watch}");
-            fixture.open(&options(&fixture, quiet).watch(watch));
-            fixture.turn_for(Duration::from_millis(100));
-            test(&mut fixture);
-        });
-    }
+    on_each_watch_mode(None, |mut fixture, watch| {
+        fixture.open(&options(&fixture, quiet).watch(watch));
+        fixture.turn_for(Duration::from_millis(100));
+        test(&mut fixture);
+    });
 }
 
 /// Waits for the entry, which was written last at `written`, and removes it. It must not be returned

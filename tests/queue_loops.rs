@@ -6,13 +6,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use pullcord::{Backend, Key, QueueOptions, WatchMode};
-use queue_fixture::{PATIENCE, QueueFixture, on_each_backend};
-
-const MODES: [WatchMode; 2] = [WatchMode::Auto, WatchMode::Off];
+use queue_fixture::{PATIENCE, QueueFixture, WATCH_MODES, on_each_backend};
 
 #[test]
 fn without_a_trigger_a_loop_that_reports_one_does_not_spin() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         let mut fixture = QueueFixture::new(Backend::best(), None);
         let options = QueueOptions::directories([fixture.path("todo")]).watch(watch);
         let mut queue = options.open().unwrap();
@@ -33,7 +31,7 @@ fn without_a_trigger_a_loop_that_reports_one_does_not_spin() {
 /// An event may be of either descriptor then.
 #[test]
 fn equal_keys_neither_lose_mail_nor_spin() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             for with_trigger in [true, false] {
                 let options = fixture.options().watch(watch);
@@ -69,7 +67,7 @@ fn equal_keys_neither_lose_mail_nor_spin() {
 
 #[test]
 fn registering_again_and_again_changes_neither_the_pace_nor_what_is_found() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             fixture.open(&fixture.options().watch(watch));
             fixture.settle();
@@ -145,7 +143,7 @@ fn an_event_of_another_key_is_left_to_the_loop() {
 
 #[test]
 fn a_queue_moves_from_one_notifier_to_another_and_into_a_receiver() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             fixture.open(&fixture.options().watch(watch));
             let entry = fixture.link("1");

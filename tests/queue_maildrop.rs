@@ -9,20 +9,17 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pullcord::{PullOutcome, QueueOptions, WatchMode, pull};
-use queue_fixture::{QueueFixture, on_each_backend};
+use pullcord::{PullOutcome, QueueOptions, pull};
+use queue_fixture::{QueueFixture, on_each_watch_mode};
 
 fn on_each(test: impl Fn(&mut QueueFixture, &Path)) {
-    for watch in [WatchMode::Auto, WatchMode::Off] {
-        on_each_backend(None, |mut fixture| {
-            println!("watch {watch}");
-            let fifo = fixture.create_maildrop();
-            let options = QueueOptions::postfix(fixture.root.path()).unwrap();
-            fixture.open(&options.watch(watch).rescan_interval(None));
-            fixture.settle();
-            test(&mut fixture, &fifo);
-        });
-    }
+    on_each_watch_mode(None, |mut fixture, watch| {
+        let fifo = fixture.create_maildrop();
+        let options = QueueOptions::postfix(fixture.root.path()).unwrap();
+        fixture.open(&options.watch(watch).rescan_interval(None));
+        fixture.settle();
+        test(&mut fixture, &fifo);
+    });
 }
 
 /// As postdrop(8) does: exclusive, and not executable.

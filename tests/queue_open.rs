@@ -15,10 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pullcord::{QueueOptions, Trigger, WarningKind, WatchMode};
-use queue_fixture::{QueueFixture, on_each_backend, sorted};
+use queue_fixture::{QueueFixture, WATCH_MODES, on_each_backend, sorted};
 
 const VERIFY: Duration = Duration::from_millis(100);
-const MODES: [WatchMode; 2] = [WatchMode::Auto, WatchMode::Off];
 
 /// Opens in another thread: a FIFO that blocks is a failure, not a hang.
 fn open_in_time(options: QueueOptions) -> Result<(), ErrorKind> {
@@ -35,7 +34,7 @@ fn a_directory_that_is_none_fails_at_once_with_not_a_directory() {
         symlink("fifo", fixture.path("link")).unwrap();
         let files = ["file", "fifo", "link"].map(|name| fixture.path(name));
         for path in files.iter().map(PathBuf::as_path).chain([Path::new("/dev/null")]) {
-            for watch in MODES {
+            for watch in WATCH_MODES {
                 for must_exist in [true, false] {
                     let options = QueueOptions::directories([path]).watch(watch);
                     let opened = open_in_time(options.must_exist(must_exist));
@@ -48,7 +47,7 @@ fn a_directory_that_is_none_fails_at_once_with_not_a_directory() {
 
 #[test]
 fn a_fifo_in_the_place_of_an_open_directory_does_not_block() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             fixture.open(&fixture.options().watch(watch).verify_interval(VERIFY));
             fixture.settle();
@@ -79,7 +78,7 @@ fn an_interval_of_zero_is_invalid_and_the_longest_one_means_never() {
             let error = set(fixture.options(), Duration::ZERO).open().map(drop).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
         }
-        for watch in MODES {
+        for watch in WATCH_MODES {
             let never = setters
                 .iter()
                 .fold(fixture.options().watch(watch), |options, set| set(options, Duration::MAX));
@@ -103,7 +102,7 @@ fn without_a_directory_opening_fails_with_invalid_input() {
 
 #[test]
 fn a_directory_that_is_named_twice_is_read_once_with_one_warning() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             let todo = fixture.path("todo");
             symlink("todo", fixture.path("link")).unwrap();
@@ -133,7 +132,7 @@ fn a_directory_that_is_named_twice_is_read_once_with_one_warning() {
 
 #[test]
 fn an_alias_that_becomes_a_directory_of_its_own_is_found() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             let (todo, link) = (fixture.path("todo"), fixture.path("link"));
             symlink("todo", &link).unwrap();
@@ -192,7 +191,7 @@ fn names_of_any_bytes_and_of_255_bytes_are_returned_by_scan_and_by_watch() {
 
 #[test]
 fn a_queue_that_does_not_exist_yet_is_found_with_all_its_parents() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             let queue = fixture.path("a/b/c/queue");
             let options = || QueueOptions::qmail(&queue).unwrap().watch(watch);
@@ -225,7 +224,7 @@ fn a_queue_that_does_not_exist_yet_is_found_with_all_its_parents() {
 
 #[test]
 fn a_directory_that_is_removed_while_it_is_read_loses_no_entry_of_the_others() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(Some(3), |mut fixture| {
             for message in 0..1000 {
                 fixture.link(format!("1/{message}"));
@@ -250,7 +249,7 @@ fn a_directory_that_is_removed_while_it_is_read_loses_no_entry_of_the_others() {
 
 #[test]
 fn a_trigger_in_its_own_directory_is_no_entry() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             let directory = fixture.path("mess");
             let trigger = directory.join("trigger");

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use pullcord::{
     Backend, Events, Interest, Key, Mode, Notifier, Origin, OwnedEntry, QueueOptions, Receiver,
-    Trigger, Warning, WarningKind, WatchMode,
+    Trigger, Warning, WarningKind,
 };
-use queue_fixture::{PATIENCE, QueueFixture};
+use queue_fixture::{PATIENCE, QueueFixture, WATCH_MODES};
 
 /// A loop that knows nothing of the receiver but its descriptor.
 struct Outer {
@@ -109,7 +109,7 @@ fn on_each(
     configure: impl Fn(&QueueFixture) -> QueueOptions,
     test: impl Fn(&mut QueueFixture, &mut Outer),
 ) {
-    for watch in [WatchMode::Auto, WatchMode::Off] {
+    for watch in WATCH_MODES {
         for mode in [Mode::Level, Mode::Edge] {
             println!("watch {watch}, {mode:?}");
             let mut fixture = QueueFixture::new(Backend::best(), Some(2));

@@ -7,30 +7,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pullcord::{Origin, OwnedEntry, QueueOptions, WatchMode};
-use queue_fixture::{PATIENCE, QueueFixture, on_each_backend};
+use pullcord::{Origin, OwnedEntry, QueueOptions};
+use queue_fixture::{PATIENCE, QueueFixture, on_each_backend, on_each_flat_queue};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const MODES: [WatchMode; 2] = [WatchMode::Auto, WatchMode::Off];
 
 fn requeue(fixture: &mut QueueFixture, path: &Path, at: Instant) {
     fixture.queue().requeue(&OwnedEntry::from_path(path).unwrap(), at).unwrap();
 }
 
-/// Runs the test for each backend, with and without a watch.
-fn on_each(test: impl Fn(&mut QueueFixture, QueueOptions)) {
-    for watch in MODES {
-        on_each_backend(None, |mut fixture| {
-            println!("watch {watch}");
-            let options = fixture.options().watch(watch);
-            test(&mut fixture, options);
-        });
-    }
-}
-
 #[test]
 fn each_requeued_entry_is_returned_once_at_its_time_whatever_is_scanned_meanwhile() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         let paths: Vec<_> = (0..100).map(|n| fixture.link(format!("{n}"))).collect();
         let rescan = Duration::from_millis(30);
         fixture.open(&options.rescan_interval(rescan).verify_interval(rescan));
@@ -70,7 +58,7 @@ fn each_requeued_entry_is_returned_once_at_its_time_whatever_is_scanned_meanwhil
 
 #[test]
 fn an_entry_that_is_requeued_again_is_returned_once_at_the_last_time() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         let path = fixture.link("1");
         fixture.open(&options);
         fixture.expect_and_settle(&[&path]);
@@ -85,7 +73,7 @@ fn an_entry_that_is_requeued_again_is_returned_once_at_the_last_time() {
 
 #[test]
 fn an_entry_that_is_requeued_for_the_past_is_returned_in_the_next_turn() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         let path = fixture.link("1");
         fixture.open(&options);
         fixture.expect_and_settle(&[&path]);
@@ -115,7 +103,7 @@ fn a_new_arrival_cancels_the_appointment_of_its_name() {
             fs::rename(away, path).unwrap();
         }),
     ];
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         fixture.open(&options.rescan_interval(None));
         for (way, arrive) in ways {
             println!("{way}");
@@ -142,7 +130,7 @@ fn a_new_arrival_cancels_the_appointment_of_its_name() {
 
 #[test]
 fn a_requeued_entry_that_is_gone_is_no_error() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         let path = fixture.link("1");
         fixture.open(&options);
         fixture.expect_and_settle(&[&path]);
@@ -155,7 +143,7 @@ fn a_requeued_entry_that_is_gone_is_no_error() {
 
 #[test]
 fn a_path_that_is_no_entry_of_the_queue_is_refused() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         fixture.open(&options);
         for name in ["mess/1", "todo/.hidden", "todo/0/1", "lock/trigger"] {
             let entry = OwnedEntry::from_path(fixture.path(name)).unwrap();
@@ -169,7 +157,7 @@ fn a_path_that_is_no_entry_of_the_queue_is_refused() {
 /// The program requeues each entry for the next moment, again and again.
 #[test]
 fn entries_that_are_always_due_delay_neither_new_mail_nor_a_scan() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         let busy: Vec<_> = (0..1000).map(|n| fixture.link(format!("busy-{n}"))).collect();
         fixture.open(&options.rescan_interval(None));
         fixture.expect(&busy);

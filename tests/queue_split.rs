@@ -8,21 +8,17 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pullcord::{QueueOptions, WatchMode};
-use queue_fixture::{QueueFixture, on_each_backend, sorted};
+use pullcord::QueueOptions;
+use queue_fixture::{QueueFixture, WATCH_MODES, on_each_backend, on_each_watch_mode, sorted};
 
 const VERIFY: Duration = Duration::from_millis(100);
-const MODES: [WatchMode; 2] = [WatchMode::Auto, WatchMode::Off];
 
 fn on_each(split: Option<usize>, test: impl Fn(&mut QueueFixture)) {
-    for watch in MODES {
-        on_each_backend(split, |mut fixture| {
-            println!("watch {watch}");
-            let options = fixture.options().watch(watch).verify_interval(VERIFY);
-            fixture.open(&options.rescan_interval(None));
-            test(&mut fixture);
-        });
-    }
+    on_each_watch_mode(split, |mut fixture, watch| {
+        let options = fixture.options().watch(watch).verify_interval(VERIFY);
+        fixture.open(&options.rescan_interval(None));
+        test(&mut fixture);
+    });
 }
 
 /// Adds an entry and pulls, and waits until it is returned, once.
@@ -42,7 +38,7 @@ fn parts(fixture: &mut QueueFixture) -> Vec<PathBuf> {
 
 #[test]
 fn mail_in_todo_itself_and_in_its_parts_is_returned() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(Some(3), |mut fixture| {
             // A message may have the number of a part that does not exist.
             let queued = ["17", "4", "0/17", "2/18"].map(|name| fixture.link(name));
@@ -60,7 +56,7 @@ fn mail_in_todo_itself_and_in_its_parts_is_returned() {
 
 #[test]
 fn a_flat_queue_returns_the_mail_of_parts_that_are_left_over() {
-    for watch in MODES {
+    for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             // So much mail that the first batch of the directory is full of it.
             let mut queued: Vec<_> =

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pullcord::{OwnedEntry, PullOutcome, QueueOptions, Trigger, WatchMode, WriteMethod};
-use queue_fixture::{QueueFixture, on_each_backend};
+use queue_fixture::{QueueFixture, on_each_backend, on_each_flat_queue};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const MODES: [WatchMode; 2] = [WatchMode::Auto, WatchMode::Off];
 
 /// Makes turns at this time and soon after it, one every 100 ms of the caller's time, until the entry is
 /// returned. Fails if it takes longer than `longest`.
@@ -32,19 +31,9 @@ fn jumps() -> [Instant; 5] {
     [start, start + HOUR, start, start + 2 * HOUR, start + HOUR]
 }
 
-fn on_each(test: impl Fn(&mut QueueFixture, QueueOptions)) {
-    for watch in MODES {
-        on_each_backend(None, |mut fixture| {
-            println!("watch {watch}");
-            let options = fixture.options().watch(watch);
-            test(&mut fixture, options);
-        });
-    }
-}
-
 #[test]
 fn mail_is_returned_after_each_jump_and_no_wait_is_longer_than_an_interval() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         fixture.open(&options);
         for (jump, mut now) in jumps().into_iter().enumerate() {
             let timeout = fixture.queue().prepare_fds(now).timeout.unwrap();
@@ -66,7 +55,7 @@ fn mail_is_returned_after_each_jump_and_no_wait_is_longer_than_an_interval() {
 
 #[test]
 fn a_replaced_directory_is_found_after_each_jump_within_the_verify_interval() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         fixture.open(&options);
         for (jump, mut now) in jumps().into_iter().enumerate() {
             fixture.turn_at(now);
@@ -91,7 +80,7 @@ fn a_replaced_directory_is_found_after_each_jump_within_the_verify_interval() {
 
 #[test]
 fn a_missing_directory_is_tried_again_after_each_jump() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         fixture.open(&options);
         for mut now in jumps() {
             fixture.turn_at(now);
@@ -154,7 +143,7 @@ fn an_entry_that_waits_until_it_is_quiet_is_returned_after_each_jump() {
 
 #[test]
 fn a_requeued_entry_keeps_the_time_that_the_caller_has_chosen() {
-    on_each(|fixture, options| {
+    on_each_flat_queue(|fixture, options| {
         let path = fixture.link("1");
         let start = Instant::now();
         fixture.open(&options.rescan_interval(None));

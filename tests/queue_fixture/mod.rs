@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use pullcord::{
     Backend, Events, Key, Notifier, PullOutcome, Queue, QueueOptions, Stats, Trigger, WarningKind,
-    pull,
+    WatchMode, pull,
 };
 
 #[path = "../support/watchdog.rs"]
@@ -29,6 +29,9 @@ pub(crate) struct QueueFixture {
     linked: usize,
     _watchdog: Watchdog,
 }
+
+/// With a watch, and without one.
+pub(crate) const WATCH_MODES: [WatchMode; 2] = [WatchMode::Auto, WatchMode::Off];
 
 pub(crate) const KEYS: [Key; 2] = [Key(7), Key(8)];
 
@@ -274,6 +277,24 @@ pub(crate) fn on_each_backend(split: Option<usize>, test: impl Fn(QueueFixture))
         println!("{backend}, {split:?}");
         test(QueueFixture::new(backend, split));
     }
+}
+
+/// Runs the test for each backend, with and without a watch.
+pub(crate) fn on_each_watch_mode(split: Option<usize>, test: impl Fn(QueueFixture, WatchMode)) {
+    for watch in WATCH_MODES {
+        on_each_backend(split, |fixture| {
+            println!("watch {watch}");
+            test(fixture, watch);
+        });
+    }
+}
+
+/// The same, with the options of a flat queue.
+pub(crate) fn on_each_flat_queue(test: impl Fn(&mut QueueFixture, QueueOptions)) {
+    on_each_watch_mode(None, |mut fixture, watch| {
+        let options = fixture.options().watch(watch);
+        test(&mut fixture, options);
+    });
 }
 
 #[track_caller]
