@@ -283,9 +283,9 @@ impl Receiver {
         &mut self.queue
     }
 
-    /// Returns the descriptor that another loop waits for, if there is one on this system.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn pollable_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+    /// Returns the descriptor that another loop waits for: the same as `as_fd`, for programs that are
+    /// compiled for all systems. Returns `None` on systems with neither epoll nor kqueue.
+    pub fn pollable_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.notifier.pollable_fd()
     }
 
@@ -304,7 +304,7 @@ pullcord_platform::if_pollable! {
     /// The descriptor that another loop waits for: see [`Receiver`].
     impl std::os::fd::AsFd for Receiver {
         fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-            match self.notifier.pollable_fd() {
+            match self.pollable_fd() {
                 Some(fd) => fd,
                 None => unreachable!("with_backend refuses a notifier without a descriptor"),
             }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Entry, Event, Key, Notifier, Queue, Receiver, Warning};
+use pullcord::{Backend, Entry, Event, Interest, Key, Mode, Notifier, Queue, Receiver, Warning};
 
 /// The key of the receiver, or of the trigger of a queue. Other sources use keys from 2.
 const MAIL: Key = Key(0);
@@ -35,7 +35,8 @@ impl Mail {
             return Ok(Mail::Queue(queue));
         }
         let receiver = Receiver::with_backend(queue, backend)?;
-        register(&receiver, notifier)?;
+        let fd = receiver.pollable_fd().expect("its backend has one");
+        notifier.register(&fd, MAIL, Interest::Read, Mode::Level)?;
         Ok(Mail::Receiver { receiver, is_readable: false })
     }
 
@@ -84,27 +85,6 @@ impl Mail {
         match self {
             Mail::Receiver { receiver, .. } => receiver.queue(),
             Mail::Queue(queue) => queue,
-        }
-    }
-}
-
-cfg_if::cfg_if! {
-    // The systems with epoll or kqueue: those where a receiver has a descriptor.
-    if #[cfg(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd",
-        target_os = "dragonfly",
-        target_vendor = "apple",
-    ))] {
-        fn register(receiver: &Receiver, notifier: &mut dyn Notifier) -> io::Result<()> {
-            notifier.register(receiver, MAIL, pullcord::Interest::Read, pullcord::Mode::Level)
-        }
-    } else {
-        fn register(_: &Receiver, _: &mut dyn Notifier) -> io::Result<()> {
-            unreachable!("no backend of this system has a descriptor")
         }
     }
 }

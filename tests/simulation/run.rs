@@ -283,7 +283,10 @@ impl Program {
         };
         let receiver = counted(|| Receiver::new(queue)).map_err(io)?;
         let mut outer = Backend::best().open().map_err(io)?;
-        register_receiver(&mut *outer, &receiver, mode).map_err(io)?;
+        // Without a descriptor there is nothing to register: no history asks for it.
+        let fd =
+            receiver.pollable_fd().ok_or_else(|| io(std::io::ErrorKind::Unsupported.into()))?;
+        outer.register(&fd, Key(0), Interest::Read, mode).map_err(io)?;
         Ok(Mail::Receiver(outer, Box::new(receiver)))
     }
 
@@ -619,22 +622,6 @@ impl Program {
         }
         if times > 8 { Err(Failure::RepeatedError) } else { Ok(()) }
     }
-}
-
-pullcord_platform::if_pollable! {
-    fn register_receiver(
-        outer: &mut dyn Notifier,
-        receiver: &Receiver,
-        mode: Mode,
-    ) -> std::io::Result<()> {
-        outer.register(receiver, Key(0), Interest::Read, mode)
-    }
-}
-
-/// There is no descriptor to register: no history asks for it.
-#[cfg(pullcord_sim = "none")]
-fn register_receiver(_: &mut dyn Notifier, _: &Receiver, _: Mode) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 fn how(origin: Origin) -> How {

@@ -1,6 +1,7 @@
 //! An open queue, as C sees it.
 
 use std::ffi::c_int;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ impl OpenQueue {
 
     pub(super) fn fd(&self) -> Result<c_int, Failure> {
         let none = || Failure::new(libc::ENOTSUP, "this system has neither epoll nor kqueue");
-        fd(&self.mail).ok_or_else(none)
+        self.mail.pollable_fd().map(|fd| fd.as_raw_fd()).ok_or_else(none)
     }
 
     /// Passes the path of the next entry to `copy`. If that fails, the entry comes again.
@@ -73,27 +74,6 @@ impl OpenQueue {
     pub(super) fn wake(&mut self) -> Result<c_int, Failure> {
         self.mail.waker()?.wake()?;
         Ok(0)
-    }
-}
-
-cfg_if::cfg_if! {
-    if #[cfg(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd",
-        target_os = "dragonfly",
-        target_vendor = "apple",
-    ))] {
-        fn fd(mail: &Receiver) -> Option<c_int> {
-            use std::os::fd::{AsFd, AsRawFd};
-            Some(mail.as_fd().as_raw_fd())
-        }
-    } else {
-        fn fd(_: &Receiver) -> Option<c_int> {
-            None
-        }
     }
 }
 
