@@ -180,12 +180,12 @@ impl Receiver {
     /// descriptor becomes readable again after 100 ms.
     pub fn try_recv(&mut self) -> Option<Entry<'_>> {
         loop {
-            if !self.turn.is_active
-                && let Err(error) = self.wait(Some(Duration::ZERO))
-            {
-                self.queue.wait_failed(error);
-                self.set_timer(clock::now(), Some(RETRY_DELAY));
-                return None;
+            if !self.turn.is_active {
+                if let Err(error) = self.wait(Some(Duration::ZERO)) {
+                    self.queue.wait_failed(error);
+                    self.set_timer(clock::now(), Some(RETRY_DELAY));
+                    return None;
+                }
             }
             let now = clock::now();
             if let Some(found) = self.queue.next_found(now) {

@@ -205,9 +205,8 @@ fn open_ends(path: &Path, other_readers: OtherReaders) -> io::Result<Ends> {
     for _ in 0..5 {
         let reader = fifo::open_read(path)?;
         let id = file::fstat(&reader)?.id;
-        if let Some(writer) = fifo::open_write(path)?
-            && (!is_local || file::fstat(&writer)?.id == id)
-        {
+        let Some(writer) = fifo::open_write(path)? else { continue };
+        if !is_local || file::fstat(&writer)?.id == id {
             let writer = if mutant!(WithoutWriteEnd) { fifo::open_read(path)? } else { writer };
             return Ok(Ends { reader, writer, id, is_local });
         }

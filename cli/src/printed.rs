@@ -63,9 +63,8 @@ impl Printed {
     /// Records how often a directory was read to its end. Forgets the entries that the last scan did
     /// not return, and that were not added since the scan before: they are gone.
     pub(crate) fn on_scanned(&mut self, directory: &Path, scans: u64) {
-        if let Some(directory) = self.0.get_mut(directory)
-            && directory.scans != scans
-        {
+        let known = self.0.get_mut(directory);
+        if let Some(directory) = known.filter(|directory| directory.scans != scans) {
             directory.scans = scans;
             directory.entries.retain(|_, entry| std::mem::take(&mut entry.is_recent));
         }

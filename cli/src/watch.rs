@@ -287,11 +287,11 @@ impl Observer<'_> {
             return Ok(Continue(()));
         }
         // An entry that is gone by now did appear. An entry that the watch reports is always new.
-        if let Ok(metadata) = path.symlink_metadata()
-            && !self.printed.add(entry.directory, entry.name, File::from(metadata))
-            && entry.origin == Origin::Scan
-        {
-            return Ok(Continue(()));
+        if let Ok(metadata) = path.symlink_metadata() {
+            let is_new = self.printed.add(entry.directory, entry.name, File::from(metadata));
+            if !is_new && entry.origin == Origin::Scan {
+                return Ok(Continue(()));
+            }
         }
         if !self.print(entry, &path)? {
             return Ok(Break(End::OutputClosed));

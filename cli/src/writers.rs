@@ -2,8 +2,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, PipeReader, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -13,12 +14,13 @@ use crate::failure::Failure;
 
 /// The running writers. They end when this is dropped.
 ///
-/// All writers share the writing end of one pipe as their standard output. They write reports into it,
-/// one object per line. The pipe ends when the last writer has ended.
+/// All writers share one end of a socket pair as their standard output. They write reports into it,
+/// one object per line, each with one write(2). The other end is at end-of-file when the last writer
+/// has ended.
 pub(crate) struct Writers {
     children: Vec<Child>,
     received: Vec<u8>,
-    pipe: PipeReader,
+    reports: UnixStream,
     are_done: bool,
 }
 
@@ -29,9 +31,10 @@ impl Writers {
         each: impl IntoIterator<Item = Vec<OsString>>,
     ) -> Result<Writers, Failure> {
         let cannot = |e| Failure::at_start(queue, "start writers", e);
-        let (pipe, stdout) = io::pipe().map_err(cannot)?;
+        let (reports, stdout) = UnixStream::pair().map_err(cannot)?;
+        let stdout = OwnedFd::from(stdout);
         let mut writers =
-            Writers { children: Vec::new(), received: Vec::new(), pipe, are_done: false };
+            Writers { children: Vec::new(), received: Vec::new(), reports, are_done: false };
         let command = env::current_exe().map_err(cannot)?;
         for arguments in each {
             let child = Command::new(&command)
@@ -44,10 +47,10 @@ impl Writers {
         Ok(writers)
     }
 
-    /// Reads reports once. Call it when the pipe is readable.
+    /// Reads reports once. Call it when the descriptor is readable.
     pub(crate) fn read_reports(&mut self) -> Result<(), Failure> {
         let mut bytes = [0; 4096];
-        match self.pipe.read(&mut bytes) {
+        match self.reports.read(&mut bytes) {
             Ok(0) => {
                 self.are_done = true;
                 self.reap()
@@ -98,6 +101,6 @@ impl Drop for Writers {
 
 impl AsFd for Writers {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pipe.as_fd()
+        self.reports.as_fd()
     }
 }

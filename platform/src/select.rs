@@ -113,9 +113,7 @@ impl Select {
             tv_sec: slice.as_secs() as _,
             tv_usec: slice.subsec_nanos().div_ceil(1000) as _,
         });
-        if let Some(slice) = &mut slice
-            && slice.tv_usec == 1_000_000
-        {
+        if let Some(slice) = slice.as_mut().filter(|slice| slice.tv_usec == 1_000_000) {
             (slice.tv_sec, slice.tv_usec) = (slice.tv_sec + 1, 0);
         }
         // SAFETY: both sets reach as far as the highest of `sources`, in whole words; the kernel

@@ -114,7 +114,7 @@ pub unsafe extern "C" fn pullcord_next(
         queue.next(|path| {
             let needed = path.len() + 1;
             if needed > size {
-                let words = format_args!("the path needs {needed} bytes");
+                let words = format!("the path needs {needed} bytes");
                 return Err(Failure::new(libc::ERANGE, words));
             }
             // SAFETY: the caller has `size` bytes there, and the path and the NUL byte need no more.

@@ -82,9 +82,8 @@ impl Queue {
                 return None;
             }
             if self.watches.has_buffered_events() {
-                if let Some(directory) = self.next_reported(now)
-                    && self.accept_last(directory, now)
-                {
+                let Some(directory) = self.next_reported(now) else { continue };
+                if self.accept_last(directory, now) {
                     let (origin, name) = (Origin::Watch, NameSource::Watch);
                     return Some(Found { directory, origin, name });
                 }

@@ -298,9 +298,8 @@ fn find_parts(todo: &Path) -> io::Result<Vec<String>> {
     while directory.read_batch(&mut batch)? {
         let known = parts.len();
         while let Some(entry) = batch.next_entry() {
-            if let Some(name) = part_name(entry.name)
-                && is_directory(entry.file_type, || file::is_directory(&todo.join(name)))
-            {
+            let Some(name) = part_name(entry.name) else { continue };
+            if is_directory(entry.file_type, || file::is_directory(&todo.join(name))) {
                 parts.push(name.to_owned());
             }
         }

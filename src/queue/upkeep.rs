@@ -23,16 +23,12 @@ impl Queue {
             self.sources.watch_rests = !self.schedule.pacer().may_begin(now);
         }
         self.work.stats.verifications += u64::from(self.verification.update(now));
-        while self.retry.is_any_failing()
-            && !self.work.is_spent()
-            && let Some(thing) = self.retry.pop_due(now)
-        {
+        while self.retry.is_any_failing() && !self.work.is_spent() {
+            let Some(thing) = self.retry.pop_due(now) else { break };
             self.try_again(thing, now);
         }
-        while self.verification.is_pending()
-            && !self.work.is_spent()
-            && let Some(step) = self.verification.next_step(self.watches.len())
-        {
+        while self.verification.is_pending() && !self.work.is_spent() {
+            let Some(step) = self.verification.next_step(self.watches.len()) else { break };
             self.verify(step, now);
         }
         self.take_pulls(now);

@@ -342,11 +342,12 @@ impl Program {
                 Some(Request::RequeueAgain(time, times)) => self.requeue_again = (time, times),
             }
         }
-        if self.register_again > 0
-            && let Mail::Queue(notifier, queue) = mail
-        {
-            self.register_again -= 1;
-            queue.register(&mut **notifier, keys);
+        match mail {
+            Mail::Queue(notifier, queue) if self.register_again > 0 => {
+                self.register_again -= 1;
+                queue.register(&mut **notifier, keys);
+            }
+            _ => {}
         }
     }
 

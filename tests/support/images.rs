@@ -19,7 +19,7 @@ pub(crate) fn mounted(kind: &str, directory: &Path) -> Result<PathBuf, String> {
 }
 
 fn succeed(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().display().to_string();
+    let program = Path::new(command.get_program()).display().to_string();
     let output = command.output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         return Ok(());

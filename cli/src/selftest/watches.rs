@@ -61,7 +61,9 @@ fn events(watch: &mut DirWatcher) -> io::Result<String> {
     while watch.read_events()? > 0 {
         while let Some(event) = watch.next_event() {
             events.push(match event {
-                WatchEvent::EntryAdded { name, .. } => format!("entry added: {}", name.display()),
+                WatchEvent::EntryAdded { name, .. } => {
+                    format!("entry added: {}", Path::new(name).display())
+                }
                 WatchEvent::DirectoryChanged(_) => "directory changed".into(),
                 WatchEvent::WatchLost(_) => "watch lost".into(),
                 WatchEvent::Overflow => "overflow".into(),

@@ -80,7 +80,7 @@ impl OpenQueue {
 fn queue_options(path: &Path, options: u32, rescan_interval: u32) -> Result<QueueOptions, Failure> {
     let has = |option| options & option != 0;
     if options & !KNOWN != 0 || has(PULLCORD_WATCH_OFF) && has(PULLCORD_WATCH_REQUIRED) {
-        let words = format_args!("these options do not exist, or exclude each other: {options}");
+        let words = format!("these options do not exist, or exclude each other: {options}");
         return Err(Failure::new(libc::EINVAL, words));
     }
     let mut queue = match options & LAYOUTS {

@@ -121,10 +121,9 @@ impl Appointments {
         let Some(latest) = now.checked_add(longest) else { return };
         let after = self.by_time.range((latest, u64::MAX)..).map(|(_, entry)| entry.clone());
         for (directory, name) in after.collect::<Vec<_>>() {
-            if let Some(appointment) = self.get(directory, &name)
-                && appointment.reason != Reason::Requeued
-            {
-                self.make(directory, &name, latest, appointment);
+            match self.get(directory, &name) {
+                None | Some(Appointment { reason: Reason::Requeued, .. }) => {}
+                Some(appointment) => self.make(directory, &name, latest, appointment),
             }
         }
     }

@@ -46,9 +46,8 @@ impl Recent {
         let returned = Returned { version, is_settled, reads, number: self.number };
         self.returned.insert((directory, Arc::clone(&name)), returned);
         self.order.push_back((self.number, directory, name));
-        if self.order.len() > LIMIT
-            && let Some((number, directory, name)) = self.order.pop_front()
-        {
+        if self.order.len() > LIMIT {
+            let Some((number, directory, name)) = self.order.pop_front() else { return };
             let key = (directory, name);
             if self.returned.get(&key).is_some_and(|returned| returned.number == number) {
                 self.returned.remove(&key);

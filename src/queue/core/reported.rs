@@ -28,11 +28,9 @@ impl Reported {
         let name: Arc<OsStr> = name.into();
         names.insert(Arc::clone(&name));
         self.order.push_back((directory, name));
-        if self.order.len() > LIMIT
-            && let Some((directory, name)) = self.order.pop_front()
-            && let Some(names) = self.names.get_mut(&directory)
-        {
-            names.remove(&name);
+        if self.order.len() > LIMIT {
+            let Some((directory, name)) = self.order.pop_front() else { return };
+            self.names.get_mut(&directory).map(|names| names.remove(&name));
         }
     }
 

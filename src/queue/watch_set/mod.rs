@@ -244,9 +244,8 @@ impl WatchSet {
     pub(super) fn unwatch(&mut self, directory: usize) {
         let Some(watched) = self.targets[directory].watched else { return };
         self.set_watched(directory, None);
-        if let Ok(at) = self.index.by_id.binary_search_by_key(&watched.id, |(id, _)| *id)
-            && self.index.by_id[at].1 == directory
-        {
+        let known = self.index.by_id.binary_search_by_key(&watched.id, |(id, _)| *id);
+        if let Some(at) = known.ok().filter(|at| self.index.by_id[*at].1 == directory) {
             self.index.by_id.remove(at);
             self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
         }
@@ -283,11 +282,7 @@ impl WatchSet {
             return Opened::Elsewhere;
         }
         if known != Some(file) {
-            if let Some(twin) = self.index.by_file.get(&file).copied()
-                && twin != directory
-                && self.is_own(twin)
-                && file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == file)
-            {
+            if let Some(twin) = self.twin(directory, file) {
                 self.set_alias(directory, twin);
                 return Opened::Alias;
             }
@@ -301,6 +296,15 @@ impl WatchSet {
             }
         }
         Opened::Expected
+    }
+
+    /// Returns the directory of the queue, another than this one, whose path leads to the same file.
+    fn twin(&self, directory: usize, file: FileId) -> Option<usize> {
+        let twin = self.index.by_file.get(&file).copied()?;
+        let is_twin = twin != directory
+            && self.is_own(twin)
+            && file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == file);
+        is_twin.then_some(twin)
     }
 
     fn set_alias(&mut self, directory: usize, other: usize) {
@@ -347,10 +351,9 @@ impl WatchSet {
     /// Records which directory a path leads to. Returns whether it led to another one before.
     fn set_file(&mut self, directory: usize, file: FileId) -> bool {
         let before = self.targets[directory].file.replace(file);
-        if let Some(before) = before.filter(|before| *before != file)
-            && self.index.by_file.get(&before) == Some(&directory)
-        {
-            self.index.by_file.remove(&before);
+        let other = before.filter(|before| *before != file);
+        if let Some(other) = other.filter(|id| self.index.by_file.get(id) == Some(&directory)) {
+            self.index.by_file.remove(&other);
         }
         self.index.by_file.insert(file, directory);
         before != Some(file)
