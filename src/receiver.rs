@@ -289,6 +289,16 @@ impl Receiver {
         self.notifier.pollable_fd()
     }
 
+    /// Closes the receiver, for a program that ends when it has nothing to do, and that its supervisor
+    /// starts again on a pull. [`Queue::close`] describes the result.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::close`].
+    pub fn close(self) -> Result<bool> {
+        self.queue.close()
+    }
+
     /// Returns the queue, and closes the notifier.
     ///
     /// # Errors

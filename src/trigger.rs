@@ -25,9 +25,16 @@
 //! A byte goes to one of several readers. A second one steals the first one's pulls, whose mail then
 //! waits for the safety tick, 25 minutes in qmail. [`Trigger::open`] therefore looks first whether
 //! somebody reads already.
+//!
+//! # The special problem of a supervisor
+//!
+//! A supervisor can open the FIFO, wait for the first pull, start the service, and pass the FIFO on as a
+//! descriptor: systemd's `ListenFIFO=`, or a shell's `3<>trigger`. [`Trigger::from_fd`] takes such a
+//! descriptor. The supervisor keeps its own descriptor, so that a pull is never refused while no service
+//! runs. Bytes that the service leaves in the FIFO start it again.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use pullcord_platform::filesystem::{Locality, locality};
@@ -68,14 +75,28 @@ pub enum OtherReaders {
 pub struct Trigger {
     path: PathBuf,
     reader: OwnedFd,
-    /// Never written to: see "the special problem of the last writer".
-    _writer: OwnedFd,
-    id: file::FileId,
-    /// The FIFO is on a file system known to be local: elsewhere the numbers of files change by
-    /// themselves, and prove nothing.
-    is_local: bool,
-    other_readers: OtherReaders,
+    /// See "the special problem of the last writer". `None` if the reader is open for writing too.
+    writer: Option<OwnedFd>,
+    origin: Origin,
     buffer: fifo::DrainBuffer,
+}
+
+/// How the FIFO was opened.
+#[derive(Debug)]
+enum Origin {
+    /// By its path.
+    Path {
+        id: file::FileId,
+        /// The FIFO is on a file system known to be local: elsewhere the numbers of files change by
+        /// themselves, and prove nothing.
+        is_local: bool,
+        other_readers: OtherReaders,
+    },
+    /// By another process, which has passed it on.
+    Descriptor {
+        /// The reader may be blocking.
+        shares_flags: bool,
+    },
 }
 
 impl Trigger {
@@ -105,11 +126,56 @@ impl Trigger {
         let path = path.into();
         match open_ends(&path, other_readers) {
             Ok(Ends { reader, writer, id, is_local }) => {
-                let buffer = fifo::DrainBuffer::new();
-                Ok(Trigger { path, reader, _writer: writer, id, is_local, other_readers, buffer })
+                let origin = Origin::Path { id, is_local, other_readers };
+                Ok(Trigger::new(path, reader, Some(writer), origin))
             }
             Err(e) => Err(with_context(path, "open the trigger", e)),
         }
+    }
+
+    /// Returns a trigger for a FIFO that is open already, such as one that a supervisor has passed on.
+    /// The descriptor is not used after this call; the caller may close it. Does not block.
+    ///
+    /// Linux opens both ends anew, through /proc/self/fd. Elsewhere, and where that is not permitted, the
+    /// descriptor is duplicated, and must be open for reading and writing. The duplicate may be blocking:
+    /// [`drain`](Trigger::drain) then asks first how many bytes there are, with one more system call, and
+    /// no other process may read the FIFO.
+    ///
+    /// It is not known which path leads to the FIFO: [`path`](Trigger::path) returns `/dev/fd/` and the
+    /// number, [`is_replaced`](Trigger::is_replaced) returns false, and [`reopen`](Trigger::reopen) does
+    /// nothing.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("trigger");
+    /// # pullcord::Trigger::create(&path, 0o622)?;
+    /// let passed = std::fs::File::options().read(true).write(true).open(&path)?;
+    /// let mut trigger = pullcord::Trigger::from_fd(&passed)?;
+    /// pullcord::pull(&path)?;
+    /// assert_eq!(trigger.drain()?, pullcord::DrainOutcome::Drained);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails with `InvalidInput` if it is not a FIFO, or if one of the ends cannot be had. Fails with
+    /// `EMFILE` if the process has no free descriptor.
+    pub fn from_fd(fd: impl AsFd) -> Result<Trigger> {
+        let path = path_of(fd.as_fd());
+        match fifo::inherit(fd.as_fd()) {
+            Ok(fifo::Inherited { reader, writer, shares_flags }) => {
+                Ok(Trigger::new(path, reader, writer, Origin::Descriptor { shares_flags }))
+            }
+            Err(e) => {
+                let hint = "pass a FIFO that is open for reading and writing";
+                Err(Error::new(path, "use the descriptor as the trigger", e).with_hint(hint))
+            }
+        }
+    }
+
+    fn new(path: PathBuf, reader: OwnedFd, writer: Option<OwnedFd>, origin: Origin) -> Trigger {
+        let buffer = fifo::DrainBuffer::new();
+        Trigger { path, reader, writer, origin, buffer }
     }
 
     /// Takes the bytes out, at most [`DRAIN_LIMIT`], with one read(2). Never blocks.
@@ -122,8 +188,27 @@ impl Trigger {
     ///
     /// Those of read(2), `EIO` at the most; the pull should then be taken as one that came.
     pub fn drain(&mut self) -> Result<DrainOutcome> {
-        fifo::drain(&self.reader, &mut self.buffer)
-            .map_err(|e| Error::new(&self.path, "read the trigger", e))
+        let drained = match self.origin {
+            Origin::Descriptor { shares_flags: true } => {
+                fifo::drain_available(&self.reader, &mut self.buffer)
+            }
+            _ => fifo::drain(&self.reader, &mut self.buffer),
+        };
+        drained.map_err(|e| Error::new(&self.path, "read the trigger", e))
+    }
+
+    /// Puts a byte into the FIFO, unless there is one, for the reader that comes next.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of write(2).
+    pub(crate) fn put_back(&self) -> Result<()> {
+        // A descriptor that may be blocking blocks only on a full FIFO.
+        let put_back = || match fifo::available(&self.reader)? {
+            0 => fifo::write_byte(self.writer.as_ref().unwrap_or(&self.reader)).map(drop),
+            _ => Ok(()),
+        };
+        put_back().map_err(|e| Error::new(&self.path, "write into the trigger", e))
     }
 
     /// Whether the path names something else by now, or nothing: then no pull arrives here any
@@ -141,9 +226,10 @@ impl Trigger {
     ///
     /// Fails if the path cannot be looked at, so that it is not known.
     pub(crate) fn check_path(&self) -> io::Result<bool> {
+        let Origin::Path { id, is_local, .. } = self.origin else { return Ok(false) };
         match file::lstat(&self.path) {
-            Ok(status) if status.id == self.id => Ok(false),
-            Ok(_) if self.is_local => Ok(true),
+            Ok(status) if status.id == id => Ok(false),
+            Ok(_) if is_local => Ok(true),
             Ok(status) if !status.is_fifo() => Ok(true),
             Ok(_) => Ok(fifo::open_write(&self.path)?.is_none()),
             Err(e)
@@ -156,24 +242,27 @@ impl Trigger {
     }
 
     /// Opens the FIFO that the path names now, in place of the one that is open. The descriptor keeps
-    /// its number, but epoll and kqueue forget it: register it again.
+    /// its number, but epoll and kqueue forget it: register it again. Does nothing for a trigger that
+    /// was opened [by its descriptor](Trigger::from_fd).
     ///
     /// # Errors
     ///
     /// As [`Trigger::open`]. The old FIFO stays open then.
     pub fn reopen(&mut self) -> Result<()> {
+        let Origin::Path { other_readers, .. } = self.origin else { return Ok(()) };
         let reopened = self.check_path().and_then(|is_replaced| {
             // If it was not replaced, it has a reader, and that is this one.
-            let allowed = if is_replaced { self.other_readers } else { OtherReaders::Allow };
-            let ends = open_ends(&self.path, allowed)?;
-            fifo::replace(&self.reader, &ends.reader)?;
-            (self._writer, self.id, self.is_local) = (ends.writer, ends.id, ends.is_local);
+            let allowed = if is_replaced { other_readers } else { OtherReaders::Allow };
+            let Ends { reader, writer, id, is_local } = open_ends(&self.path, allowed)?;
+            fifo::replace(&self.reader, &reader)?;
+            self.writer = Some(writer);
+            self.origin = Origin::Path { id, is_local, other_readers };
             Ok(())
         });
         reopened.map_err(|e| with_context(self.path.clone(), "open the trigger", e))
     }
 
-    /// The path it was opened by.
+    /// Returns the path that it was opened by; for a descriptor `/dev/fd/` and its number.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -192,6 +281,11 @@ struct Ends {
     writer: OwnedFd,
     id: file::FileId,
     is_local: bool,
+}
+
+/// Returns a path that names a descriptor in messages.
+pub(crate) fn path_of(fd: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/dev/fd/{}", fd.as_raw_fd()))
 }
 
 /// Read end first: without a reader, a writing end cannot be had.

@@ -5,7 +5,7 @@
 //! into a trigger. So every descriptor that this crate keeps is at least 3.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 
 use crate::{check_errno, libc};
 
@@ -41,6 +41,31 @@ pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
         let moved = check_errno(libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST))?;
         Ok(OwnedFd::from_raw_fd(moved))
     }
+}
+
+/// Returns another descriptor of the same open file, which exec(2) closes: fcntl(2) with
+/// `F_DUPFD_CLOEXEC`.
+///
+/// # Errors
+///
+/// Fails with `EMFILE` if no number from 3 on is free.
+pub(crate) fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is open for the length of the borrow; what the call returns has no other
+    // owner.
+    unsafe { own(libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, LOWEST)) }
+}
+
+/// `FIONREAD` of [ioctl(2)](https://man7.org/linux/man-pages/man2/ioctl.2.html): returns how many bytes
+/// can be read.
+///
+/// # Errors
+///
+/// Fails with the error of ioctl(2); none is expected of FIFOs and inotify descriptors.
+pub(crate) fn available(fd: impl AsFd) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int, and `bytes` is one.
+    check_errno(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &mut bytes) })?;
+    Ok(bytes as usize)
 }
 
 /// Puts `new` in the place of `old`, which keeps its number: [dup3(2)]. The file that was open as `old`

@@ -15,10 +15,14 @@
 //! - open(2) follows symbolic links and opens anything. `O_NOFOLLOW`, and then a look at what was
 //!   opened.
 
+mod inherited;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
+
+pub use inherited::{Inherited, available, drain_available, inherit};
 
 use crate::{OwnedFd, check_errno, fd, file, libc, to_c_string};
 
@@ -161,7 +165,12 @@ impl Default for DrainBuffer {
 ///
 /// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
 pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutcome> {
-    match read(fifo, &mut buffer.0[..]) {
+    drained(read(fifo, &mut buffer.0[..]))
+}
+
+/// Returns what a read(2) of a FIFO says about the bytes that are left.
+fn drained(count: io::Result<usize>) -> io::Result<DrainOutcome> {
+    match count {
         Ok(0) => Ok(DrainOutcome::Empty),
         Ok(DRAIN_LIMIT) => Ok(DrainOutcome::Partial),
         Ok(_) => Ok(DrainOutcome::Drained),

@@ -29,6 +29,7 @@
 //! It does not guarantee an order. Names may hold any bytes; names that begin with a dot are skipped.
 
 mod arrivals;
+mod close;
 mod core;
 mod directories;
 mod entry;

@@ -3,12 +3,15 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use pullcord_platform::OwnedFd;
 use pullcord_platform::dir::{Batch, Dir, FileType};
 use pullcord_platform::file;
 
 use super::Queue;
+use super::trigger_port::TriggerSource;
 use crate::error::{Error, Result};
 use crate::receiver::Receiver;
 use crate::trigger::OtherReaders;
@@ -28,7 +31,7 @@ use crate::watcher::WatchMode;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
-    pub(super) trigger: Option<PathBuf>,
+    pub(super) trigger: Option<TriggerSource>,
     pub(super) directories: Vec<PathBuf>,
     /// The first directory may have numbered directories, which are parts of the queue.
     pub(super) has_parts: bool,
@@ -153,7 +156,17 @@ impl QueueOptions {
     /// Sets the FIFO that is pulled for every entry. It may lie in one of the directories: its name
     /// is no entry then.
     pub fn trigger(self, fifo: impl Into<PathBuf>) -> QueueOptions {
-        QueueOptions { trigger: Some(fifo.into()), ..self }
+        QueueOptions { trigger: Some(TriggerSource::Path(fifo.into())), ..self }
+    }
+
+    /// Sets the FIFO that is pulled for every entry, as a descriptor that another process has opened: a
+    /// supervisor (systemd's `ListenFIFO=`), or a shell (`3<>trigger`). It must not lie in one of the
+    /// directories. Use [`Receiver::close`] where the supervisor starts the program again on a pull.
+    ///
+    /// The descriptor is duplicated by [`open`](QueueOptions::open), and stays open until these options
+    /// and the queue are dropped. See [`Trigger::from_fd`](crate::Trigger::from_fd) for its conditions.
+    pub fn trigger_fd(self, fifo: OwnedFd) -> QueueOptions {
+        QueueOptions { trigger: Some(TriggerSource::Descriptor(Arc::new(fifo))), ..self }
     }
 
     /// Removes the trigger: for a program that only observes a queue, and that must not take the
@@ -213,9 +226,13 @@ impl QueueOptions {
         QueueOptions { poll_interval: interval.into(), ..self }
     }
 
-    /// Returns the path of the trigger, if there is one.
+    /// Returns the path of the trigger, if there is one. Returns `None` for a trigger that was given
+    /// [as a descriptor](QueueOptions::trigger_fd).
     pub fn trigger_path(&self) -> Option<&Path> {
-        self.trigger.as_deref()
+        match &self.trigger {
+            Some(TriggerSource::Path(path)) => Some(path),
+            _ => None,
+        }
     }
 
     /// Returns the directories, as they were given or found. Parts that an open [`Queue`] has found
@@ -277,7 +294,10 @@ impl QueueOptions {
                 .map_err(|e| Error::new(path, "make the path absolute", e))
         };
         let directories = self.directories.iter().map(absolute).collect::<Result<Vec<_>>>()?;
-        let trigger = self.trigger.as_ref().map(absolute).transpose()?;
+        let trigger = match &self.trigger {
+            Some(TriggerSource::Path(path)) => Some(TriggerSource::Path(absolute(path)?)),
+            other => other.clone(),
+        };
         Ok(QueueOptions { directories, trigger, ..self.clone() })
     }
 }

@@ -4,17 +4,55 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pullcord_platform::OwnedFd;
+
 use crate::error::{Error, Result};
-use crate::trigger::{DrainOutcome, OtherReaders, Trigger};
+use crate::trigger::{DrainOutcome, OtherReaders, Trigger, path_of};
 
 /// How often a trigger is emptied that is not waited for, at most.
 const EMPTY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The FIFO that is pulled.
+#[derive(Clone, Debug)]
+pub(super) enum TriggerSource {
+    /// To be opened by its path.
+    Path(PathBuf),
+    /// Opened by another process.
+    Descriptor(Arc<OwnedFd>),
+}
+
+impl TriggerSource {
+    /// Returns the path, or one that names the descriptor in messages.
+    fn path(&self) -> PathBuf {
+        match self {
+            TriggerSource::Path(path) => path.clone(),
+            TriggerSource::Descriptor(fd) => path_of(fd.as_fd()),
+        }
+    }
+}
+
+impl PartialEq for TriggerSource {
+    fn eq(&self, other: &TriggerSource) -> bool {
+        match (self, other) {
+            (TriggerSource::Path(one), TriggerSource::Path(other)) => one == other,
+            (TriggerSource::Descriptor(one), TriggerSource::Descriptor(other)) => {
+                Arc::ptr_eq(one, other)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for TriggerSource {}
+
 #[derive(Debug)]
 pub(super) struct TriggerPort {
-    path: Option<PathBuf>,
+    source: Option<TriggerSource>,
+    /// The path, for messages.
+    path: PathBuf,
     /// The directory and the name of the path.
     place: Option<(PathBuf, OsString)>,
     other_readers: OtherReaders,
@@ -24,30 +62,36 @@ pub(super) struct TriggerPort {
 }
 
 impl TriggerPort {
-    /// Returns a port whose trigger is not open yet. Without a path there is no trigger.
-    pub(super) fn new(path: Option<PathBuf>, other_readers: OtherReaders) -> TriggerPort {
-        let place = path
-            .as_ref()
-            .and_then(|path| Some((path.parent()?.to_owned(), path.file_name()?.to_owned())));
-        TriggerPort { path, place, other_readers, trigger: None, empty_at: None }
+    /// Returns a port whose trigger is not open yet. Without a source there is no trigger.
+    pub(super) fn new(source: Option<TriggerSource>, other_readers: OtherReaders) -> TriggerPort {
+        let path = source.as_ref().map_or_else(PathBuf::new, TriggerSource::path);
+        let place = match &source {
+            Some(TriggerSource::Path(path)) => path.parent().zip(path.file_name()),
+            _ => None,
+        };
+        let place = place.map(|(directory, name)| (directory.to_owned(), name.to_owned()));
+        TriggerPort { source, path, place, other_readers, trigger: None, empty_at: None }
     }
 
-    /// Opens the trigger, or what its path names now. Does nothing without a path.
+    /// Opens the trigger, or the FIFO that its path names now. Does nothing without a source.
     ///
     /// # Errors
     ///
-    /// Fails with the errors of [`Trigger::open`] and [`Trigger::reopen`]; an open trigger stays open
-    /// then.
+    /// Fails with the errors of [`Trigger::open`], [`Trigger::from_fd`] and [`Trigger::reopen`]; an open
+    /// trigger stays open then.
     pub(super) fn open(&mut self) -> Result<()> {
-        match (&self.path, &mut self.trigger) {
+        match (&self.source, &mut self.trigger) {
             (None, _) => {}
             (Some(_), Some(trigger)) => trigger.reopen()?,
-            (Some(path), none) => *none = Some(Trigger::open(path, self.other_readers)?),
+            (Some(TriggerSource::Path(path)), none) => {
+                *none = Some(Trigger::open(path, self.other_readers)?);
+            }
+            (Some(TriggerSource::Descriptor(fd)), none) => *none = Some(Trigger::from_fd(fd)?),
         }
         Ok(())
     }
 
-    /// Returns the directory and the name of the path.
+    /// Returns the directory and the name of the path; `None` if it is not known.
     pub(super) fn place(&self) -> Option<(&Path, &OsStr)> {
         self.place.as_ref().map(|(directory, name)| (&**directory, &**name))
     }
@@ -76,6 +120,15 @@ impl TriggerPort {
         self.trigger.as_mut().map_or(Ok(DrainOutcome::Empty), Trigger::drain)
     }
 
+    /// Puts a byte into the trigger, if it is open.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of write(2).
+    pub(super) fn put_back(&self) -> Result<()> {
+        self.trigger.as_ref().map_or(Ok(()), Trigger::put_back)
+    }
+
     /// Returns whether it is time to empty the trigger while it is not waited for. Never while other
     /// readers are allowed: the pulls may be theirs.
     pub(super) fn should_empty(&self, now: Instant) -> bool {
@@ -96,7 +149,7 @@ impl TriggerPort {
 
     /// Returns the path, or an empty one without a trigger.
     pub(super) fn path(&self) -> &Path {
-        self.path.as_deref().unwrap_or(Path::new(""))
+        &self.path
     }
 
     /// Returns an error of the trigger.

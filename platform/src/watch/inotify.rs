@@ -197,10 +197,7 @@ impl DirWatcher {
     ///
     /// None is expected of an inotify descriptor.
     pub fn available(&self) -> io::Result<usize> {
-        let mut bytes: libc::c_int = 0;
-        // SAFETY: FIONREAD writes one int, and `bytes` is one.
-        check_errno(unsafe { libc::ioctl(self.inotify.as_raw_fd(), libc::FIONREAD, &mut bytes) })?;
-        Ok(bytes as usize)
+        fd::available(&self.inotify)
     }
 }
 

@@ -128,6 +128,12 @@ impl Appointments {
         }
     }
 
+    /// Returns whether entries wait for quiet.
+    pub(crate) fn has_quiet(&self) -> bool {
+        let mut all = self.by_entry.values().flat_map(HashMap::values);
+        all.any(|(_, appointment)| appointment.reason != Reason::Requeued)
+    }
+
     /// Returns how many entries wait for quiet that a scan has found.
     pub(crate) fn scanned(&self) -> usize {
         self.scanned
