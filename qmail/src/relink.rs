@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::boundary::{Ready, Wanted, guarded};
+use crate::ffi::{FdSetBuilder, ReadySet, catch_panic};
 use crate::trigger::{PATH, QmailTrigger};
 
 static TRIGGER: Mutex<QmailTrigger> = Mutex::new(QmailTrigger::new());
@@ -30,7 +30,7 @@ fn trigger() -> MutexGuard<'static, QmailTrigger> {
 // SAFETY: qmail has no other function of this name once `trigger.o` is left out.
 #[unsafe(no_mangle)]
 pub extern "C" fn trigger_set() {
-    guarded((), || trigger().set(Instant::now()));
+    catch_panic((), || trigger().set(Instant::now()));
 }
 
 /// Puts what is to be waited for into the set, before select(2).
@@ -42,8 +42,8 @@ pub extern "C" fn trigger_set() {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trigger_selprep(nfds: *mut c_int, rfds: *mut libc::fd_set) {
     // SAFETY: the caller's own, which it does not touch before this returns.
-    let Some(mut wanted) = (unsafe { Wanted::new(nfds, rfds) }) else { return };
-    guarded((), || trigger().selprep(Instant::now(), &mut wanted));
+    let Some(mut wanted) = (unsafe { FdSetBuilder::new(nfds, rfds) }) else { return };
+    catch_panic((), || trigger().selprep(Instant::now(), &mut wanted));
 }
 
 /// Whether `todo` is to be read, after select(2): 1, or 0.
@@ -55,8 +55,8 @@ pub unsafe extern "C" fn trigger_selprep(nfds: *mut c_int, rfds: *mut libc::fd_s
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trigger_pulled(rfds: *mut libc::fd_set) -> c_int {
     // SAFETY: the caller's own, which it does not touch before this returns.
-    let Some(ready) = (unsafe { Ready::new(rfds) }) else { return 0 };
-    guarded(0, || trigger().pulled(Instant::now(), &ready).into())
+    let Some(ready) = (unsafe { ReadySet::new(rfds) }) else { return 0 };
+    catch_panic(0, || trigger().pulled(Instant::now(), &ready).into())
 }
 
 /// The writer's side: pulls `lock/trigger`. What comes of it is nobody's business here: the message
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn trigger_pulled(rfds: *mut libc::fd_set) -> c_int {
 // SAFETY: qmail has no other function of this name once `triggerpull.o` is left out.
 #[unsafe(no_mangle)]
 pub extern "C" fn triggerpull() {
-    guarded((), || {
+    catch_panic((), || {
         let _ = pullcord::pull(Path::new(PATH));
     });
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use pullcord::{DrainOutcome, OtherReaders, Trigger};
 use pullcord_platform::file;
+use pullcord_platform::timer::Timer;
 
-use crate::boundary::{Ready, Wanted};
-use crate::pace::Pace;
-use crate::timer::Timer;
+use crate::ffi::{FdSetBuilder, ReadySet};
+use crate::scan_pacer::ScanPacer;
 
 /// Seen from the queue directory, which every qmail program has changed into.
 pub(crate) const PATH: &str = "lock/trigger";
@@ -23,7 +23,7 @@ pub(crate) struct QmailTrigger {
     trigger: Option<Trigger>,
     timer: Option<Timer>,
     awaits: Awaits,
-    pace: Pace,
+    pace: ScanPacer,
     looked: Option<Instant>,
     said: Said,
 }
@@ -50,7 +50,7 @@ impl QmailTrigger {
             trigger: None,
             timer: None,
             awaits: Awaits::Pull,
-            pace: Pace::new(),
+            pace: ScanPacer::new(),
             looked: None,
             said: Said { does_not_fit: false, cannot_open: false },
         }
@@ -59,7 +59,7 @@ impl QmailTrigger {
     pub(crate) fn set(&mut self, now: Instant) {
         if self.timer.is_none() {
             // Without one, scans are not paced.
-            self.timer = Timer::open().ok();
+            self.timer = Timer::new().ok();
         }
         self.follow(now);
         // What is left after one drain wakes the next select.
@@ -70,7 +70,7 @@ impl QmailTrigger {
         self.pace.scan_begins(now);
     }
 
-    pub(crate) fn selprep(&mut self, now: Instant, wanted: &mut Wanted<'_>) {
+    pub(crate) fn selprep(&mut self, now: Instant, wanted: &mut FdSetBuilder<'_>) {
         self.pace.turn_begins(now);
         if self.looked.is_none_or(|then| now.duration_since(then) >= LOOK) && self.follow(now) {
             // Whoever pulled the new one until now has found nobody: pull for them.
@@ -92,7 +92,7 @@ impl QmailTrigger {
         }
     }
 
-    pub(crate) fn pulled(&mut self, now: Instant, ready: &Ready<'_>) -> bool {
+    pub(crate) fn pulled(&mut self, now: Instant, ready: &ReadySet<'_>) -> bool {
         self.pace.scan_is_over();
         match self.awaits {
             Awaits::Pull => {
@@ -139,10 +139,10 @@ impl QmailTrigger {
     }
 
     fn starts(&mut self, wait: Duration) -> bool {
-        self.timer.as_mut().is_some_and(|timer| timer.start(wait).is_ok())
+        self.timer.as_mut().is_some_and(|timer| timer.set(wait).is_ok())
     }
 
-    fn time_is_up(&mut self, ready: &Ready<'_>) -> bool {
+    fn time_is_up(&mut self, ready: &ReadySet<'_>) -> bool {
         let up = self.timer.as_ref().is_some_and(|timer| ready.has(timer));
         if up {
             self.awaits = Awaits::Pull;

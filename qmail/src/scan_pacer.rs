@@ -16,19 +16,19 @@ pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// When the last scan began and ended.
-pub(crate) struct Pace {
+pub(crate) struct ScanPacer {
     began: Option<Instant>,
     ended: Option<Instant>,
     scanning: bool,
 }
 
-impl Pace {
-    pub(crate) const fn new() -> Pace {
-        Pace { began: None, ended: None, scanning: false }
+impl ScanPacer {
+    pub(crate) const fn new() -> ScanPacer {
+        ScanPacer { began: None, ended: None, scanning: false }
     }
 
     pub(crate) fn scan_begins(&mut self, now: Instant) {
-        *self = Pace { began: Some(now), ended: Some(now), scanning: true };
+        *self = ScanPacer { began: Some(now), ended: Some(now), scanning: true };
     }
 
     pub(crate) fn turn_begins(&mut self, now: Instant) {
@@ -60,7 +60,7 @@ mod tests {
     /// by a long sleep.
     fn left(length: Duration, after: Duration) -> Option<Duration> {
         let start = Instant::now();
-        let mut pace = Pace::new();
+        let mut pace = ScanPacer::new();
         pace.scan_begins(start);
         pace.turn_begins(start + length / 2);
         pace.turn_begins(start + length);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn after_a_quiet_time_nothing_is_left_of_it() {
-        assert_eq!(Pace::new().left(Instant::now()), None, "before the first scan");
+        assert_eq!(ScanPacer::new().left(Instant::now()), None, "before the first scan");
         assert_eq!(left(MS, 2 * MS), None);
         assert_eq!(left(10 * MS, 10 * MS), None);
     }

@@ -5,23 +5,23 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `body`; a panic ends here, and is `otherwise` to the caller. There is none that we know of.
-pub(crate) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+pub(crate) fn catch_panic<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
 /// What a caller of select(2) passes to have descriptors added.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct FdSetBuilder<'a> {
     nfds: &'a mut c_int,
     set: &'a mut libc::fd_set,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> FdSetBuilder<'a> {
     /// # Safety
     ///
     /// Each pointer is null or leads to a value that nobody else uses for the length of `'a`.
-    pub(crate) unsafe fn new(nfds: *mut c_int, set: *mut libc::fd_set) -> Option<Wanted<'a>> {
+    pub(crate) unsafe fn new(nfds: *mut c_int, set: *mut libc::fd_set) -> Option<FdSetBuilder<'a>> {
         // SAFETY: as this function's own contract says.
-        unsafe { Some(Wanted { nfds: nfds.as_mut()?, set: set.as_mut()? }) }
+        unsafe { Some(FdSetBuilder { nfds: nfds.as_mut()?, set: set.as_mut()? }) }
     }
 
     /// Adds a descriptor; false if it does not fit into a set.
@@ -38,15 +38,15 @@ impl<'a> Wanted<'a> {
 }
 
 /// What select(2) has found.
-pub(crate) struct Ready<'a>(&'a libc::fd_set);
+pub(crate) struct ReadySet<'a>(&'a libc::fd_set);
 
-impl<'a> Ready<'a> {
+impl<'a> ReadySet<'a> {
     /// # Safety
     ///
     /// The pointer is null or leads to a set that nobody changes for the length of `'a`.
-    pub(crate) unsafe fn new(set: *const libc::fd_set) -> Option<Ready<'a>> {
+    pub(crate) unsafe fn new(set: *const libc::fd_set) -> Option<ReadySet<'a>> {
         // SAFETY: as this function's own contract says.
-        unsafe { set.as_ref() }.map(Ready)
+        unsafe { set.as_ref() }.map(ReadySet)
     }
 
     pub(crate) fn has(&self, source: impl AsFd) -> bool {
