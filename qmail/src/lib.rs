@@ -1,5 +1,5 @@
-//! The relink archive, `libpullcord_qmail.a`: `trigger_set`, `trigger_selprep`, `trigger_pulled` and
-//! `triggerpull`, the functions that a qmail takes from `trigger.o` and `triggerpull.o`. Linked in their
+//! The relink archive, `libpullcord_qmail.a`: `trigger_set`, `trigger_selprep`, `trigger_pulled`,
+//! `trigger_clear` and `triggerpull`, the functions that a qmail takes from `trigger.o` and `triggerpull.o`. Linked in their
 //! place, they cure it of its spin. The page for administrators is `docs/qmail.md`. The C API is another
 //! library: `pullcord-capi`.
 //!
@@ -12,5 +12,6 @@ mod ffi;
 mod relink;
 mod scan_pacer;
 mod trigger;
+mod turns;
 
-pub use relink::{trigger_pulled, trigger_selprep, trigger_set, triggerpull};
+pub use relink::{trigger_clear, trigger_pulled, trigger_selprep, trigger_set, triggerpull};

@@ -1,19 +1,17 @@
 //! How soon one scan may follow another.
 //!
-//! After a scan comes a pause as long as the scan was. When it began is said by `trigger_set`; when
-//! it ended is not said, but every turn of the loop begins with `trigger_selprep`, and
-//! `trigger_pulled` is not called while a scan is on: so the last turn that began before it is the
-//! one that knew no scan any more.
+//! After a scan comes a pause as long as the scan was. `trigger_set` begins a scan. No call ends it, but
+//! every turn of the loop begins with `trigger_selprep`, and `trigger_pulled` is not called during a
+//! scan: so the scan ended in the last turn that began before `trigger_pulled` was called.
 
 use std::time::{Duration, Instant};
 
 /// At most 500 scans a second, however short they are.
-pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+pub(crate) const MIN_PAUSE: Duration = Duration::from_millis(2);
 
-/// qmail deals with each message in the middle of its scan, and that cannot be told from reading:
-/// so a scan's length says little once it is longer than an empty one's, and a busy queue would be
-/// idle for half of the time.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// qmail processes each message within its scan, so that a long scan is not one that reads much: with a
+/// longer pause, a busy queue would be idle for half of the time.
+pub(crate) const MAX_PAUSE: Duration = Duration::from_millis(20);
 
 /// When the last scan began and ended.
 pub(crate) struct ScanPacer {
@@ -37,14 +35,14 @@ impl ScanPacer {
         }
     }
 
-    pub(crate) fn scan_is_over(&mut self) {
+    pub(crate) fn scan_ended(&mut self) {
         self.scanning = false;
     }
 
-    /// What is left of the pause; `None` if the next scan may begin.
-    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
+    /// Returns the rest of the pause; `None` if the next scan may begin.
+    pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
         let (began, ended) = (self.began?, self.ended?);
-        let pause = (ended - began).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let pause = (ended - began).clamp(MIN_PAUSE, MAX_PAUSE);
         let left = (ended + pause).saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
@@ -56,17 +54,17 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// What is left `after` the end of a scan of this length, the last of whose turns was followed
-    /// by a long sleep.
+    /// Returns the rest of the pause `after` the end of a scan of this length, the last of whose turns was
+    /// followed by a long sleep.
     fn left(length: Duration, after: Duration) -> Option<Duration> {
         let start = Instant::now();
-        let mut pace = ScanPacer::new();
-        pace.scan_begins(start);
-        pace.turn_begins(start + length / 2);
-        pace.turn_begins(start + length);
-        pace.scan_is_over();
-        pace.turn_begins(start + length + after);
-        pace.left(start + length + after)
+        let mut pacer = ScanPacer::new();
+        pacer.scan_begins(start);
+        pacer.turn_begins(start + length / 2);
+        pacer.turn_begins(start + length);
+        pacer.scan_ended();
+        pacer.turn_begins(start + length + after);
+        pacer.remaining(start + length + after)
     }
 
     #[test]
@@ -78,7 +76,7 @@ mod tests {
 
     #[test]
     fn after_a_quiet_time_nothing_is_left_of_it() {
-        assert_eq!(ScanPacer::new().left(Instant::now()), None, "before the first scan");
+        assert_eq!(ScanPacer::new().remaining(Instant::now()), None, "before the first scan");
         assert_eq!(left(MS, 2 * MS), None);
         assert_eq!(left(10 * MS, 10 * MS), None);
     }
