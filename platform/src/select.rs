@@ -132,6 +132,7 @@ impl Select {
         let number = source as usize;
         if number >= self.sources.len() {
             self.asked.grow_to(number)?;
+            self.ready.grow_to(number)?;
             self.sources.try_reserve(number + 1 - self.sources.len())?;
             self.sources.resize(number + 1, None);
         }
@@ -364,7 +365,7 @@ impl Sets {
         }
     }
 
-    /// Allocates only when `other` is longer than any before.
+    /// Allocates nothing: `grow_to` has made room.
     fn copy_from(&mut self, other: &Sets) {
         self.writers = other.writers;
         self.read.clone_from(&other.read);
