@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io;
 
 thread_local! {
-    static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+    static LAST: RefCell<String> = RefCell::default();
 }
 
 /// An error: an `errno`, and a text.
