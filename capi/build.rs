@@ -12,7 +12,10 @@ fn main() {
         link_arg(&format!("-Wl,-install_name,@rpath/libpullcord.{ABI}.dylib"));
         return;
     }
-    link_arg(&format!("-Wl,-h,libpullcord.so.{ABI}"));
+    // The linker of illumos has its own name for it.
+    let is_sun = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "illumos" || os == "solaris");
+    let option = if is_sun { "-h" } else { "-soname" };
+    link_arg(&format!("-Wl,{option},libpullcord.so.{ABI}"));
     // A thread that has called the library runs code of the library when it ends: it must not be
     // unloaded before.
     link_arg("-Wl,-z,nodelete");

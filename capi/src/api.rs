@@ -447,3 +447,27 @@ unsafe fn write(bytes: &[u8], buffer: *mut c_char) {
         *buffer.add(bytes.len()) = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_number() {
+        assert_eq!(catch_panic(-libc::EIO, || panic!("a test")), -libc::EIO);
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (size, expected) in [(1, c""), (2, c"a"), (3, c"a"), (4, c"a\u{fc}"), (9, c"a\u{fc}b")]
+        {
+            let mut buffer = [1 as c_char; 9];
+            // SAFETY: the buffer has as much room, or more.
+            let copied = unsafe {
+                copy_text("a\u{fc}b", buffer.as_mut_ptr(), size);
+                CStr::from_ptr(buffer.as_ptr())
+            };
+            assert_eq!(copied, expected, "{size}");
+        }
+    }
+}
