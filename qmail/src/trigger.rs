@@ -28,7 +28,7 @@ pub(crate) struct QmailTrigger {
     timer: Option<Timer>,
     timer_at: Option<Instant>,
     waits_for: WaitFor,
-    /// When to scan once more, since the last scan for a pull cannot be seen to have begun.
+    /// When to scan once more, unless the scan for the last pull is seen to have begun by then.
     rescan_at: Option<Instant>,
     /// The answer of this turn.
     answer: Option<bool>,
@@ -83,14 +83,17 @@ impl QmailTrigger {
         if let WaitFor::EndOfPause(_) | WaitFor::Question(_) = self.waits_for {
             self.waits_for = WaitFor::Pull;
         }
-        self.rescan_at = None;
-        self.turns.scan_begins(self.answer.take() == Some(true));
+        let for_pull = self.answer.take() == Some(true);
+        self.turns.scan_begins(for_pull);
+        self.rescan_at = for_pull.then(|| now + self.turns.retry_delay());
         self.pacer.scan_begins(now);
     }
 
     pub(crate) fn selprep(&mut self, now: Instant, set: &mut FdSet<'_>) {
         self.answer = None;
-        self.turns.begin();
+        if self.turns.begin() {
+            self.rescan_at = None;
+        }
         self.pacer.turn_begins(now);
         let must_check =
             self.checked_at.is_none_or(|then| now.duration_since(then) >= RECHECK_INTERVAL);
@@ -108,7 +111,7 @@ impl QmailTrigger {
         let fits = if deadline.is_some_and(|at| self.set_timer(now, at)) {
             self.timer.as_ref().is_none_or(|timer| set.add(timer))
         } else {
-            if self.rescan_at.is_some_and(|at| self.set_timer(now, at)) {
+            if self.rescan_at.is_some_and(|at| self.set_timer_by(now, at)) {
                 self.timer.iter().for_each(|timer| _ = set.add(timer));
             }
             self.trigger.as_ref().is_none_or(|trigger| set.add(trigger))
@@ -127,9 +130,7 @@ impl QmailTrigger {
         if let Some(answer) = self.answer {
             return answer;
         }
-        if let Some(delay) = self.turns.asked() {
-            self.rescan_at = self.timer.as_ref().map(|_| now + delay);
-        }
+        self.turns.asked();
         self.pacer.scan_ended();
         let answer = match self.waits_for {
             WaitFor::Pull if self.rescan_at.is_some_and(|at| at <= now) => {
@@ -207,6 +208,13 @@ impl QmailTrigger {
         let is_set = timer.set(at.saturating_duration_since(now)).is_ok();
         self.timer_at = is_set.then_some(at);
         is_set
+    }
+
+    /// As `set_timer`, but leaves a timer alone that will expire before. After most pulls the timer is set
+    /// and not needed, and so it is set once a second at most.
+    fn set_timer_by(&mut self, now: Instant, at: Instant) -> bool {
+        let is_set = self.timer_at.is_some_and(|set_for| now < set_for && set_for <= at);
+        is_set || self.set_timer(now, at)
     }
 
     fn timer_expired(&mut self, now: Instant, at: Instant) -> bool {

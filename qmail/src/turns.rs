@@ -3,7 +3,8 @@
 //!
 //! `trigger_selprep` begins each turn of its loop. A manager asks `trigger_pulled` in each turn in which
 //! it does not scan. It calls `trigger_set` just before it opens `todo`. If it asks in the very next turn,
-//! it does not scan: `todo` could not be opened, and qmail-send has forgotten the pull.
+//! it does not scan: `todo` could not be opened, and qmail-send has forgotten the pull. Its select(2) of
+//! that turn would wait for the next pull, so a timer must end it.
 
 use std::time::Duration;
 
@@ -36,30 +37,34 @@ impl Turns {
         Turns { unasked: 0, scan: Scan::None, failures: 0 }
     }
 
-    /// Begins a turn.
-    pub(crate) fn begin(&mut self) {
+    /// Begins a turn. Returns true if the scan for a pull is seen to have begun in the last turn.
+    pub(crate) fn begin(&mut self) -> bool {
         self.unasked = self.unasked.saturating_add(1);
-        self.scan = match self.scan {
-            Scan::ThisTurn => Scan::LastTurn,
-            Scan::LastTurn => {
-                self.failures = 0;
-                Scan::None
-            }
-            Scan::None => Scan::None,
+        let (scan, has_begun) = match self.scan {
+            Scan::ThisTurn => (Scan::LastTurn, false),
+            Scan::LastTurn => (Scan::None, true),
+            Scan::None => (Scan::None, false),
         };
+        if has_begun {
+            self.failures = 0;
+        }
+        self.scan = scan;
+        has_begun
     }
 
-    /// Notes that the manager asks. Returns a delay if it should scan again after it, since its last
-    /// scan cannot be seen to have begun: the delay doubles with each failure.
-    pub(crate) fn asked(&mut self) -> Option<Duration> {
+    /// Notes that the manager asks.
+    pub(crate) fn asked(&mut self) {
         self.unasked = 0;
-        if self.scan != Scan::LastTurn {
-            return None;
+        if self.scan == Scan::LastTurn {
+            self.scan = Scan::None;
+            self.failures = self.failures.saturating_add(1);
         }
-        self.scan = Scan::None;
-        let delay = MIN_RETRY_DELAY * (1 << self.failures.min(6));
-        self.failures += 1;
-        Some(delay.min(MAX_RETRY_DELAY))
+    }
+
+    /// Returns how long after `trigger_set` the manager should scan again, unless its scan is seen to
+    /// have begun: twice as long after each failure.
+    pub(crate) fn retry_delay(&self) -> Duration {
+        (MIN_RETRY_DELAY * (1 << self.failures.min(6))).min(MAX_RETRY_DELAY)
     }
 
     /// Notes that the manager is going to open `todo`, for a pull or by its own clock.
@@ -86,32 +91,32 @@ mod tests {
     fn a_question_in_the_turn_after_a_pulls_scan_means_that_it_failed() {
         let mut turns = Turns::new();
         turns.begin();
-        assert_eq!(turns.asked(), None);
-        turns.scan_begins(true);
-        assert_eq!(turns.asked(), None, "twice in one turn");
+        turns.asked();
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            turns.begin();
-            assert_eq!(turns.asked(), Some(Duration::from_secs(seconds)));
-            assert_eq!(turns.asked(), None, "once");
+            assert_eq!(turns.retry_delay(), Duration::from_secs(seconds));
             turns.scan_begins(true);
+            turns.asked(); // a second time in this turn, which means nothing
+            assert!(!turns.begin());
+            turns.asked();
+            turns.asked();
         }
         // A turn without a question: it scans.
-        turns.begin();
-        turns.begin();
-        assert_eq!(turns.asked(), None);
         turns.scan_begins(true);
-        turns.begin();
-        assert_eq!(turns.asked(), Some(Duration::from_secs(1)), "it starts anew");
+        assert!(!turns.begin());
+        assert!(turns.begin());
+        assert_eq!(turns.retry_delay(), Duration::from_secs(1), "it starts anew");
+        assert!(!turns.begin(), "it is reported once");
     }
 
     #[test]
     fn a_scan_by_the_managers_own_clock_is_repeated_by_the_manager() {
         let mut turns = Turns::new();
         turns.begin();
-        assert_eq!(turns.asked(), None);
+        turns.asked();
         turns.scan_begins(false);
         turns.begin();
-        assert_eq!(turns.asked(), None);
+        turns.asked();
+        assert_eq!(turns.retry_delay(), Duration::from_secs(1));
     }
 
     #[test]
@@ -123,7 +128,7 @@ mod tests {
         });
         assert_eq!(checks.count(), 6);
         assert!(turns.is_silent());
-        let _ = turns.asked();
+        turns.asked();
         assert!(!turns.is_silent());
     }
 }
