@@ -10,19 +10,22 @@
 #include <pullcord.h>
 
 int main(int argc, char **argv) {
-    char path[PATH_MAX], warning[1024];
+    char path[PATH_MAX], text[1024];
     struct pollfd readable = {-1, POLLIN, 0};
     pullcord_queue *queue;
 
     if (argc != 2) return fprintf(stderr, "usage: watch QUEUE\n"), 100;
     queue = pullcord_open(argv[1], PULLCORD_QMAIL | PULLCORD_NO_TRIGGER, 0);
-    if (!queue) return fprintf(stderr, "watch: %s\n", pullcord_last_error()), 111;
+    if (!queue) {
+        pullcord_last_error(text, sizeof text);
+        return fprintf(stderr, "watch: %s\n", text), 111;
+    }
     readable.fd = pullcord_fd(queue);
     for (;;) {
         if (poll(&readable, 1, -1) == -1) continue; /* a signal */
         while (pullcord_next(queue, path, sizeof path) == 1) puts(path);
-        while (pullcord_next_warning(queue, warning, sizeof warning) == 1)
-            fprintf(stderr, "watch: %s\n", warning);
+        while (pullcord_next_warning(queue, text, sizeof text) == 1)
+            fprintf(stderr, "watch: %s\n", text);
         fflush(stdout);
     }
 }

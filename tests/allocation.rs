@@ -1,5 +1,5 @@
 //! Once an `Events` has found its size, neither a wait nor a drain allocates. Neither does an entry
-//! that a reliable watch reports.
+//! that a reliable watch reports. Where a notifier needs memory and gets none, it returns an error.
 
 #![deny(unsafe_code)]
 
@@ -8,11 +8,12 @@ mod allocator;
 mod support;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use allocator::{Counting, allocations_of};
+use allocator::{Counting, allocations_of, without_memory};
 use pullcord::{
     Backend, DrainOutcome, Events, Interest, Key, Mode, OtherReaders, QueueOptions, Trigger, pull,
 };
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         .alone_on_each_backend(named![
             ten_thousand_wakeups_allocate_nothing,
             an_entry_that_the_watch_reports_allocates_nothing,
+            without_memory_a_notifier_returns_an_error_and_goes_on,
         ])
         .alone(named![an_entry_that_a_receiver_returns_allocates_nothing])
         .run(&[])
@@ -58,6 +60,29 @@ fn ten_thousand_wakeups_allocate_nothing(backend: Backend) {
         let allocated = allocations_of(|| (0..10_000).for_each(|_| wake()));
         assert_eq!(allocated, 0, "under {mode:?}");
     }
+}
+
+fn without_memory_a_notifier_returns_an_error_and_goes_on(backend: Backend) {
+    let fifo = support::Fifo::new();
+    let high = support::sys::duplicate_from(&fifo.reader, 200);
+    let mut notifier = backend.open().unwrap();
+    put(&fifo.writer);
+    let mut register =
+        || notifier.register(&high, Key(1), Interest::Read, Mode::Level).map_err(|e| e.kind());
+    let result = without_memory(&mut register);
+    // A kqueue needs none of its own.
+    let expected = if backend == Backend::Kqueue { Ok(()) } else { Err(ErrorKind::OutOfMemory) };
+    assert_eq!(result, expected);
+    register().unwrap();
+
+    let mut events = Events::with_capacity(4);
+    let mut wait = || notifier.wait(&mut events, None).map_err(|e| e.kind());
+    let result = without_memory(&mut wait);
+    // select has all that it needs since the registration.
+    let expected = if backend == Backend::Select { Ok(()) } else { Err(ErrorKind::OutOfMemory) };
+    assert_eq!(result, expected);
+    wait().unwrap();
+    assert_eq!(events.len(), 1);
 }
 
 fn an_entry_that_the_watch_reports_allocates_nothing(backend: Backend) {

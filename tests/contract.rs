@@ -70,6 +70,9 @@ fn main() -> ExitCode {
         .alone_on_each_backend(named![
             a_source_closed_while_registered_is_at_most_reported_once,
             sources_closed_while_registered_are_all_found_with_room_for_one_event,
+            a_disarmed_source_that_is_closed_is_silent,
+            a_number_used_for_another_file_is_reported_as_an_error_at_most_once,
+            a_number_used_again_late_is_found,
             a_signal_ends_a_wait_with_no_events_and_no_error,
             descriptors_beyond_fd_setsize_work_or_are_refused_in_words,
             without_descriptors_what_is_open_goes_on,
@@ -712,6 +715,93 @@ fn sources_closed_while_registered_are_all_found_with_room_for_one_event(backend
     reported.sort_unstable();
     assert_eq!(reported, all);
     desk.expect_nothing();
+}
+
+/// select(2) fails for the other source, and both are closed.
+fn a_disarmed_source_that_is_closed_is_silent(backend: Backend) {
+    let (disarmed, other) = (Fifo::new(), Fifo::new());
+    let mut desk = Desk::new(backend);
+    desk.register(&disarmed.reader, 1, READ, Mode::OneShot);
+    desk.register(&other.reader, 2, READ, Mode::Level);
+    put(&disarmed.writer);
+    desk.expect([(1, "r")]);
+    drop((disarmed, other));
+    for _ in 0..3 {
+        desk.wait(Duration::from_millis(20));
+        let keys: Vec<_> = desk.events.iter().map(|event| event.key).collect();
+        assert!(!keys.contains(&Key(1)), "{keys:?}");
+    }
+}
+
+/// What takes the number of a source that was closed while registered: each is ready to be read.
+fn successors() -> (Vec<File>, impl Sized) {
+    let directory = support::directory();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "text").unwrap();
+    let fifo = Fifo::new();
+    put(&fifo.writer);
+    let files = vec![
+        fifo.reader.try_clone().unwrap(),
+        File::open(&path).unwrap(),
+        File::open(directory.path()).unwrap(),
+    ];
+    (files, (directory, fifo))
+}
+
+/// Waits 100 times, and returns the events of `key`: how many there were, and how many errors among them.
+fn count_events(desk: &mut Desk, key: Key) -> (usize, usize) {
+    let mut events = Vec::new();
+    for _ in 0..100 {
+        desk.wait(Duration::from_millis(1));
+        events.extend(desk.events.iter().filter(|event| event.key == key).copied());
+    }
+    (events.len(), events.iter().filter(|event| event.error).count())
+}
+
+/// The kernel's own facilities forget a source that is closed. select waits for its number, and another
+/// file that has it may be ready for ever.
+fn a_number_used_for_another_file_is_reported_as_an_error_at_most_once(backend: Backend) {
+    let (files, _kept) = successors();
+    for file in &files {
+        for mode in MODES {
+            let (old, other) = (Fifo::new(), Fifo::new());
+            let mut desk = Desk::new(backend);
+            desk.register(&old.reader, 1, READ, mode);
+            desk.register(&other.reader, 2, READ, Mode::Level);
+            sys::replace(&old.reader, file);
+            let (events, errors) = count_events(&mut desk, Key(1));
+            if backend == Backend::Select && mode != Mode::OneShot {
+                assert!(events <= 8 && errors == 1, "{mode:?}, {file:?}: {events} events");
+            } else {
+                assert!(events <= 1 && errors == 0, "{mode:?}, {file:?}: {events} events");
+            }
+            put(&other.writer);
+            desk.expect([(2, "r")]);
+            drain(&other.reader);
+            // The number can be registered again.
+            sys::replace(&old.reader, &other.reader);
+            desk.register(&old.reader, 3, READ, mode);
+            desk.expect_nothing();
+        }
+    }
+}
+
+/// A source that was reported often is compared rarely, but not never.
+fn a_number_used_again_late_is_found(backend: Backend) {
+    let (files, _kept) = successors();
+    let old = Fifo::new();
+    let mut desk = Desk::new(backend);
+    desk.register(&old.reader, 1, READ, Mode::Level);
+    put(&old.writer);
+    for _ in 0..5000 {
+        desk.expect([(1, "r")]);
+    }
+    sys::replace(&old.reader, &files[1]);
+    let mut waits = 0;
+    while !desk.wait(Duration::ZERO) && !desk.events.is_empty() {
+        waits += 1;
+        assert!(waits <= 1024, "a spin: {:?}", desk.events);
+    }
 }
 
 /// Though the handler was installed with SA_RESTART.

@@ -71,6 +71,7 @@ impl Epoll {
         } else {
             (ADD, libc::EEXIST, MOD)
         };
+        self.reserve_hint(source)?;
         let result = match self.epoll_ctl(first, source, events, key) {
             Err(e) if e.raw_os_error() == Some(wrong) => {
                 self.epoll_ctl(second, source, events, key)
@@ -86,13 +87,21 @@ impl Epoll {
         self.registered_hint.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
     }
 
+    /// Makes room for the hint of a descriptor.
+    fn reserve_hint(&mut self, source: RawFd) -> io::Result<()> {
+        let words = source as usize / 64 + 1;
+        if words > self.registered_hint.len() {
+            self.registered_hint.try_reserve(words - self.registered_hint.len())?;
+            self.registered_hint.resize(words, 0);
+        }
+        Ok(())
+    }
+
     fn set_registered(&mut self, source: RawFd, registered: bool) {
         let bit = source as usize;
-        if bit / 64 >= self.registered_hint.len() {
-            self.registered_hint.resize(bit / 64 + 1, 0);
+        if let Some(word) = self.registered_hint.get_mut(bit / 64) {
+            *word = *word & !(1 << (bit % 64)) | u64::from(registered) << (bit % 64);
         }
-        let word = &mut self.registered_hint[bit / 64];
-        *word = *word & !(1 << (bit % 64)) | u64::from(registered) << (bit % 64);
     }
 }
 
@@ -134,6 +143,7 @@ impl Notifier for Epoll {
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
         if self.raw_events.len() < events.capacity() {
+            self.raw_events.try_reserve(events.capacity() - self.raw_events.len())?;
             self.raw_events.resize(events.capacity(), libc::epoll_event { events: 0, u64: 0 });
         }
         let epoll = self.epoll.as_raw_fd();
@@ -151,7 +161,9 @@ impl Notifier for Epoll {
             let (bits, key) = (raw.events as i32, Key(raw.u64 as usize));
             if key == Key::RESERVED {
                 if let Some(waker) = &self.waker {
-                    waker.acknowledge()?;
+                    // An error would lose the events of this wait; the next one reports a byte that is
+                    // still there.
+                    let _ = waker.acknowledge();
                 }
                 events.set_woken();
                 continue;

@@ -260,6 +260,7 @@ impl Notifier for Kqueue {
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
         if self.raw_events.len() < events.capacity() {
+            self.raw_events.try_reserve(events.capacity() - self.raw_events.len())?;
             self.raw_events.resize(events.capacity(), change(0, READ, 0, Key(0)));
         }
         let room = &mut self.raw_events[..events.capacity()];
@@ -268,13 +269,16 @@ impl Notifier for Kqueue {
             let key = Key(raw.0.udata as usize);
             if key == Key::RESERVED {
                 if let Some(waker) = &self.waker {
-                    waker.acknowledge()?;
+                    // An error would lose the events of this wait; the next one reports a byte that is
+                    // still there.
+                    let _ = waker.acknowledge();
                 }
                 events.set_woken();
                 continue;
             }
             if raw.has(bsd::EV_ONESHOT) && raw.has(ONESHOT_BOTH) {
-                self.delete(raw.0.ident as RawFd)?;
+                // As above. It only removes, and the one error that is known is that nothing is there.
+                let _ = self.delete(raw.0.ident as RawFd);
             }
             let (end, reads) = (raw.has(bsd::EV_EOF), raw.0.filter as i64 == READ);
             events.push(Event {

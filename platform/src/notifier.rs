@@ -217,7 +217,8 @@ pub trait Notifier: Send {
     /// Returns a descriptor that is readable while this notifier has events, so that another event
     /// loop can wait for it. Returns `None` on select. When it is readable, call `wait` with a zero
     /// timeout until no event is left: a kqueue stays readable until then, and an edge-triggered
-    /// outer registration reports it no more before that.
+    /// outer registration reports it no more before that. On FreeBSD, the outer loop may see it readable a
+    /// few milliseconds late.
     fn pollable_fd(&self) -> Option<BorrowedFd<'_>>;
 }
 

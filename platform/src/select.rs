@@ -7,6 +7,10 @@
 //!   longer sets; where that is not known, a higher descriptor is refused when it is registered.
 //! - One closed descriptor makes every call fail with `EBADF`. The culprit is looked for, dropped,
 //!   and reported to its key.
+//! - It knows numbers, and not files: the number of a source that was closed may belong to another file,
+//!   which is then reported to the key of the source, a regular file without end. So a source that is
+//!   reported often is compared with the file that was registered. Files without a name of their own
+//!   (eventfd, timerfd) cannot be told apart.
 //! - After a signal the sets still hold what was asked, as if all of it were ready: they are not
 //!   looked at.
 //! - It knows neither edges nor one-shots. Level is reported for the one; the other is kept here.
@@ -19,6 +23,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
+use crate::file::FileId;
 use crate::notifier::{always_ready, check_key};
 use crate::{
     BackendInfo, Event, Events, Interest, Key, Mode, Notifier, Waker, check_errno, file, libc,
@@ -71,6 +76,36 @@ pub struct Select {
 struct Source {
     key: Key,
     one_shot: bool,
+    /// The file that was registered.
+    id: FileId,
+    /// After how many reports it is compared with the file that the number belongs to, and how many
+    /// are left until then.
+    check_after: u16,
+    reports_left: u16,
+}
+
+const FIRST_CHECK: u16 = 8;
+/// A file that takes the place of one that was reported often is found after so many reports at most.
+const LAST_CHECK: u16 = 1024;
+
+impl Source {
+    /// Counts a report of the source. Returns whether its number belongs to another file by now, which is
+    /// found at the 8th report, and then ever more rarely.
+    fn was_replaced(&mut self, number: usize) -> bool {
+        self.reports_left -= 1;
+        if self.reports_left > 0 {
+            return false;
+        }
+        self.check_after = (self.check_after * 2).min(LAST_CHECK);
+        self.reports_left = self.check_after;
+        // SAFETY: select(2) has just reported the number, so that it is open. If another thread closes
+        // it, fstat(2) fails, and nothing else happens.
+        let source = unsafe { BorrowedFd::borrow_raw(number as RawFd) };
+        let Ok(found) = file::fstat(source) else { return false };
+        // Some file systems give a file another number at each look.
+        let is_proven = || file::fstat(source).is_ok_and(|again| again.id == found.id);
+        found.id != self.id && (found.is_always_ready() || is_proven())
+    }
 }
 
 impl Select {
@@ -86,14 +121,30 @@ impl Select {
         Ok(Select::default())
     }
 
-    fn add_or_modify(&mut self, source: RawFd, key: Key, interest: Interest, mode: Mode) {
+    fn add_or_modify(
+        &mut self,
+        source: RawFd,
+        id: FileId,
+        key: Key,
+        interest: Interest,
+        mode: Mode,
+    ) -> io::Result<()> {
         let number = source as usize;
         if number >= self.sources.len() {
+            self.asked.grow_to(number)?;
+            self.ready.grow_to(number)?;
+            self.sources.try_reserve(number + 1 - self.sources.len())?;
             self.sources.resize(number + 1, None);
-            self.asked.grow_to(number);
         }
-        self.sources[number] = Some(Source { key, one_shot: mode == Mode::OneShot });
+        self.sources[number] = Some(Source {
+            key,
+            one_shot: mode == Mode::OneShot,
+            id,
+            check_after: FIRST_CHECK,
+            reports_left: FIRST_CHECK,
+        });
         self.asked.set(number, interest.is_readable(), interest.is_writable());
+        Ok(())
     }
 
     fn clear(&mut self, number: usize) {
@@ -142,21 +193,20 @@ impl Select {
                 return;
             }
             let Some(&Some(Source { key, .. })) = self.sources.get(number) else { continue };
+            // One that was reported, and is silent now, is none of those that make select(2) fail.
+            if !self.asked.has(number) {
+                continue;
+            }
             // SAFETY: no pointers; a number that is not open is an error, and that is the question.
             if unsafe { libc::fcntl(number as RawFd, libc::F_GETFD, 0) } == -1 {
                 self.clear(number);
-                events.push(Event {
-                    readable: true,
-                    writable: true,
-                    error: true,
-                    ..Event::new(key)
-                });
+                events.push(gone(key));
             }
         }
     }
 
     /// Reports from the answer, once round, beginning where the last wait had no more room.
-    fn report_ready(&mut self, events: &mut Events) -> io::Result<()> {
+    fn report_ready(&mut self, events: &mut Events) {
         let words = self.ready.read.len();
         let (first, below) = (self.next / BITS, (1 << (self.next % BITS)) - 1);
         self.next = 0;
@@ -175,17 +225,25 @@ impl Select {
                 let bit = bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 let number = word * BITS + bit;
-                let Some(&Some(source)) = self.sources.get(number) else { continue };
+                let Some(Some(source)) = self.sources.get_mut(number) else { continue };
                 if source.key == Key::RESERVED {
                     if let Some(waker) = &self.waker {
-                        waker.acknowledge()?;
+                        // An error would lose the events of this wait; the next one reports a byte that
+                        // is still there.
+                        let _ = waker.acknowledge();
                     }
                     events.set_woken();
                     continue;
                 }
                 if events.len() == events.capacity() {
                     self.next = number;
-                    return Ok(());
+                    return;
+                }
+                let (is_replaced, source) = (source.was_replaced(number), *source);
+                if is_replaced {
+                    self.clear(number);
+                    events.push(gone(source.key));
+                    continue;
                 }
                 events.push(Event {
                     readable: read & (1 << bit) != 0,
@@ -197,8 +255,12 @@ impl Select {
                 }
             }
         }
-        Ok(())
     }
+}
+
+/// Returns the last event of a source that was closed while it was registered.
+fn gone(key: Key) -> Event {
+    Event { readable: true, writable: true, error: true, ..Event::new(key) }
 }
 
 impl Notifier for Select {
@@ -221,11 +283,11 @@ impl Notifier for Select {
                 ),
             ));
         }
-        if file::fstat(source)?.is_always_ready() {
+        let status = file::fstat(source)?;
+        if status.is_always_ready() {
             return Err(always_ready());
         }
-        self.add_or_modify(source.as_raw_fd(), key, interest, mode);
-        Ok(())
+        self.add_or_modify(source.as_raw_fd(), status.id, key, interest, mode)
     }
 
     fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
@@ -237,7 +299,10 @@ impl Notifier for Select {
         events.clear();
         match timeout::wait_with_timeout(timeout, |slice| self.select(slice)) {
             Ok(0) => Ok(()),
-            Ok(_) => self.report_ready(events),
+            Ok(_) => {
+                self.report_ready(events);
+                Ok(())
+            }
             Err(e) if e.raw_os_error() == Some(libc::EBADF) => {
                 self.report_closed(events);
                 Ok(())
@@ -249,12 +314,8 @@ impl Notifier for Select {
     fn waker(&mut self) -> io::Result<Waker> {
         if self.waker.is_none() {
             let waker = Waker::new()?;
-            self.add_or_modify(
-                waker.reader().as_raw_fd(),
-                Key::RESERVED,
-                Interest::Read,
-                Mode::Level,
-            );
+            let (reader, id) = (waker.reader().as_raw_fd(), file::fstat(waker.reader())?.id);
+            self.add_or_modify(reader, id, Key::RESERVED, Interest::Read, Mode::Level)?;
             self.waker = Some(waker);
         }
         Ok(self.waker.clone().expect("made above"))
@@ -278,10 +339,19 @@ const BITS: usize = Word::BITS as usize;
 
 impl Sets {
     /// Grows until `number` is inside.
-    fn grow_to(&mut self, number: usize) {
+    fn grow_to(&mut self, number: usize) -> io::Result<()> {
         let words = (number / BITS + 1).max(self.read.len());
-        self.read.resize(words, 0);
-        self.write.resize(words, 0);
+        for set in [&mut self.read, &mut self.write] {
+            set.try_reserve(words - set.len())?;
+            set.resize(words, 0);
+        }
+        Ok(())
+    }
+
+    /// Whether a number is in one of the sets.
+    fn has(&self, number: usize) -> bool {
+        let (word, bit) = (number / BITS, number % BITS);
+        (self.read[word] | self.write[word]) & (1 << bit) != 0
     }
 
     fn set(&mut self, number: usize, read: bool, write: bool) {
@@ -293,7 +363,7 @@ impl Sets {
         }
     }
 
-    /// Allocates only when `other` is longer than any before.
+    /// Allocates nothing: `grow_to` has made room.
     fn copy_from(&mut self, other: &Sets) {
         self.writers = other.writers;
         self.read.clone_from(&other.read);

@@ -9,6 +9,10 @@ use crate::clock;
 /// select(2) may refuse more than some 100 million seconds; a day is far below both.
 const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Whether a wait may end before its timeout is over by the clock that the caller reads. Seen on FreeBSD,
+/// whose ticks an emulator had lost; Linux counts timeouts and the clock alike.
+const MAY_END_EARLY: bool = !cfg!(any(target_os = "linux", target_os = "android"));
+
 /// Waits for at most `timeout` by calls of `wait`, which returns the number of events. A signal ends
 /// it with 0 events. For implementations of [`Notifier`](crate::Notifier).
 ///
@@ -21,7 +25,9 @@ pub(crate) fn wait_with_timeout(
     mut wait: impl FnMut(Option<Duration>) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let found = match timeout {
-        Some(long) if long > MAX_SLICE => wait_until(clock::now().checked_add(long), &mut wait),
+        Some(timeout) if timeout > MAX_SLICE || MAY_END_EARLY && !timeout.is_zero() => {
+            wait_until(clock::now().checked_add(timeout), clock::now, &mut wait)
+        }
         _ => wait(timeout),
     };
     match found {
@@ -30,16 +36,17 @@ pub(crate) fn wait_with_timeout(
     }
 }
 
-/// Waits until `deadline`, or without a timeout if the clock cannot represent it.
+/// Waits until `deadline` by the clock `now`, or without a timeout if the clock cannot represent it.
 fn wait_until(
     deadline: Option<Instant>,
+    now: impl Fn() -> Instant,
     wait: &mut impl FnMut(Option<Duration>) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let Some(deadline) = deadline else { return wait(None) };
     loop {
-        let remaining = deadline.saturating_duration_since(clock::now());
+        let remaining = deadline.saturating_duration_since(now());
         let found = wait(Some(remaining.min(MAX_SLICE)))?;
-        if found > 0 || remaining <= MAX_SLICE {
+        if found > 0 || now() >= deadline {
             return Ok(found);
         }
     }
@@ -58,6 +65,21 @@ mod tests {
         });
         assert_eq!(found.unwrap(), 1);
         assert_eq!(asked, [Some(MAX_SLICE); 3]);
+    }
+
+    #[test]
+    fn a_wait_that_ends_early_by_the_clock_is_continued() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let clock = std::cell::Cell::new(start);
+        let mut asked = Vec::new();
+        let mut wait = |slice: Option<Duration>| {
+            asked.push(slice.unwrap());
+            clock.set(clock.get() + slice.unwrap() - Duration::from_millis(7) / asked.len() as u32);
+            Ok(usize::from(asked.len() == 3))
+        };
+        assert_eq!(wait_until(Some(start + second), || clock.get(), &mut wait).unwrap(), 1);
+        assert_eq!(asked[..2], [second, Duration::from_millis(7)]);
+        assert_eq!(asked.len(), 3);
     }
 
     #[test]

@@ -1,44 +1,17 @@
-//! [pullcord](https://docs.rs/pullcord) for C, in one library, `libpullcord_qmail`:
+//! The relink archive, `libpullcord_qmail.a`: `trigger_set`, `trigger_selprep`, `trigger_pulled`,
+//! `trigger_clear` and `triggerpull`, the functions that a qmail takes from `trigger.o` and `triggerpull.o`. Linked in their
+//! place, they cure it of its spin. The page for administrators is `docs/qmail.md`. The C API is another
+//! library: `pullcord-capi`.
 //!
-//! - *the relink*: `trigger_set`, `trigger_selprep`, `trigger_pulled` and `triggerpull`, the
-//!   functions that a qmail takes from `trigger.o` and `triggerpull.o`. Linked in their place, they
-//!   cure it of its spin. For who administers one: `docs/qmail.md`.
-//! - *the C API* for other programs, in `include/pullcord.h`, made from the source by cbindgen.
-//!
-//! `cargo build --release -p pullcord-qmail` makes `libpullcord_qmail.a` and the shared library, and
-//! says which system libraries the first has to be linked with.
-//!
-//! All `unsafe` code is what C itself asks for: the exported names, and the pointers that come in.
-//! No thread is started and no signal touched; nothing panics across the boundary.
+//! All `unsafe` code is needed by C itself: the exported names, and the pointers that a caller passes.
+//! The library starts no thread and installs no signal handler. No panic leaves it.
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
-mod api;
-mod boundary;
-mod errors;
-mod handles;
-mod pace;
+mod ffi;
 mod relink;
+mod scan_pacer;
 mod trigger;
+mod turns;
 
-cfg_if::cfg_if! {
-    if #[cfg(any(target_os = "linux", target_os = "android"))] {
-        #[path = "timer/timerfd.rs"]
-        mod timer;
-    } else if #[cfg(any(
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd",
-        target_os = "dragonfly",
-        target_vendor = "apple",
-    ))] {
-        #[path = "timer/kqueue.rs"]
-        mod timer;
-    } else {
-        #[path = "timer/absent.rs"]
-        mod timer;
-    }
-}
-
-pub use api::*;
-pub use relink::{trigger_pulled, trigger_selprep, trigger_set, triggerpull};
+pub use relink::{trigger_clear, trigger_pulled, trigger_selprep, trigger_set, triggerpull};

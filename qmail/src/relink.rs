@@ -1,6 +1,6 @@
 //! The functions that a qmail is linked with, in place of `trigger.o` and `triggerpull.o`.
 //!
-//! qmail-send's loop, for which they are made (and qmail-todo's, which is the same):
+//! The loop of qmail-send, for which they are made; that of qmail-todo is the same:
 //!
 //! ```c
 //! trigger_selprep(&nfds, &rfds);
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::boundary::{Ready, Wanted, guarded};
+use crate::ffi::{FdSet, ReadySet, catch_panic};
 use crate::trigger::{PATH, QmailTrigger};
 
 static TRIGGER: Mutex<QmailTrigger> = Mutex::new(QmailTrigger::new());
@@ -25,46 +25,61 @@ fn trigger() -> MutexGuard<'static, QmailTrigger> {
     TRIGGER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens `lock/trigger` the first time, and takes out the pulls that were made until now: to be
-/// called just before `todo` is opened.
+/// Opens `lock/trigger` the first time, and reads the pulls that were made until now. A caller calls it
+/// just before it opens `todo`. Never blocks.
 // SAFETY: qmail has no other function of this name once `trigger.o` is left out.
 #[unsafe(no_mangle)]
 pub extern "C" fn trigger_set() {
-    guarded((), || trigger().set(Instant::now()));
+    catch_panic((), || trigger().set(Instant::now()));
 }
 
-/// Puts what is to be waited for into the set, before select(2).
+/// Begins a turn: adds to the set the descriptor that select(2) is to wait for.
 ///
 /// # Safety
 ///
-/// Each pointer is null or valid, as in C.
+/// Each pointer must be NULL or valid, as in C.
 // SAFETY: as for `trigger_set`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trigger_selprep(nfds: *mut c_int, rfds: *mut libc::fd_set) {
-    // SAFETY: the caller's own, which it does not touch before this returns.
-    let Some(mut wanted) = (unsafe { Wanted::new(nfds, rfds) }) else { return };
-    guarded((), || trigger().selprep(Instant::now(), &mut wanted));
+    // SAFETY: the caller's own, which it does not use before this returns.
+    let Some(mut set) = (unsafe { FdSet::new(nfds, rfds) }) else { return };
+    catch_panic((), || trigger().selprep(Instant::now(), &mut set));
 }
 
-/// Whether `todo` is to be read, after select(2): 1, or 0.
+/// Returns whether `todo` must be read, after select(2): 1, or 0. The answer stays the same until the next
+/// `trigger_selprep` or `trigger_set`.
 ///
 /// # Safety
 ///
-/// The pointer is null or valid, as in C.
+/// The pointer must be NULL or valid, as in C.
 // SAFETY: as for `trigger_set`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn trigger_pulled(rfds: *mut libc::fd_set) -> c_int {
-    // SAFETY: the caller's own, which it does not touch before this returns.
-    let Some(ready) = (unsafe { Ready::new(rfds) }) else { return 0 };
-    guarded(0, || trigger().pulled(Instant::now(), &ready).into())
+    // SAFETY: the caller's own, which it does not use before this returns.
+    let Some(ready) = (unsafe { ReadySet::new(rfds) }) else { return 0 };
+    catch_panic(0, || trigger().pulled(Instant::now(), &ready).into())
 }
 
-/// The writer's side: pulls `lock/trigger`. What comes of it is nobody's business here: the message
-/// is in the queue, and is found sooner or later.
+/// Removes from the set what `trigger_selprep` has added: for a manager that stops taking mail
+/// (indimail's todo-proc). The FIFO stays open, so that no pull is refused.
+///
+/// # Safety
+///
+/// Each pointer must be NULL or valid, as in C.
+// SAFETY: as for `trigger_set`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn trigger_clear(nfds: *mut c_int, rfds: *mut libc::fd_set) {
+    // SAFETY: the caller's own, which it does not use before this returns.
+    let Some(mut set) = (unsafe { FdSet::new(nfds, rfds) }) else { return };
+    catch_panic((), || trigger().clear(&mut set));
+}
+
+/// The writer's side: pulls `lock/trigger`. The result does not matter to a writer: the message is in the
+/// queue, and a later scan finds it.
 // SAFETY: qmail has no other function of this name once `triggerpull.o` is left out.
 #[unsafe(no_mangle)]
 pub extern "C" fn triggerpull() {
-    guarded((), || {
+    catch_panic((), || {
         let _ = pullcord::pull(Path::new(PATH));
     });
 }

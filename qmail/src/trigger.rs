@@ -1,4 +1,4 @@
-//! qmail's trigger, as its three functions see it.
+//! qmail's trigger, as its functions see it.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -7,39 +7,51 @@ use std::time::{Duration, Instant};
 
 use pullcord::{DrainOutcome, OtherReaders, Trigger};
 use pullcord_platform::file;
+use pullcord_platform::timer::Timer;
 
-use crate::boundary::{Ready, Wanted};
-use crate::pace::Pace;
-use crate::timer::Timer;
+use crate::ffi::{FdSet, ReadySet, is_readable};
+use crate::scan_pacer::ScanPacer;
+use crate::turns::Turns;
 
-/// Seen from the queue directory, which every qmail program has changed into.
+/// Relative to the queue directory, which is the working directory of every qmail program.
 pub(crate) const PATH: &str = "lock/trigger";
 
-/// How often it is looked whether the path names another FIFO by now, or can be opened again; and
-/// how often `todo` is read for as long as it cannot.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the path is compared with the open FIFO, at most; and how often `todo` is read while there
+/// is no FIFO that can be read.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a manager is woken that does not ask whether it was pulled.
+const SILENT_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) struct QmailTrigger {
     trigger: Option<Trigger>,
     timer: Option<Timer>,
-    awaits: Awaits,
-    pace: Pace,
-    looked: Option<Instant>,
-    said: Said,
+    timer_at: Option<Instant>,
+    waits_for: WaitFor,
+    /// When to scan once more, unless the scan for the last pull is seen to have begun by then.
+    rescan_at: Option<Instant>,
+    /// The answer of this turn.
+    answer: Option<bool>,
+    turns: Turns,
+    pacer: ScanPacer,
+    checked_at: Option<Instant>,
+    reported: Reported,
 }
 
-/// What the next `select` waits for.
+/// What the next select(2) waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Awaits {
+enum WaitFor {
     Pull,
-    /// Somebody pulled within the pause. The pull stays in the FIFO until the pause is over.
-    EndOfPause,
-    /// The path leads to no FIFO that can be read: `todo` is read now and then instead.
-    Retry,
+    /// A pull came within the pause. It stays in the FIFO until the pause is over.
+    EndOfPause(Instant),
+    /// A pull is in the FIFO, and the manager does not ask: the FIFO would be readable in each turn.
+    Question(Instant),
+    /// The path leads to no FIFO that can be read: `todo` is read periodically instead.
+    Retry(Instant),
 }
 
-/// What was said, so as to be said once.
-struct Said {
+/// Which problems were reported, so that each is reported once.
+struct Reported {
     does_not_fit: bool,
     cannot_open: bool,
 }
@@ -49,65 +61,107 @@ impl QmailTrigger {
         QmailTrigger {
             trigger: None,
             timer: None,
-            awaits: Awaits::Pull,
-            pace: Pace::new(),
-            looked: None,
-            said: Said { does_not_fit: false, cannot_open: false },
+            timer_at: None,
+            waits_for: WaitFor::Pull,
+            rescan_at: None,
+            answer: None,
+            turns: Turns::new(),
+            pacer: ScanPacer::new(),
+            checked_at: None,
+            reported: Reported { does_not_fit: false, cannot_open: false },
         }
     }
 
     pub(crate) fn set(&mut self, now: Instant) {
         if self.timer.is_none() {
             // Without one, scans are not paced.
-            self.timer = Timer::open().ok();
+            self.timer = Timer::new().ok();
         }
-        self.follow(now);
+        self.reopen_if_replaced(now);
         // What is left after one drain wakes the next select.
         self.drain();
-        if self.awaits == Awaits::EndOfPause {
-            self.awaits = Awaits::Pull;
+        if let WaitFor::EndOfPause(_) | WaitFor::Question(_) = self.waits_for {
+            self.waits_for = WaitFor::Pull;
         }
-        self.pace.scan_begins(now);
+        let for_pull = self.answer.take() == Some(true);
+        self.turns.scan_begins(for_pull);
+        self.rescan_at = for_pull.then(|| now + self.turns.retry_delay());
+        self.pacer.scan_begins(now);
     }
 
-    pub(crate) fn selprep(&mut self, now: Instant, wanted: &mut Wanted<'_>) {
-        self.pace.turn_begins(now);
-        if self.looked.is_none_or(|then| now.duration_since(then) >= LOOK) && self.follow(now) {
-            // Whoever pulled the new one until now has found nobody: pull for them.
+    pub(crate) fn selprep(&mut self, now: Instant, set: &mut FdSet<'_>) {
+        self.answer = None;
+        if self.turns.begin() {
+            self.rescan_at = None;
+        }
+        self.pacer.turn_begins(now);
+        let must_check =
+            self.checked_at.is_none_or(|then| now.duration_since(then) >= RECHECK_INTERVAL);
+        if must_check && self.reopen_if_replaced(now) {
+            // Pulls of the new FIFO have found no reader until now: pull for their writers.
             let _ = pullcord::pull(Path::new(PATH));
         }
-        let fits = match self.awaits {
-            Awaits::Pull => self.trigger.as_ref().is_none_or(|trigger| wanted.add(trigger)),
-            Awaits::EndOfPause | Awaits::Retry => {
-                self.timer.as_ref().is_none_or(|timer| wanted.add(timer))
+        if self.waits_for == WaitFor::Pull && self.turns.should_check() && self.is_pulled() {
+            self.waits_for = WaitFor::Question(now);
+        }
+        let deadline = match self.waits_for {
+            WaitFor::Pull => None,
+            WaitFor::EndOfPause(at) | WaitFor::Question(at) | WaitFor::Retry(at) => Some(at),
+        };
+        let fits = if deadline.is_some_and(|at| self.set_timer(now, at)) {
+            self.timer.as_ref().is_none_or(|timer| set.add(timer))
+        } else {
+            if self.rescan_at.is_some_and(|at| self.set_timer_by(now, at)) {
+                self.timer.iter().for_each(|timer| _ = set.add(timer));
             }
+            self.trigger.as_ref().is_none_or(|trigger| set.add(trigger))
         };
         if !fits {
-            let why = "its descriptor is beyond FD_SETSIZE: close some, or mail waits for the next \
+            let why = "its descriptor is beyond FD_SETSIZE; close some, or mail waits for the next \
                        regular scan";
-            say_once(
-                &mut self.said.does_not_fit,
+            report_once(
+                &mut self.reported.does_not_fit,
                 format_args!("{PATH}: cannot wait for it: {why}"),
             );
         }
     }
 
-    pub(crate) fn pulled(&mut self, now: Instant, ready: &Ready<'_>) -> bool {
-        self.pace.scan_is_over();
-        match self.awaits {
-            Awaits::Pull => {
+    pub(crate) fn pulled(&mut self, now: Instant, ready: &ReadySet<'_>) -> bool {
+        if let Some(answer) = self.answer {
+            return answer;
+        }
+        self.turns.asked();
+        self.pacer.scan_ended();
+        let answer = match self.waits_for {
+            WaitFor::Pull if self.rescan_at.is_some_and(|at| at <= now) => {
+                self.drain();
+                true
+            }
+            WaitFor::Pull => {
                 self.trigger.as_ref().is_some_and(|trigger| ready.has(trigger))
-                    && !self.pauses(now)
+                    && !self.defer_if_paused(now)
                     && self.drain()
             }
-            Awaits::EndOfPause => self.time_is_up(ready) && self.drain(),
-            Awaits::Retry => self.time_is_up(ready),
-        }
+            WaitFor::Question(_) => {
+                self.waits_for = WaitFor::Pull;
+                !self.defer_if_paused(now) && self.drain()
+            }
+            WaitFor::EndOfPause(at) => self.timer_expired(now, at) && self.drain(),
+            WaitFor::Retry(at) => self.timer_expired(now, at),
+        };
+        self.answer = Some(answer);
+        answer
     }
 
-    /// Opens what the path names, unless it is open; true if it is another FIFO now.
-    fn follow(&mut self, now: Instant) -> bool {
-        self.looked = Some(now);
+    /// Removes from the set what `selprep` has added.
+    pub(crate) fn clear(&self, set: &mut FdSet<'_>) {
+        self.trigger.iter().for_each(|trigger| set.remove(trigger));
+        self.timer.iter().for_each(|timer| set.remove(timer));
+    }
+
+    /// Opens the FIFO that the path leads to, unless it is open. Returns true if it is another one.
+    fn reopen_if_replaced(&mut self, now: Instant) -> bool {
+        self.checked_at = Some(now);
         if self.trigger.as_ref().is_some_and(|trigger| !trigger.is_replaced()) {
             return false;
         }
@@ -115,54 +169,78 @@ impl QmailTrigger {
         match Trigger::open(PATH, OtherReaders::Allow) {
             Ok(trigger) => {
                 self.trigger = Some(trigger);
-                self.awaits = Awaits::Pull;
-                self.said.cannot_open = false;
+                self.waits_for = WaitFor::Pull;
+                self.reported.cannot_open = false;
                 true
             }
             Err(e) => {
-                say_once(&mut self.said.cannot_open, e);
-                if self.awaits != Awaits::Retry && self.starts(LOOK) {
-                    self.awaits = Awaits::Retry;
+                report_once(&mut self.reported.cannot_open, e);
+                if !matches!(self.waits_for, WaitFor::Retry(_)) && self.timer.is_some() {
+                    self.waits_for = WaitFor::Retry(now + RECHECK_INTERVAL);
                 }
                 false
             }
         }
     }
 
-    /// Whether a pull comes too soon after the last scan: then its turn comes with the timer.
-    fn pauses(&mut self, now: Instant) -> bool {
-        let pauses = self.pace.left(now).is_some_and(|left| self.starts(left));
-        if pauses {
-            self.awaits = Awaits::EndOfPause;
+    /// Returns whether a pull came too soon after the last scan. It is served when the timer expires.
+    fn defer_if_paused(&mut self, now: Instant) -> bool {
+        let Some(remaining) = self.pacer.remaining(now).filter(|_| self.timer.is_some()) else {
+            return false;
+        };
+        self.waits_for = WaitFor::EndOfPause(now + remaining);
+        true
+    }
+
+    /// Sets the timer for `at`, unless it is set for it. If that is over, and the manager does not ask,
+    /// sets it for a little later, or it would end each wait. Returns false if there is no timer.
+    fn set_timer(&mut self, now: Instant, at: Instant) -> bool {
+        let Some(timer) = &mut self.timer else { return false };
+        let is_ignored = at <= now && self.turns.is_silent();
+        let at = match self.timer_at {
+            Some(set_for) if is_ignored && set_for > now => set_for,
+            _ if is_ignored => now + SILENT_INTERVAL,
+            _ => at,
+        };
+        if self.timer_at == Some(at) {
+            return true;
         }
-        pauses
+        let is_set = timer.set(at.saturating_duration_since(now)).is_ok();
+        self.timer_at = is_set.then_some(at);
+        is_set
     }
 
-    fn starts(&mut self, wait: Duration) -> bool {
-        self.timer.as_mut().is_some_and(|timer| timer.start(wait).is_ok())
+    /// As `set_timer`, but leaves a timer alone that will expire before. After most pulls the timer is set
+    /// and not needed, and so it is set once a second at most.
+    fn set_timer_by(&mut self, now: Instant, at: Instant) -> bool {
+        let is_set = self.timer_at.is_some_and(|set_for| now < set_for && set_for <= at);
+        is_set || self.set_timer(now, at)
     }
 
-    fn time_is_up(&mut self, ready: &Ready<'_>) -> bool {
-        let up = self.timer.as_ref().is_some_and(|timer| ready.has(timer));
-        if up {
-            self.awaits = Awaits::Pull;
+    fn timer_expired(&mut self, now: Instant, at: Instant) -> bool {
+        if at <= now {
+            self.waits_for = WaitFor::Pull;
         }
-        up
+        at <= now
     }
 
-    /// Takes the pulls out; true if there was one, or may have been.
+    fn is_pulled(&self) -> bool {
+        self.timer.is_some() && self.trigger.as_ref().is_some_and(is_readable)
+    }
+
+    /// Drains the FIFO. Returns true if there was a pull, or may have been one.
     fn drain(&mut self) -> bool {
         let drained = self.trigger.as_mut().map(Trigger::drain);
         drained.is_some_and(|drained| !matches!(drained, Ok(DrainOutcome::Empty)))
     }
 }
 
-/// Says it on standard error, once. But not into a pipe: descriptor 2 of a qmail-todo is the one by
-/// which it gives orders to qmail-clean.
-fn say_once(said: &mut bool, what: impl Display) {
+/// Reports a problem on standard error, once. But not into a pipe: descriptor 2 of a qmail-todo is the
+/// one by which it gives orders to qmail-clean.
+fn report_once(reported: &mut bool, problem: impl Display) {
     let stderr = io::stderr();
-    if !*said && file::fstat(&stderr).is_ok_and(|status| !status.is_fifo()) {
-        let _ = writeln!(stderr.lock(), "pullcord: {what}");
+    if !*reported && file::fstat(&stderr).is_ok_and(|status| !status.is_fifo()) {
+        let _ = writeln!(stderr.lock(), "pullcord: {problem}");
     }
-    *said = true;
+    *reported = true;
 }

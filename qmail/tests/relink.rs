@@ -1,5 +1,5 @@
-//! The relink under a loop like qmail-send's: no spin, no pull refused, none lost. The same loop
-//! with the trigger that is closed and re-opened does spin, so that these tests can fail.
+//! The relink under a loop like qmail-send's: no spin, no pull refused, none lost. The same loop with the
+//! trigger that is closed and re-opened spins, so that these tests can fail.
 
 mod support;
 
@@ -150,4 +150,79 @@ fn the_writers_pull_is_heard_and_ends_nobody() {
     queue.link("message");
     puller.run(&[queue.path()]);
     wait_until("the message", || relinked.report().messages == 1);
+}
+
+#[test]
+fn a_manager_that_asks_twice_in_a_turn_receives_the_same_answer() {
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &["twice"], Stdio::null());
+    queue.link("message");
+    assert_eq!(pull(queue.trigger()).unwrap(), PullOutcome::Delivered);
+    wait_until("the message", || relinked.report().messages == 1);
+}
+
+/// After 16 turns without a question it is woken every 20 ms.
+#[test]
+fn a_manager_that_does_not_ask_for_a_second_does_not_spin() {
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &["silent"], Stdio::null());
+    queue.link("message");
+    assert_eq!(pull(queue.trigger()).unwrap(), PullOutcome::Delivered);
+    wait_until("the message", || relinked.report().messages == 1);
+    let done = relinked.report();
+    // A report is a turn, too, in which the timer may have expired.
+    assert!(done.turns <= 16 + 50 + 20, "{done:?}");
+}
+
+/// qmail-send forgets the pull then; a second later it is told once more.
+#[test]
+fn a_scan_that_could_not_begin_is_tried_again() {
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &["failing"], Stdio::null());
+    queue.link("message");
+    assert_eq!(pull(queue.trigger()).unwrap(), PullOutcome::Delivered);
+    // A report would end the wait of select.
+    wait_until("the message", || queue.is_empty());
+    assert_eq!(relinked.report().scans, 2, "the one that failed is not counted");
+    wait_until("the end of it", || relinked.does_in(A_WHILE).turns == 0);
+}
+
+/// A message on a closed standard error would be a pull if the FIFO had taken its number: each scan would
+/// cause the next one.
+#[test]
+fn a_manager_with_closed_standard_descriptors_does_not_pull_its_own_trigger() {
+    let queue = Queue::new();
+    let mut relinked = Loop::start(&relinked(), &queue, &["closed"], Stdio::null());
+    queue.link("message");
+    assert_eq!(pull(queue.trigger()).unwrap(), PullOutcome::Delivered);
+    wait_until("the message", || relinked.report().messages == 1);
+    let done = relinked.does_in(A_WHILE);
+    assert_eq!((done.turns, done.scans), (0, 0), "{done:?}");
+}
+
+#[test]
+fn what_was_added_to_the_set_can_be_removed() {
+    let queue = Queue::new();
+    Program::compile("cc", &["clear.c"], &[]).run(&[queue.path()]);
+}
+
+/// The names of the archive are qmail's, and none of the C API.
+#[test]
+fn the_archive_has_qmails_names_only() {
+    if !support::has_command("nm") {
+        eprintln!("left out: nm is not here");
+        return;
+    }
+    let archive = support::built().join("libpullcord_qmail.a");
+    let printed = std::process::Command::new("nm").arg("--defined-only").arg(archive).output();
+    let printed = String::from_utf8(printed.unwrap().stdout).unwrap();
+    // A line of an object's name has one word, that of a symbol has three.
+    let names = printed.lines().filter_map(|line| line.split_whitespace().nth(2));
+    // On macOS each name of C begins with an underscore.
+    let names: Vec<_> = names.map(|name| name.strip_prefix('_').unwrap_or(name)).collect();
+    for name in ["trigger_set", "trigger_selprep", "trigger_pulled", "trigger_clear", "triggerpull"]
+    {
+        assert!(names.contains(&name), "{name}");
+    }
+    assert!(!names.iter().any(|name| name.starts_with("pullcord_")));
 }

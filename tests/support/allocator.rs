@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 /// The thread whose allocations are counted; 0 is none.
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
+/// The thread that gets no memory; 0 is none.
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
@@ -21,6 +23,14 @@ pub(crate) fn allocations_of(work: impl FnOnce()) -> usize {
     work();
     WATCHED.store(0, Ordering::Relaxed);
     COUNT.load(Ordering::Relaxed)
+}
+
+/// Runs `work`, which gets no memory. Only for tests that run alone.
+pub(crate) fn without_memory<R>(work: impl FnOnce() -> R) -> R {
+    REFUSED.store(this_thread(), Ordering::Relaxed);
+    let result = work();
+    REFUSED.store(0, Ordering::Relaxed);
+    result
 }
 
 /// How many bytes are allocated.
@@ -40,9 +50,16 @@ fn count() {
     }
 }
 
-// SAFETY: every call is the system allocator's, unchanged.
+fn is_refused() -> bool {
+    REFUSED.load(Ordering::Relaxed) == this_thread()
+}
+
+// SAFETY: every call is the system allocator's, unchanged, or fails.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_refused() {
+            return std::ptr::null_mut();
+        }
         count();
         LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps alloc's promises.
@@ -56,6 +73,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if is_refused() {
+            return std::ptr::null_mut();
+        }
         count();
         LIVE.fetch_add(size as isize - layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps realloc's promises.

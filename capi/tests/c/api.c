@@ -15,15 +15,7 @@
 #include <sys/epoll.h>
 #endif
 
-#include "pullcord.h"
-
-#define EXPECT(what)                                                                               \
-    do {                                                                                           \
-        if (!(what)) {                                                                             \
-            fprintf(stderr, "%d: not true: %s; %s\n", __LINE__, #what, pullcord_last_error());     \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
+#include "expect.h"
 
 static int fd, edges = -1;
 
@@ -69,6 +61,7 @@ static void *wake(void *queue) {
 
 static void make_wrong_calls(pullcord_queue *closed, const char *path) {
     pullcord_queue *none[] = {0, closed, (pullcord_queue *)&closed};
+    pullcord_stats stats;
     char buffer[8];
     size_t i;
     for (i = 0; i < sizeof none / sizeof *none; ++i) {
@@ -76,15 +69,22 @@ static void make_wrong_calls(pullcord_queue *closed, const char *path) {
         EXPECT(pullcord_fd(none[i]) == -EBADF);
         EXPECT(pullcord_next(none[i], buffer, sizeof buffer) == -EBADF);
         EXPECT(pullcord_next_warning(none[i], buffer, sizeof buffer) == -EBADF);
+        EXPECT(pullcord_recv(none[i], buffer, sizeof buffer, -1) == -EBADF);
         EXPECT(pullcord_requeue(none[i], path, 0) == -EBADF);
+        EXPECT(pullcord_get_stats(none[i], &stats, sizeof stats) == -EBADF);
         EXPECT(pullcord_wake(none[i]) == -EBADF);
     }
-    EXPECT(strstr(pullcord_last_error(), "not open"));
-    EXPECT(!pullcord_open(0, 0, 0) && strstr(pullcord_last_error(), "null"));
-    EXPECT(!pullcord_open("/nonexistent", 0, 0) && strstr(pullcord_last_error(), "/nonexistent"));
-    EXPECT(!pullcord_open(path, 7, 0) && strstr(pullcord_last_error(), "layout"));
+    EXPECT(strstr(last_error(), "not open"));
+    EXPECT(!pullcord_open(0, 0, 0) && strstr(last_error(), "null"));
+    EXPECT(!pullcord_open("/nonexistent", 0, 0) && strstr(last_error(), "/nonexistent"));
+    EXPECT(!pullcord_open(path, 7, 0) && strstr(last_error(), "layout"));
     EXPECT(!pullcord_open(path, PULLCORD_WATCH_OFF | PULLCORD_WATCH_REQUIRED, 0));
     EXPECT(!pullcord_open(path, 1u << 31, 0));
+    EXPECT(pullcord_pull(0) == -EINVAL && pullcord_pull("/nonexistent") == -ENOENT);
+    EXPECT(pullcord_pull("/etc/passwd") == -EINVAL && strstr(last_error(), "/etc/passwd"));
+    EXPECT(pullcord_last_error(0, 8) == -EINVAL && pullcord_last_error(buffer, 0) == -EINVAL);
+    EXPECT(pullcord_last_error(buffer, sizeof buffer) == 1 && strlen(buffer) == sizeof buffer - 1);
+    EXPECT(!strncmp(last_error(), buffer, strlen(buffer)));
 }
 
 int main(int argc, char **argv) {
@@ -92,6 +92,7 @@ int main(int argc, char **argv) {
     int left, free_before = lowest();
     void (*wait)(void);
     pullcord_queue *queue;
+    pullcord_stats stats;
     pthread_t thread;
 
     if (argc != 4) return 100;
@@ -99,13 +100,15 @@ int main(int argc, char **argv) {
     left = atoi(argv[2]);
     wait = !strcmp(argv[3], "poll") ? wait_poll : !strcmp(argv[3], "edge") ? wait_edge : wait_select;
 
-    EXPECT(!*pullcord_last_error());
+    EXPECT(pullcord_last_error(again, sizeof again) == 0 && !*again);
     queue = pullcord_open(argv[1], PULLCORD_QMAIL, 0);
     EXPECT(queue);
     EXPECT((fd = pullcord_fd(queue)) >= 0);
     EXPECT(!pullcord_open(argv[1], PULLCORD_QMAIL, 0)); /* it has a reader */
-    EXPECT(strstr(pullcord_last_error(), "lock/trigger"));
+    EXPECT(strstr(last_error(), "lock/trigger"));
     EXPECT(pullcord_next(queue, 0, 0) == -EINVAL);
+    EXPECT(pullcord_recv(queue, 0, 0, -1) == -EINVAL);
+    EXPECT(pullcord_get_stats(queue, 0, sizeof stats) == -EINVAL);
     EXPECT(pullcord_next_warning(queue, 0, 8) == -EINVAL);
     EXPECT(pullcord_next_warning(queue, path, 0) == -EINVAL);
     EXPECT(pullcord_requeue(queue, 0, 0) == -EINVAL);
@@ -143,6 +146,11 @@ int main(int argc, char **argv) {
     wait();
     EXPECT(pullcord_next(queue, again, sizeof again) == 0);
     EXPECT(pthread_join(thread, 0) == 0);
+
+    EXPECT(pullcord_get_stats(queue, &stats, sizeof stats) == 0);
+    EXPECT(stats.scan_entries + stats.watch_entries == strtoul(argv[2], 0, 10));
+    EXPECT(stats.requeued_entries == 2);
+    EXPECT(stats.directories == 1);
 
     /* A verification reports that the trigger is gone, within 10 s. */
     snprintf(trigger, sizeof trigger, "%s/lock/trigger", argv[1]);

@@ -56,6 +56,22 @@ fn an_edge_triggered_loop_needs_one_descriptor() {
 }
 
 #[test]
+fn threads_wait_and_close_and_are_never_left_alone() {
+    let queue = Queue::new();
+    Program::compile("cc", &["threads.c"], &["-pthread"]).run(&[queue.path()]);
+}
+
+/// A message that is printed on a closed standard error must not be a pull: each would be a scan, and
+/// each scan would return the entry again.
+#[test]
+fn closed_standard_descriptors_stay_closed() {
+    let queue = Queue::new();
+    queue.link("message");
+    let daemon = Program::compile("cc", &["daemon.c"], &[]);
+    assert_eq!(daemon.run(&[queue.path()]).trim(), "1");
+}
+
+#[test]
 fn the_example_prints_every_entry() {
     let queue = Queue::new();
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/watch.c");

@@ -1,0 +1,134 @@
+//! What the calls of a queue manager tell about it: whether it asks for pulls at all, and whether its
+//! scan has begun.
+//!
+//! `trigger_selprep` begins each turn of its loop. A manager asks `trigger_pulled` in each turn in which
+//! it does not scan. It calls `trigger_set` just before it opens `todo`. If it asks in the very next turn,
+//! it does not scan: `todo` could not be opened, and qmail-send has forgotten the pull. Its select(2) of
+//! that turn would wait for the next pull, so a timer must end it.
+
+use std::time::Duration;
+
+/// After so many turns without a question, the manager may be one that does not ask for a while.
+const PATIENCE: u32 = 16;
+
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// The turns of a loop.
+pub(crate) struct Turns {
+    unasked: u32,
+    scan: Scan,
+    failures: u32,
+}
+
+/// The scan for a pull.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scan {
+    /// There is none, or it is known to have begun.
+    None,
+    /// `trigger_set` was called in this turn.
+    ThisTurn,
+    /// `trigger_set` was called in the last turn.
+    LastTurn,
+}
+
+impl Turns {
+    pub(crate) const fn new() -> Turns {
+        Turns { unasked: 0, scan: Scan::None, failures: 0 }
+    }
+
+    /// Begins a turn. Returns true if the scan for a pull is seen to have begun in the last turn.
+    pub(crate) fn begin(&mut self) -> bool {
+        self.unasked = self.unasked.saturating_add(1);
+        let (scan, has_begun) = match self.scan {
+            Scan::ThisTurn => (Scan::LastTurn, false),
+            Scan::LastTurn => (Scan::None, true),
+            Scan::None => (Scan::None, false),
+        };
+        if has_begun {
+            self.failures = 0;
+        }
+        self.scan = scan;
+        has_begun
+    }
+
+    /// Notes that the manager asks.
+    pub(crate) fn asked(&mut self) {
+        self.unasked = 0;
+        if self.scan == Scan::LastTurn {
+            self.scan = Scan::None;
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    /// Returns how long after `trigger_set` the manager should scan again, unless its scan is seen to
+    /// have begun: twice as long after each failure.
+    pub(crate) fn retry_delay(&self) -> Duration {
+        (MIN_RETRY_DELAY * (1 << self.failures.min(6))).min(MAX_RETRY_DELAY)
+    }
+
+    /// Notes that the manager is going to open `todo`, for a pull or by its own clock.
+    pub(crate) fn scan_begins(&mut self, for_pull: bool) {
+        self.scan = if for_pull { Scan::ThisTurn } else { Scan::None };
+    }
+
+    /// Whether the manager does not ask for pulls, or is within a long scan.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.unasked > PATIENCE
+    }
+
+    /// As [`is_silent`](Turns::is_silent), but only now and then: for a check that costs a system call.
+    pub(crate) fn should_check(&self) -> bool {
+        self.is_silent() && self.unasked % PATIENCE == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_in_the_turn_after_a_pulls_scan_means_that_it_failed() {
+        let mut turns = Turns::new();
+        turns.begin();
+        turns.asked();
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert_eq!(turns.retry_delay(), Duration::from_secs(seconds));
+            turns.scan_begins(true);
+            turns.asked(); // a second time in this turn, which means nothing
+            assert!(!turns.begin());
+            turns.asked();
+            turns.asked();
+        }
+        // A turn without a question: it scans.
+        turns.scan_begins(true);
+        assert!(!turns.begin());
+        assert!(turns.begin());
+        assert_eq!(turns.retry_delay(), Duration::from_secs(1), "it starts anew");
+        assert!(!turns.begin(), "it is reported once");
+    }
+
+    #[test]
+    fn a_scan_by_the_managers_own_clock_is_repeated_by_the_manager() {
+        let mut turns = Turns::new();
+        turns.begin();
+        turns.asked();
+        turns.scan_begins(false);
+        turns.begin();
+        turns.asked();
+        assert_eq!(turns.retry_delay(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_manager_is_silent_after_some_turns_until_it_asks() {
+        let mut turns = Turns::new();
+        let checks = (0..100).filter(|_| {
+            turns.begin();
+            turns.should_check()
+        });
+        assert_eq!(checks.count(), 6);
+        assert!(turns.is_silent());
+        turns.asked();
+        assert!(!turns.is_silent());
+    }
+}
