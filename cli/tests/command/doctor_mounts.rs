@@ -1,4 +1,4 @@
-//! `pullcord doctor` on mounts, in namespaces and with other owners. Linux, as root: without it, each
+//! `pullcord doctor` on mounts, in namespaces and with other owners. Linux, most as root: without it, each
 //! test says that it is left out.
 
 use std::fs;
@@ -210,4 +210,32 @@ fn wrong_owners_are_errors_and_the_commands_that_are_printed_mend_them() {
     let checks = examine();
     assert!(checks.message("owners").contains("lock/trigger"), "{checks:?}");
     assert!(checks.find("owners").unwrap().hint.starts_with("chown qmails:qmail "), "{checks:?}");
+}
+
+/// The limit of the whole system is higher, and does not count.
+#[test]
+fn the_limits_of_inotify_are_those_of_this_user_namespace() {
+    if !can_unshare("--map-root-user") {
+        return;
+    }
+    let queue = Queue::flat();
+    let script = "echo 0 >/proc/sys/user/max_inotify_instances || exit 9
+        exec 3<>\"$1\"
+        \"$0\" doctor --json --seconds 0 \"$2\"
+        exit $?";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "sh", "-c", script, env!("CARGO_BIN_EXE_pullcord")]);
+    let done = output(command.arg(queue.trigger()).arg(queue.root()));
+    if done.status.code() == Some(9) {
+        return println!("left out: the limits of a user namespace cannot be set here");
+    }
+    let checks = Checks::parse(&done);
+    assert_eq!(checks.code, Some(0), "warnings only: {checks:?}");
+    assert_eq!(checks.state("watch"), "warning", "{checks:?}");
+    assert!(
+        checks.message("watch").contains("inotify instances of its user: 0 of 0"),
+        "{checks:?}"
+    );
+    assert_eq!(checks.state("inotify instances"), "warning", "{checks:?}");
+    assert_eq!(checks.state("inotify watches"), "ok", "{checks:?}");
 }

@@ -1,23 +1,26 @@
 //! The file systems, and whether their changes can be watched.
 
+use std::io;
+
 use pullcord::watcher::{Locality, REPORTS_NAMES};
 
 use super::{quoted, shown};
 use crate::doctor::finding::Finding;
 use crate::doctor::seen::file_system::{FileSystem, Space};
+use crate::doctor::seen::limits::Limits;
 use crate::doctor::seen::watch::Watch;
 
 /// Less free than this is a warning.
 const LITTLE_PERCENT: u64 = 5;
 
-pub(super) fn check(file_systems: &[FileSystem], watch: &Watch) -> Vec<Finding> {
+pub(super) fn check(file_systems: &[FileSystem], watch: &Watch, limits: &Limits) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file_system in file_systems {
         findings.extend(capacity(file_system));
         findings
             .extend(file_system.locality.as_ref().map(|locality| decision(file_system, locality)));
     }
-    findings.push(watched(watch));
+    findings.push(watched(watch, limits));
     findings
 }
 
@@ -95,22 +98,52 @@ fn decision(file_system: &FileSystem, locality: &Locality) -> Finding {
     }
 }
 
-fn watched(watch: &Watch) -> Finding {
-    const WHY: &str = "without a watch, every pull causes a scan";
-    match watch {
+/// Whether this command could watch, or which limit it met.
+fn watched(watch: &Watch, limits: &Limits) -> Finding {
+    let (kind, message) = match watch {
         Watch::Complete if REPORTS_NAMES => {
-            Finding::ok("watch", "reports each new entry by its name")
+            return Finding::ok("watch", "reports each new entry by its name");
         }
-        Watch::Complete => Finding::ok("watch", "reports each directory that changes"),
-        Watch::NotOpened(e) => {
-            Finding::warning("watch", format!("this command cannot open a watch: {e}"))
-                .why(WHY)
-                .hint("compare the limits below, which are those of the reader and its user")
-        }
-        Watch::NotAdded(e) => Finding::warning("watch", e.to_string())
-            .why(WHY)
-            .hint("compare the limits below, which are those of the reader and its user"),
-    }
+        Watch::Complete => return Finding::ok("watch", "reports each directory that changes"),
+        Watch::NotOpened(e) => (e.kind(), format!("this command cannot open a watch: {e}")),
+        Watch::NotAdded(e) => (e.kind(), e.to_string()),
+    };
+    let used = limits.own.unwrap_or_default();
+    let (limit, hint) = match (watch, limits.instances, limits.watches) {
+        (Watch::NotOpened(_), Some(limit), _) if used.instances >= limit => (
+            format!(
+                "; the limit is the inotify instances of its user: {} of {limit}",
+                used.instances
+            ),
+            format!(
+                "end programs that watch, or raise it: sysctl -w {}",
+                setting("instances", limit)
+            ),
+        ),
+        (Watch::NotAdded(_), _, Some(limit)) if kind == io::ErrorKind::StorageFull => (
+            format!("; the limit is the inotify watches of its user: {} of {limit}", used.watches),
+            format!(
+                "end programs that watch, or raise it: sysctl -w {}",
+                setting("watches", limit)
+            ),
+        ),
+        (Watch::NotOpened(_), ..) => (
+            "; the limit is that of the descriptors of this command, or of the whole system".into(),
+            "raise the limit of this shell (ulimit -n), and compare cat /proc/sys/fs/file-nr"
+                .into(),
+        ),
+        _ => (String::new(), "check the directory, its owner and its mode".into()),
+    };
+    let finding = Finding::warning("watch", message + &limit);
+    finding.why("a reader without a watch scans the directories at every pull").hint(hint)
+}
+
+/// Returns the setting that doubles a limit, on the system and in a user namespace.
+fn setting(what: &str, limit: u64) -> String {
+    let more = (limit * 2).max(128);
+    format!(
+        "fs.inotify.max_user_{what}={more} (user.max_inotify_{what}={more} in a user namespace)"
+    )
 }
 
 #[cfg(test)]
@@ -156,6 +189,17 @@ mod tests {
     fn a_read_only_file_system_is_an_error() {
         let read_only = FileSystem { is_read_only: true, ..file_system(SOME, SOME) };
         assert_eq!(worst(&read_only), State::Error);
+    }
+
+    #[test]
+    fn the_limit_that_a_watch_met_is_named() {
+        let message = |instances| {
+            let own = Some(crate::doctor::seen::InotifyUse { instances, ..Default::default() });
+            let limits = Limits { own, instances: Some(128), ..Limits::default() };
+            watched(&Watch::NotOpened(io::ErrorKind::Other.into()), &limits).message
+        };
+        assert!(message(128).contains("inotify instances of its user: 128 of 128"));
+        assert!(message(3).contains("the descriptors of this command"));
     }
 
     #[test]

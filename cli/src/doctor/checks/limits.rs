@@ -126,6 +126,7 @@ mod tests {
                 readers: vec![reader(1, None, used)],
                 instances: Some(128),
                 watches: Some(1000),
+                own: None,
                 system: Some((5, 1000)),
             };
             check(&queue, &limits).into_iter().map(|f| (f.check, f.state)).collect::<Vec<_>>()

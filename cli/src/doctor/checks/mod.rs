@@ -28,7 +28,7 @@ pub(super) fn judge(queue: &Queue, seen: &Observation) -> (Vec<Finding>, Numbers
     findings.extend(running::check(queue, &seen.readers, seen.taken, users));
     findings.extend(owners::check(queue, &seen.owners, &seen.readers));
     findings.extend(entries::check(queue, &seen.entries, seen.taken, &seen.readers, &seen.owners));
-    findings.extend(file_system::check(&seen.file_systems, &seen.watch));
+    findings.extend(file_system::check(&seen.file_systems, &seen.watch, &seen.limits));
     findings.extend(limits::check(queue, &seen.limits));
     let numbers = Numbers {
         entries: seen.entries.waiting,

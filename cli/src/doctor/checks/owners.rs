@@ -240,7 +240,12 @@ mod tests {
         if let Some(user) = reader {
             let id = ProcessId { number: 9, start: 1 };
             let process = Process { id, name: "x".into(), user, real_user: user, limit: None };
-            readers.readers.push(Reader { process, open: 1, samples: Vec::new() });
+            readers.readers.push(Reader {
+                process,
+                open: 1,
+                is_present: true,
+                samples: Vec::new(),
+            });
         }
         let owners = Owners { places, users: Users::parse(PASSWD, GROUP) };
         check(&queue, &owners, &readers)

@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn reader(number: u32) -> Reader {
-        Reader { process: process(number), open: 5, samples: Vec::new() }
+        Reader { process: process(number), open: 5, is_present: true, samples: Vec::new() }
     }
 
     fn check_of(readers: &Readers) -> Vec<Finding> {

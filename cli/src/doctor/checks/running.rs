@@ -1,5 +1,7 @@
 //! How the readers run: whether one spins, or does not run at all.
 
+use std::time::Duration;
+
 use super::reader::shown;
 use crate::doctor::finding::Finding;
 use crate::doctor::layout::Queue;
@@ -42,8 +44,10 @@ fn percent(share: f64) -> u64 {
 /// What the samples of a reader prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behaviour {
-    /// It was not sampled to the end.
+    /// It was not there any more at the end.
     Ended,
+    /// It was there too shortly.
+    TooShort,
     Stopped,
     Traced,
     /// In an uninterruptible wait at each look.
@@ -58,12 +62,18 @@ enum Behaviour {
     Normal,
 }
 
-fn behaviour(samples: &[Sample], ticks: f64) -> Behaviour {
+fn behaviour(samples: &[Sample], is_present: bool, time: Duration, ticks: f64) -> Behaviour {
+    /// A sample that is missing for longer shows that the process has ended.
+    const GAP: Duration = Duration::from_millis(500);
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
-        return Behaviour::Ended;
+        return if is_present { Behaviour::TooShort } else { Behaviour::Ended };
     };
-    if samples.len() < 3 {
+    if !is_present && last.at + GAP < time {
         return Behaviour::Ended;
+    }
+    // Found late: what it does is not judged by less than three quarters of the time.
+    if last.at.saturating_sub(first.at) < time * 3 / 4 {
+        return Behaviour::TooShort;
     }
     let all = |states: &[char]| samples.iter().all(|sample| states.contains(&sample.usage.state));
     if all(&['T']) {
@@ -121,10 +131,13 @@ fn judge_reader(
         percent(used.0),
         percent(used.1)
     );
-    match behaviour(&reader.samples, ticks) {
+    match behaviour(&reader.samples, reader.is_present, readers.time, ticks) {
         Behaviour::Ended => Finding::warning("running", format!("{name} ended meanwhile"))
             .why("a reader that ends again and again takes no mail")
             .hint("run this command again, and read the log of the queue manager"),
+        Behaviour::TooShort => {
+            Finding::ok("running", format!("{name} was there too shortly to show how it runs"))
+        }
         Behaviour::Stopped => Finding::error("stopped", format!("{name} is stopped (SIGSTOP)"))
             .why("it takes no mail until it is continued")
             .hint(format!("kill -CONT {number}")),
@@ -212,7 +225,6 @@ mod tests {
     use super::*;
     use crate::doctor::seen::Usage;
     use crate::doctor::seen::readers::BUSY;
-    use std::time::Duration;
 
     const TICKS: f64 = 100.0;
 
@@ -241,6 +253,10 @@ mod tests {
             .collect()
     }
 
+    fn judged(samples: &[Sample]) -> Behaviour {
+        behaviour(samples, true, Duration::from_secs(2), TICKS)
+    }
+
     fn with(mut samples: Vec<Sample>, change: impl Fn(usize, &mut Sample)) -> Vec<Sample> {
         samples.iter_mut().enumerate().for_each(|(index, sample)| change(index, sample));
         samples
@@ -248,26 +264,26 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_busy_for_nothing_with_a_readable_trigger_spins() {
-        assert_eq!(behaviour(&samples('R', |_| 0.97), TICKS), Behaviour::Spinning);
+        assert_eq!(judged(&samples('R', |_| 0.97)), Behaviour::Spinning);
         // Beside others' load it gets less of a processor, and never sleeps all the same.
         let crowded = with(samples('R', |_| 0.97), |index, sample| {
             (sample.usage.user, sample.usage.system) = (index as u64, index as u64);
         });
-        assert_eq!(behaviour(&crowded, TICKS), Behaviour::Spinning);
+        assert_eq!(judged(&crowded), Behaviour::Spinning);
     }
 
     #[test]
     fn a_reader_that_is_busy_for_500_ms_does_not_spin() {
         let busy = |step| if (5..10).contains(&step) { 1.0 } else { 0.0 };
-        assert_eq!(behaviour(&samples('S', busy), TICKS), Behaviour::Normal);
+        assert_eq!(judged(&samples('S', busy)), Behaviour::Normal);
     }
 
     #[test]
     fn a_reader_that_is_busy_while_mail_comes_and_goes_does_not_spin() {
         let work = with(samples('R', |_| 0.9), |_, sample| sample.is_changed = true);
-        assert_eq!(behaviour(&work, TICKS), Behaviour::Flooded);
+        assert_eq!(judged(&work), Behaviour::Flooded);
         let emptied = with(work, |index, sample| sample.has_bytes = Some(index % 2 == 0));
-        assert_eq!(behaviour(&emptied, TICKS), Behaviour::Normal);
+        assert_eq!(judged(&emptied), Behaviour::Normal);
     }
 
     #[test]
@@ -275,9 +291,9 @@ mod tests {
         let once_empty = with(samples('R', |_| 0.9), |index, sample| {
             sample.has_bytes = Some(index != 7);
         });
-        assert_eq!(behaviour(&once_empty, TICKS), Behaviour::BusyForNothing);
+        assert_eq!(judged(&once_empty), Behaviour::BusyForNothing);
         let not_seen = with(samples('R', |_| 0.9), |_, sample| sample.has_bytes = None);
-        assert_eq!(behaviour(&not_seen, TICKS), Behaviour::BusyForNothing);
+        assert_eq!(judged(&not_seen), Behaviour::BusyForNothing);
     }
 
     #[test]
@@ -285,18 +301,28 @@ mod tests {
         for (state, expected) in
             [('T', Behaviour::Stopped), ('t', Behaviour::Traced), ('D', Behaviour::Waiting)]
         {
-            assert_eq!(behaviour(&samples(state, |_| 0.0), TICKS), expected);
+            assert_eq!(judged(&samples(state, |_| 0.0)), expected);
             let passing = with(samples(state, |_| 0.0), |index, sample| {
                 if index == 11 {
                     sample.usage.state = 'S';
                 }
             });
-            assert_eq!(behaviour(&passing, TICKS), Behaviour::Normal, "{state}");
+            assert_eq!(judged(&passing), Behaviour::Normal, "{state}");
         }
     }
 
     #[test]
-    fn a_reader_without_samples_has_ended() {
-        assert_eq!(behaviour(&[], TICKS), Behaviour::Ended);
+    fn a_reader_that_was_there_shortly_is_not_judged_and_one_that_is_gone_has_ended() {
+        let time = Duration::from_secs(2);
+        let busy = samples('R', |_| 1.0);
+        for (samples, is_present, expected) in [
+            (&busy[..0], true, Behaviour::TooShort),
+            (&busy[..0], false, Behaviour::Ended),
+            (&busy[10..], true, Behaviour::TooShort), // found late
+            (&busy[..10], false, Behaviour::Ended),
+            (&busy[..], false, Behaviour::Spinning), // its trigger was closed in the last search
+        ] {
+            assert_eq!(behaviour(samples, is_present, time, TICKS), expected);
+        }
     }
 }

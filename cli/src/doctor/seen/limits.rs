@@ -1,6 +1,7 @@
 //! The limits that hold for the reader, and how much of them is used.
 
 use super::readers::{Reader, Readers};
+use super::watch::Watch;
 use super::{InotifyUse, Process, system};
 
 #[derive(Debug, Default)]
@@ -9,6 +10,8 @@ pub(in crate::doctor) struct Limits {
     /// The limits of inotify for each user of this user namespace, where there are any.
     pub(in crate::doctor) instances: Option<u64>,
     pub(in crate::doctor) watches: Option<u64>,
+    /// What the processes of this command's user use, if it could not watch.
+    pub(in crate::doctor) own: Option<InotifyUse>,
     /// The descriptors of the whole system: open, and at most.
     pub(in crate::doctor) system: Option<(u64, u64)>,
 }
@@ -21,7 +24,7 @@ pub(in crate::doctor) struct ReaderLimits {
     pub(in crate::doctor) inotify: InotifyUse,
 }
 
-pub(super) fn look(readers: &Readers) -> Limits {
+pub(super) fn look(readers: &Readers, watch: &Watch) -> Limits {
     let of = |reader: &Reader| ReaderLimits {
         process: reader.process.clone(),
         open: reader.open,
@@ -29,6 +32,8 @@ pub(super) fn look(readers: &Readers) -> Limits {
     };
     Limits {
         readers: readers.readers.iter().map(of).collect(),
+        own: (!matches!(watch, Watch::Complete))
+            .then(|| system::inotify_use(rustix::process::getuid().as_raw())),
         instances: system::inotify_limit("instances"),
         watches: system::inotify_limit("watches"),
         system: std::fs::read_to_string("/proc/sys/fs/file-nr")

@@ -49,11 +49,12 @@ pub(super) fn observe(
     changes.compare(queue);
     let taken = entries::taken(&changes, &entries);
     let users = owners::Users::read();
+    let watch = watch::look(queue);
     Observation {
-        limits: limits::look(&readers),
+        limits: limits::look(&readers, &watch),
         owners: owners::look(queue, users),
         file_systems: file_system::look(queue),
-        watch: watch::look(queue),
+        watch,
         trigger,
         readers,
         entries,

@@ -34,7 +34,7 @@ pub(in crate::doctor) struct Readers {
     pub(in crate::doctor) blind_spots: Vec<&'static str>,
     /// What the FIFO answered, if it was asked.
     pub(in crate::doctor) answer: Option<Answer>,
-    /// How long was looked.
+    /// How long was looked: from the first sample to the last.
     pub(in crate::doctor) time: Duration,
 }
 
@@ -50,6 +50,8 @@ pub(in crate::doctor) struct Held {
 pub(in crate::doctor) struct Reader {
     pub(in crate::doctor) process: Process,
     pub(in crate::doctor) open: u64,
+    /// It had the trigger open in the last search.
+    pub(in crate::doctor) is_present: bool,
     pub(in crate::doctor) samples: Vec<Sample>,
 }
 
@@ -133,12 +135,12 @@ impl<'a> Sampling<'a> {
                 self.search();
             }
             let is_changed = self.changes.compare(self.queue);
+            self.readers.time = begun.elapsed();
             self.sample(begun, is_changed);
         }
         if !time.is_zero() {
             self.search();
         }
-        self.readers.time = begun.elapsed();
     }
 
     fn search(&mut self) {
@@ -167,9 +169,12 @@ impl<'a> Sampling<'a> {
     }
 }
 
-/// A supervisor such as systemd opens the FIFO of a service for reading and writing, and keeps it.
+/// systemd opens the FIFO of a service for reading and writing, and keeps it. In a container, process
+/// 1 may be the reader itself: so the name counts, of a process of root's or of number 1.
 fn is_supervisor(holder: &Holder) -> bool {
-    holder.process.id.number == 1 && holder.access.reads
+    let process = &holder.process;
+    let is_trusted = process.id.number == 1 || process.user == 0;
+    process.name == "systemd" && is_trusted && holder.access.reads
 }
 
 impl Searches {
@@ -228,7 +233,7 @@ impl Searches {
                 if found.len() == 1 || is_last {
                     let Holder { process, open, .. } = holder;
                     let samples = self.samples.remove(&id).unwrap_or_default();
-                    readers.readers.push(Reader { process, open, samples });
+                    readers.readers.push(Reader { process, open, is_present: is_last, samples });
                 }
             } else if holder.access.writes && seen == count && count > 1 {
                 let usage = system::usage(id);
@@ -277,12 +282,18 @@ mod tests {
     }
 
     #[test]
-    fn process_1_with_the_trigger_open_is_a_supervisor_and_no_reader() {
+    fn systemd_is_a_supervisor_and_no_reader_and_another_process_1_is_one() {
         let mut searches = Searches::default();
-        searches.add(scan(vec![holder(1, true, true)]));
+        let mut systemd = holder(1, true, true);
+        systemd.process.name = "systemd".into();
+        searches.add(scan(vec![systemd.clone()]));
         assert!(!searches.has_reader());
-        searches.add(scan(vec![holder(1, true, true), holder(7, true, false)]));
+        searches.add(scan(vec![systemd.clone(), holder(7, true, false)]));
         assert_eq!(searches.reader_ids().len(), 1);
+        // Any user can call a process so.
+        systemd.process.id.number = 8;
+        assert!(!is_supervisor(&systemd));
+        assert!(!is_supervisor(&holder(1, true, true)), "the reader of a container");
     }
 
     #[test]
