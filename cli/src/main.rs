@@ -93,7 +93,9 @@ fn main() -> ExitCode {
 /// Prints the help, or why the arguments cannot be parsed. A monitoring plugin has an exit code of its
 /// own for that.
 fn usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--monitor") {
+    let mut arguments = std::env::args_os().skip(1);
+    let is_doctor = arguments.next().is_some_and(|subcommand| subcommand == "doctor");
+    if error.use_stderr() && is_doctor && arguments.any(|argument| argument == "--monitor") {
         return doctor::monitor_usage(&error.to_string());
     }
     error.exit()

@@ -280,4 +280,6 @@ fn monitor_prints_one_line_and_exits_as_a_plugin() {
         assert_eq!(code, Some(3), "{line}");
         assert!(line.starts_with("PULLCORD UNKNOWN - "), "{line}");
     }
+    let done = output(&mut pullcord(["watch", "--monitor"]));
+    assert_eq!(done.status.code(), Some(2), "only doctor is a plugin: {done:?}");
 }

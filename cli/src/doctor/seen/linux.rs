@@ -220,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn a_process_with_another_start_time_is_not_sampled() {
+        let number = std::process::id();
+        let start = stat(number).unwrap().start;
+        assert!(usage(ProcessId { number, start }).is_some());
+        assert_eq!(usage(ProcessId { number, start: start + 1 }), None);
+    }
+
+    #[test]
     fn hidepid_is_found_in_the_last_mount_of_proc() {
         let line = |options| format!("30 24 0:5 / /proc rw,relatime - proc proc rw{options}\n");
         assert!(!hides_processes(&line("")));
