@@ -1,4 +1,4 @@
-//! `pullcord doctor`: finds what is wrong with a queue and its reader, while they run.
+//! `pullcord doctor`: finds the problems of a queue and of its reader, while they run.
 
 mod checks;
 mod finding;
@@ -19,9 +19,9 @@ use finding::{Report, State};
 use layout::{Layout, Queue};
 use print::Status;
 
-/// Check a queue and its reader while they run, and print what to do about each problem
+/// Check a queue and its reader while they run, and print the remedy for each problem
 ///
-/// Looks for two seconds at the processes that have the trigger open, at what comes and goes in the
+/// Looks for two seconds at the processes that have the trigger open, at the changes of the
 /// queue, and at owners, file systems and limits. Changes nothing, and takes no pulls. If no reader is
 /// found among the processes, the trigger is opened for writing, which shows whether one exists: a
 /// reader wakes up once by that.
@@ -55,7 +55,7 @@ Marks:
   ?  it could not be seen
   ✗  an error
 
-What is judged over the whole time:
+Judged over the whole time:
   spin     a reader that is busy at least half of the time while nothing comes
            or goes, with bytes in its trigger at each look
   stopped  a reader that is stopped at each look, or waits for a disk

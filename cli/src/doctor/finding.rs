@@ -20,7 +20,7 @@ pub(super) struct Finding {
     pub(super) message: String,
     /// Why it matters.
     pub(super) why: Option<&'static str>,
-    /// What to do.
+    /// The remedy.
     pub(super) hint: Option<String>,
 }
 

@@ -20,7 +20,7 @@ pub(super) enum Layout {
 pub(super) struct Queue {
     pub(super) layout: Layout,
     pub(super) root: PathBuf,
-    /// The FIFO, or what takes its place.
+    /// The FIFO, or the socket of stock Postfix.
     pub(super) trigger: PathBuf,
     /// `todo` or `maildrop`, and then the numbered directories in it.
     pub(super) directories: Vec<PathBuf>,

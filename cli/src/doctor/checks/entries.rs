@@ -45,7 +45,7 @@ fn abandoned(entries: &Entries) -> Option<Finding> {
         format!("{count} messages are not complete, the oldest for {age}: {}", shown(path));
     let finding = Finding::warning("unfinished", message);
     let finding = finding.why("the program that wrote it has ended, and no reader takes it");
-    Some(finding.hint("postsuper -s removes what is older than a day"))
+    Some(finding.hint("postsuper -s removes files that are older than a day"))
 }
 
 fn layout(queue: &Queue, entries: &Entries) -> Finding {
@@ -239,7 +239,7 @@ mod tests {
         assert!(
             findings.iter().any(|f| f.message.starts_with("2 entries have a name that is not"))
         );
-        // Who reads is not known.
+        // The reader is not known.
         assert_eq!(odd(&all, &Readers::default(), &users("")).len(), 3);
         // The reader is their owner.
         assert_eq!(odd(&all, &Readers::default(), &users("qmails:x:71:70::/:\n")).len(), 3);

@@ -1,4 +1,4 @@
-//! Owners and modes, against what the layout needs.
+//! Owners and modes, against the needs of the layout.
 //!
 //! | layout | path | owner | mode | must have | must not have |
 //! |---|---|---|---|---|---|
@@ -31,7 +31,7 @@ struct Row {
     needed: u32,
     /// The bits that are dangerous.
     dangerous: u32,
-    /// What fails without the needed bits or with another owner.
+    /// The consequence of missing bits or of another owner.
     why: &'static str,
 }
 

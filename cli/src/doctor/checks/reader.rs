@@ -1,4 +1,4 @@
-//! Who reads the trigger.
+//! The readers of the trigger.
 
 use super::quoted;
 use crate::doctor::finding::Finding;
@@ -24,7 +24,7 @@ pub(super) fn check(
         findings.push(
             Finding::error("full trigger", "the trigger is full, and its reader does not empty it")
                 .why("the reader hangs, or is stopped: it does not look for mail")
-                .hint("check what the reader does; restart it if it does not continue"),
+                .hint("trace the reader (strace -p); restart it if it does not continue"),
         );
     }
     for process in &readers.removed {

@@ -9,7 +9,7 @@ use crate::doctor::seen::entries::Taken;
 use crate::doctor::seen::owners::Users;
 use crate::doctor::seen::readers::{Held, Reader, Readers, Sample, ticks_per_second};
 
-/// What a reader does is judged only after this time: a look at one moment proves nothing.
+/// A reader is judged only after this time: a look at one moment proves nothing.
 pub(in crate::doctor) const ENOUGH_SECONDS: u64 = 2;
 
 /// From this share of the time, without a sleep and for nothing, a reader spins.
@@ -41,7 +41,7 @@ fn percent(share: f64) -> u64 {
     (share * 100.0).round() as u64
 }
 
-/// What the samples of a reader prove.
+/// The conclusion from the samples of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behaviour {
     /// It was not there any more at the end.
@@ -71,7 +71,7 @@ fn behaviour(samples: &[Sample], is_present: bool, time: Duration, ticks: f64) -
     if !is_present && last.at + GAP < time {
         return Behaviour::Ended;
     }
-    // Found late: what it does is not judged by less than three quarters of the time.
+    // Found late: less than three quarters of the time are too little to judge it.
     if last.at.saturating_sub(first.at) < time * 3 / 4 {
         return Behaviour::TooShort;
     }
@@ -172,7 +172,7 @@ fn judge_reader(
                 format!("{name} {used}, and nothing was added to the queue or taken; {trigger}"),
             )
             .why("it works for something else, or does not notice the end of its work")
-            .hint(format!("see what it does: strace -c -p {number} (truss on the BSDs)"))
+            .hint(format!("see its system calls: strace -c -p {number} (truss on the BSDs)"))
         }
         Behaviour::Flooded => Finding::warning(
             "running",

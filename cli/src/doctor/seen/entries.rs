@@ -1,4 +1,4 @@
-//! The entries of a queue, and what came and went while this command looked.
+//! The entries of a queue, and the changes while this command looked.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};

@@ -27,7 +27,7 @@ pub(in crate::doctor) struct FileSystem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::doctor) struct Space {
     pub(in crate::doctor) total: u64,
-    /// What an ordinary user may use.
+    /// The part that ordinary users may use.
     pub(in crate::doctor) free: u64,
 }
 

@@ -10,7 +10,7 @@ pub(in crate::doctor) struct Limits {
     /// The limits of inotify for each user of this user namespace, where there are any.
     pub(in crate::doctor) instances: Option<u64>,
     pub(in crate::doctor) watches: Option<u64>,
-    /// What the processes of this command's user use, if it could not watch.
+    /// The use by the processes of this command's user, if it could not watch.
     pub(in crate::doctor) own: Option<InotifyUse>,
     /// The descriptors of the whole system: open, and at most.
     pub(in crate::doctor) system: Option<(u64, u64)>,
@@ -20,7 +20,7 @@ pub(in crate::doctor) struct Limits {
 pub(in crate::doctor) struct ReaderLimits {
     pub(in crate::doctor) process: Process,
     pub(in crate::doctor) open: u64,
-    /// What all processes of its user use.
+    /// The use by all processes of its user.
     pub(in crate::doctor) inotify: InotifyUse,
 }
 

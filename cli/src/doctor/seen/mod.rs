@@ -1,4 +1,4 @@
-//! What can be seen of a queue and its readers: plain values, with no judgement. `checks` judges them.
+//! The observation of a queue and its readers: plain values, with no judgement. `checks` judges them.
 
 pub(super) mod entries;
 pub(super) mod file_system;
@@ -106,7 +106,7 @@ pub(super) struct Scan {
     pub(super) hidden: usize,
 }
 
-/// How much a process has run since its start, and what it does now.
+/// How much a process has run since its start, and its state now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Usage {
     /// The letter of /proc/PID/stat.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::doctor::layout::{Layout, Queue};
 
-/// What a path is in its queue.
+/// The purpose of a path in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::doctor) enum Role {
     /// The queue directory of qmail.

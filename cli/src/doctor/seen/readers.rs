@@ -22,7 +22,8 @@ pub(in crate::doctor) const BUSY: f64 = 0.25;
 pub(in crate::doctor) struct Readers {
     /// The processes that had it open for reading in each search in which they can have had.
     pub(in crate::doctor) readers: Vec<Reader>,
-    /// The processes that had it open for writing, from the first search to the last.
+    /// The processes that had it open for writing in the last search and in an earlier one: a writer
+    /// has it open for some microseconds only.
     pub(in crate::doctor) writers: Vec<Held>,
     /// Supervisors, which keep it open for a service that they start.
     pub(in crate::doctor) supervisors: Vec<Process>,
@@ -32,7 +33,7 @@ pub(in crate::doctor) struct Readers {
     pub(in crate::doctor) hidden: usize,
     /// Why some processes cannot be seen at all.
     pub(in crate::doctor) blind_spots: Vec<&'static str>,
-    /// What the FIFO answered, if it was asked.
+    /// The answer of the FIFO, if it was asked.
     pub(in crate::doctor) answer: Option<Answer>,
     /// How long was looked: from the first sample to the last.
     pub(in crate::doctor) time: Duration,
@@ -108,7 +109,6 @@ pub(super) struct Sampling<'a> {
 /// The results of the searches, before they are put together.
 #[derive(Default)]
 pub(super) struct Searches {
-    count: usize,
     holders: BTreeMap<ProcessId, (Holder, usize)>,
     samples: BTreeMap<ProcessId, Vec<Sample>>,
     last: Vec<ProcessId>,
@@ -124,14 +124,16 @@ impl<'a> Sampling<'a> {
     /// Looks for this long: once, if it is zero.
     pub(super) fn run(&mut self, time: Duration, mut progress: impl FnMut(Duration)) {
         self.changes.compare(self.queue);
-        let begun = Instant::now();
+        let (begun, mut is_half_over) = (Instant::now(), false);
         self.search();
         self.sample(begun, false);
         while begun.elapsed() < time {
             progress(begun.elapsed());
             thread::sleep(INTERVAL.min(time.saturating_sub(begun.elapsed())));
-            if !self.readers.has_reader() {
-                // A reader with the patch of 2001 closes its trigger in each scan.
+            let is_half = !is_half_over && begun.elapsed() >= time / 2;
+            is_half_over |= is_half;
+            // A reader with the patch of 2001 closes its trigger in each scan.
+            if is_half || !self.readers.has_reader() {
                 self.search();
             }
             let is_changed = self.changes.compare(self.queue);
@@ -179,14 +181,13 @@ fn is_supervisor(holder: &Holder) -> bool {
 
 impl Searches {
     fn add(&mut self, scan: super::Scan) {
-        self.count += 1;
         self.hidden = self.hidden.max(scan.hidden);
         self.last = scan.holders.iter().map(|holder| holder.process.id).collect();
         for holder in scan.holders {
             self.holders
                 .entry(holder.process.id)
                 .and_modify(|(known, count)| {
-                    // What it has open at the end decides, and reading is never forgotten.
+                    // Its last descriptors decide, and reading is never forgotten.
                     let reads = known.access.reads || holder.access.reads;
                     *known = holder.clone();
                     known.access.reads = reads;
@@ -218,7 +219,7 @@ impl Searches {
         if !matches!(trigger, Trigger::Fifo { .. }) {
             return readers;
         }
-        let (count, found) = (self.count, self.reader_ids());
+        let found = self.reader_ids();
         for (id, (holder, seen)) in std::mem::take(&mut self.holders) {
             let is_last = self.last.contains(&id);
             if is_supervisor(&holder) {
@@ -235,7 +236,7 @@ impl Searches {
                     let samples = self.samples.remove(&id).unwrap_or_default();
                     readers.readers.push(Reader { process, open, is_present: is_last, samples });
                 }
-            } else if holder.access.writes && seen == count && count > 1 {
+            } else if holder.access.writes && is_last && seen > 1 {
                 let usage = system::usage(id);
                 let is_stopped = usage.is_some_and(|usage| matches!(usage.state, 'T' | 't'));
                 readers.writers.push(Held { process: holder.process, is_stopped });
@@ -294,6 +295,30 @@ mod tests {
         systemd.process.id.number = 8;
         assert!(!is_supervisor(&systemd));
         assert!(!is_supervisor(&holder(1, true, true)), "the reader of a container");
+    }
+
+    #[test]
+    fn a_writer_counts_if_it_is_seen_twice_and_at_the_end() {
+        let writers = |searched: &[&[u32]]| {
+            let mut searches = Searches::default();
+            for numbers in searched {
+                searches
+                    .add(scan(numbers.iter().map(|&number| holder(number, false, true)).collect()));
+            }
+            let trigger = Trigger::Fifo { inode: 1, device: 1 };
+            let queue = Queue {
+                layout: crate::doctor::layout::Layout::Qmail,
+                root: "/nowhere".into(),
+                trigger: "/nowhere/lock/trigger".into(),
+                directories: vec!["/nowhere/todo".into()],
+            };
+            let readers = searches.finish(&queue, &trigger, false);
+            readers.writers.iter().map(|held| held.process.id.number).collect::<Vec<_>>()
+        };
+        assert_eq!(writers(&[&[7, 8], &[8], &[8, 9]]), [8]);
+        assert_eq!(writers(&[&[], &[8], &[8]]), [8], "it came while this command looked");
+        assert_eq!(writers(&[&[8], &[8], &[]]), [] as [u32; 0], "it has closed it");
+        assert_eq!(writers(&[&[8]]), [] as [u32; 0], "looked once");
     }
 
     #[test]

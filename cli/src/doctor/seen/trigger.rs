@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::Fifo;
 use crate::doctor::layout::Queue;
 
-/// What is at the path of the trigger.
+/// The file at the path of the trigger.
 #[derive(Debug)]
 pub(in crate::doctor) enum Trigger {
     Fifo {
