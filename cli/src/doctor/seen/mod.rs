@@ -6,6 +6,7 @@ pub(super) mod limits;
 pub(super) mod owners;
 pub(super) mod process;
 pub(super) mod readers;
+mod searches;
 pub(super) mod trigger;
 pub(super) mod watch;
 
