@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use pullcord::watcher::{Locality, locality};
-use rustix::fs::{StatVfsMountFlags, major, minor, statvfs};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
-use super::process;
+use super::{device_numbers, process};
 use crate::doctor::layout::Queue;
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) fn look(queue: &Queue) -> Vec<FileSystem> {
         if !seen.insert(metadata.dev()) {
             continue;
         }
-        let device = (major(metadata.dev()), minor(metadata.dev()));
+        let device = device_numbers(metadata.dev());
         file_systems.push(FileSystem {
             type_name: process::type_of_device(&mounts, device),
             locality: if has_entries { locality(&path).ok() } else { None },

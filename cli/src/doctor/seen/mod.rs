@@ -63,6 +63,13 @@ pub(super) fn observe(
     }
 }
 
+/// Returns the major and the minor number of a device.
+fn device_numbers(device: u64) -> (u32, u32) {
+    // macOS has 32 bits, with a sign.
+    let device = device as rustix::fs::Dev;
+    (rustix::fs::major(device), rustix::fs::minor(device))
+}
+
 /// Which FIFO the readers are looked for by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fifo {

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, major, minor, open};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
-use super::Fifo;
+use super::{Fifo, device_numbers};
 use crate::doctor::layout::Queue;
 
 /// The file at the path of the trigger.
@@ -55,7 +55,7 @@ impl Trigger {
         let Trigger::Fifo { inode, device } = *self else { return None };
         let (home, name) = (queue.trigger.parent()?, queue.trigger.file_name()?);
         let path = fs::canonicalize(home).ok()?.join(name);
-        Some(Fifo { path, inode, device: (major(device), minor(device)) })
+        Some(Fifo { path, inode, device: device_numbers(device) })
     }
 }
 
