@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::doctor::{Checks, examine_at};
-use crate::support::{Queue, Running, eventually, output, pullcord, stat};
+use crate::support::{Queue, Running, copy_binary, eventually, output, pullcord, stat};
 
 /// `pullcord storm` with one strategy for an hour, in a place of its own.
 struct Storm {
@@ -128,7 +128,7 @@ fn a_reader_whose_name_has_parentheses_blanks_and_a_line_feed_is_understood() {
     let queue = Queue::flat();
     let name = std::ffi::OsStr::from_bytes(b"a) R 1 (\n");
     let copy = queue.path(name);
-    fs::copy(binary(), &copy).unwrap();
+    copy_binary(&copy);
     let reader = watch(&queue, &copy);
     reader.signal(Signal::STOP);
     eventually("it is stopped", || {
@@ -192,7 +192,7 @@ fn an_ordinary_user_is_told_that_the_reader_cannot_be_seen() {
     }
     let queue = Queue::flat();
     let copy = queue.path("pullcord");
-    fs::copy(binary(), &copy).unwrap();
+    copy_binary(&copy);
     for path in [queue.root().to_path_buf(), queue.path("lock"), queue.path("todo")] {
         fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     }
