@@ -11,6 +11,9 @@ use crate::doctor::layout::Queue;
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// The last search is repeated so often until it finds a reader that may have its trigger closed.
+const LAST_SEARCHES: usize = 10;
+
 /// The share of an interval from which a reader counts as busy.
 pub(in crate::doctor) const BUSY: f64 = 0.25;
 
@@ -127,8 +130,14 @@ impl<'a> Sampling<'a> {
             self.readers.time = begun.elapsed();
             self.sample(begun, is_changed);
         }
-        if !time.is_zero() {
+        if time.is_zero() {
+            return;
+        }
+        for _ in 0..LAST_SEARCHES {
             self.search();
+            if self.readers.is_settled() {
+                break;
+            }
         }
     }
 

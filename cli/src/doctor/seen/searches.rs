@@ -37,10 +37,8 @@ impl Searches {
             self.holders
                 .entry(holder.process.id)
                 .and_modify(|(known, count)| {
-                    // Its last descriptors decide, and reading is never forgotten.
-                    let reads = known.access.reads || holder.access.reads;
+                    // A child that has executed another program has lost the trigger.
                     *known = holder.clone();
-                    known.access.reads = reads;
                     *count += 1;
                 })
                 .or_insert((holder, 1));
@@ -52,6 +50,12 @@ impl Searches {
             holder.access.reads && !holder.is_removed && !is_supervisor(holder)
         });
         readers.map(|(id, _)| *id).collect()
+    }
+
+    /// Returns whether the last search has found a reader, or there is none to be found.
+    pub(super) fn is_settled(&self) -> bool {
+        let readers = self.reader_ids();
+        readers.is_empty() || readers.iter().any(|id| self.last.contains(id))
     }
 
     pub(super) fn has_reader(&self) -> bool {
@@ -79,8 +83,8 @@ impl Searches {
                     readers.removed.push(holder.process);
                 }
             } else if found.contains(&id) {
-                // A child inherits the trigger for a moment: a second reader must be there until
-                // the end. A single one may have it closed at that moment.
+                // A child inherits the trigger for a moment: among several, those at the end count.
+                // A single one may have it closed at that moment.
                 if found.len() == 1 || is_last {
                     let Holder { process, open, .. } = holder;
                     let samples = self.samples.remove(&id).unwrap_or_default();
@@ -159,6 +163,18 @@ mod tests {
         assert_eq!(writers(&[&[], &[8], &[8]]), [8], "it came while this command looked");
         assert_eq!(writers(&[&[8], &[8], &[]]), [] as [u32; 0], "it has closed it");
         assert_eq!(writers(&[&[8]]), [] as [u32; 0], "looked once");
+    }
+
+    #[test]
+    fn a_child_that_inherited_the_trigger_is_no_reader_once_it_has_lost_it() {
+        let mut searches = Searches::default();
+        searches.add(scan(vec![holder(7, true, false), holder(8, true, false)]));
+        assert_eq!(searches.reader_ids().len(), 2);
+        searches.add(scan(vec![holder(8, false, true)]));
+        assert_eq!(searches.reader_ids(), [ProcessId { number: 7, start: 5 }]);
+        assert!(!searches.is_settled(), "the reader has its trigger closed");
+        searches.add(scan(vec![holder(7, true, false)]));
+        assert!(searches.is_settled());
     }
 
     #[test]

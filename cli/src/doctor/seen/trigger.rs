@@ -4,6 +4,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -71,8 +72,20 @@ pub(in crate::doctor) enum Answer {
 }
 
 /// Opens the FIFO for writing, which fails if no process has it open for reading. Writes nothing: the
-/// reader wakes up once at most.
+/// reader wakes up once at most. A reader that has its trigger closed for a scan is asked again.
 pub(super) fn ask(fifo: &Path) -> Answer {
+    const ATTEMPTS: usize = 5;
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 1..ATTEMPTS {
+        match ask_once(fifo) {
+            Answer::NoReader => std::thread::sleep(PAUSE),
+            answer => return answer,
+        }
+    }
+    ask_once(fifo)
+}
+
+fn ask_once(fifo: &Path) -> Answer {
     match open(
         fifo,
         OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC,
