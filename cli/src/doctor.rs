@@ -1,300 +1,179 @@
-//! `pullcord doctor`: finds what is wrong with a queue.
+//! `pullcord doctor`: finds the problems of a queue and of its reader, while they run.
 
-mod limits;
-mod readers;
+mod checks;
+mod finding;
+mod layout;
+mod print;
+mod seen;
 
-use std::collections::HashSet;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::panic;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
-use pullcord::watcher::{Locality, REPORTS_NAMES, locality};
-use pullcord::{Backend, DirWatcher, Escaped, PullOutcome, QueueOptions, pull};
-use serde::Serialize;
+use indicatif::{ProgressBar, ProgressStyle};
+use pullcord::Escaped;
 
 use crate::failure::Failure;
-use crate::watch::Layout;
-use crate::{print, print_json};
-use readers::Readers;
+use finding::{Report, State};
+use layout::{Layout, Queue};
+use print::Status;
 
-/// Check a queue, and print hints for its problems
+/// Check a queue and its reader while they run, and print the remedy for each problem
 ///
-/// Changes nothing, and takes no pulls. Checks the trigger and its readers, the layout, the file
-/// system and whether it can be watched, the limits of the system against the needs of this queue,
-/// and whether the queue contains entries that no process picks up.
+/// Looks for two seconds at the processes that have the trigger open, at the changes of the
+/// queue, and at owners, file systems and limits. Changes nothing, and takes no pulls. If no reader is
+/// found among the processes, the trigger is opened for writing, which shows whether one exists: a
+/// reader wakes up once by that.
 #[derive(clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = MORE)]
 pub(crate) struct Arguments {
     /// A queue directory
     queue: PathBuf,
     /// The layout of QUEUE
     #[arg(long, value_enum, default_value_t = Layout::Qmail)]
     layout: Layout,
+    /// How long to look: 2 or more, or 0 to look once, which does not show how the reader runs
+    #[arg(long, value_name = "S", default_value_t = checks::ENOUGH_SECONDS, value_parser = seconds)]
+    seconds: u64,
     /// Pull the trigger to find out whether a process reads it: this wakes the reader once
     #[arg(long)]
     probe: bool,
-    /// Print one object {"queue", "healthy", "checks": [{"check", "state", "message", "hint"}]}; a
-    /// state is "ok", "warning" or "error"
+    /// Print one line, and exit as a monitoring plugin does
+    #[arg(long, conflicts_with = "json")]
+    monitor: bool,
+    /// Print one object {"queue", "healthy", "checks": [{"check", "state", "message", "why",
+    /// "hint"}], "numbers"}; a state is "ok", "warning", "unknown" or "error"
     #[arg(long)]
     json: bool,
 }
 
-const EXIT_CODES: &str = "\
+const MORE: &str = "\
+Marks:
+  ✓  as it should be
+  !  a warning: it works, and may not for long
+  ?  it could not be seen
+  ✗  an error
+
+Judged over the whole time:
+  spin     a reader that is busy at least half of the time while nothing comes
+           or goes, with bytes in its trigger at each look
+  stopped  a reader that is stopped at each look, or waits for a disk
+  waiting  an entry that waits for more than a minute and is not taken
+
+Processes are seen on Linux only; run the command as root, and not in another
+container than the reader. On other systems the trigger itself is asked.
+
 Exit codes:
   0  no errors; there may be warnings (!)
   1  errors (✗)
-  2  there is no such queue";
+  2  could not look: there is no such queue, or something (?) could not be seen
+With --monitor:
+  0  OK, 1  WARNING, 2  CRITICAL: errors, 3  UNKNOWN: could not look, bad usage
 
-/// qmail-send scans its queue every 1,500 s: no process picks up an entry that is twice as old.
-const STALE: Duration = Duration::from_secs(2 * 1500);
+Examples:
+  pullcord doctor /var/qmail/queue
+  pullcord doctor --layout postfix --seconds 60 /var/spool/postfix
+  pullcord doctor --monitor /var/qmail/queue";
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let queue = arguments.layout.options(&arguments.queue)?;
-    let mut report = Report { queue: shown(&arguments.queue), healthy: true, checks: Vec::new() };
-    check_trigger(&queue, arguments.probe, &mut report);
-    check_directories(&queue, &mut report);
-    check_watch(&queue, &mut report);
-    limits::check(&queue, &mut report);
-    let best = Backend::best();
-    report.ok("backend", format!("{best} is the best one of this system"));
-    if arguments.json {
-        print_json(&report)?;
-    } else {
-        report.print()?;
-    }
-    if report.healthy {
-        return Ok(());
-    }
-    let errors = report.checks.iter().filter(|check| check.state == State::Error).count();
-    Err(Failure::failed(format!("{}: {errors} checks failed", report.queue)))
-}
-
-#[derive(Serialize)]
-struct Report {
-    queue: String,
-    healthy: bool,
-    checks: Vec<Check>,
-}
-
-#[derive(Serialize)]
-struct Check {
-    check: &'static str,
-    state: State,
-    message: String,
-    hint: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Ok,
-    Warning,
-    Error,
-}
-
-impl Report {
-    fn add(&mut self, check: &'static str, state: State, message: String, hint: Option<String>) {
-        self.healthy &= state != State::Error;
-        self.checks.push(Check { check, state, message, hint });
-    }
-
-    fn ok(&mut self, check: &'static str, message: impl Into<String>) {
-        self.add(check, State::Ok, message.into(), None);
-    }
-
-    fn warn(&mut self, check: &'static str, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(check, State::Warning, message.into(), Some(hint.into()));
-    }
-
-    fn error(&mut self, check: &'static str, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(check, State::Error, message.into(), Some(hint.into()));
-    }
-
-    fn print(&self) -> Result<(), Failure> {
-        let width = self.checks.iter().map(|check| check.check.len()).max().unwrap_or(0);
-        let mut lines = Vec::new();
-        for Check { check, state, message, hint } in &self.checks {
-            let (mark, colour) = match state {
-                State::Ok => ('✓', AnsiColor::Green),
-                State::Warning => ('!', AnsiColor::Yellow),
-                State::Error => ('✗', AnsiColor::Red),
-            };
-            let style = Style::new().fg_color(Some(colour.into()));
-            lines.push(format!("{style}{mark}{style:#} {check:width$}  {message}"));
-            lines.extend(hint.iter().map(|hint| format!("  {:width$}  → {hint}", "")));
+fn seconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds == 0 || (checks::ENOUGH_SECONDS..=86_400).contains(&seconds) => {
+            Ok(seconds)
         }
-        print(lines.join("\n")).map(drop)
+        _ => Err(format!("not 0, or {} to 86400", checks::ENOUGH_SECONDS)),
     }
 }
 
-fn shown(path: &Path) -> String {
-    Escaped(path).to_string()
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if arguments.monitor {
+        let (status, line) = guarded(|| examine(arguments).map(|report| print::monitor(&report)));
+        return print_line(status, &line);
+    }
+    match examine(arguments).and_then(|report| report_all(arguments, &report)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
 }
 
-fn check_trigger(queue: &QueueOptions, probe: bool, report: &mut Report) {
-    let Some(path) = queue.trigger_path() else { return };
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(e) => {
-            let hint = "make it with mkfifo(1), with mode 622, owned by the user of its reader";
-            return report.error("trigger", format!("{}: {e}", shown(path)), hint);
-        }
-    };
-    if !metadata.file_type().is_fifo() {
-        let message = format!("{} is not a FIFO", shown(path));
-        let hint = "move it away, and make a FIFO in its place with mkfifo(1)";
-        return report.error("trigger", message, hint);
+/// Reports that the arguments of a monitoring plugin cannot be parsed. Its exit code must not be
+/// one of a plugin that has looked.
+pub(crate) fn monitor_usage(message: &str) -> ExitCode {
+    let first = message.lines().next().unwrap_or_default();
+    print_line(Status::Unknown, &print::line(Status::Unknown, first, ""))
+}
+
+fn print_line(status: Status, line: &str) -> ExitCode {
+    // A line that cannot be printed has no other place to go.
+    let _ = crate::print(line);
+    ExitCode::from(status as u8)
+}
+
+/// Returns the status and the line of a look, also if it failed or panicked.
+fn guarded(
+    look: impl FnOnce() -> Result<(Status, String), Failure> + panic::UnwindSafe,
+) -> (Status, String) {
+    let unknown = |text: &str| (Status::Unknown, print::line(Status::Unknown, text, ""));
+    match panic::catch_unwind(look) {
+        Ok(Ok(done)) => done,
+        Ok(Err(failure)) => unknown(failure.message()),
+        Err(_) => unknown("this command failed: its message is on standard error"),
     }
-    let mode = metadata.permissions().mode() & 0o7777;
-    let message = format!(
-        "{} is a FIFO, mode {mode:o}, owner {}:{}",
-        shown(path),
-        metadata.uid(),
-        metadata.gid()
+}
+
+fn examine(arguments: &Arguments) -> Result<Report, Failure> {
+    let queue = Queue::find(arguments.layout, &arguments.queue)?;
+    let bar = ProgressBar::new(arguments.seconds * 1000);
+    bar.set_style(
+        ProgressStyle::with_template("looking {bar:40} {percent} %").map_err(Failure::failed)?,
     );
-    if mode & 0o022 == 0 {
-        let hint = "let every user that queues mail write to it: in qmail, it has mode 622";
-        report.warn("trigger", message, hint);
-    } else if mode & 0o044 != 0 {
-        let hint = "run chmod go-r: other users may read it, and take the pulls of its reader";
-        report.warn("trigger", message, hint);
+    let progress = |time: Duration| bar.set_position(time.as_millis() as u64);
+    let time = Duration::from_secs(arguments.seconds);
+    let seen = seen::observe(&queue, time, arguments.probe, progress);
+    bar.finish_and_clear();
+    let (findings, numbers) = checks::judge(&queue, &seen);
+    Ok(Report::new(Escaped(&arguments.queue).to_string(), findings, numbers))
+}
+
+fn report_all(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
+    if arguments.json {
+        crate::print_json(report)?;
     } else {
-        report.ok("trigger", message);
+        crate::print(print::text(report))?;
     }
-    check_reader(path, &metadata, probe, report);
-}
-
-fn check_reader(path: &Path, fifo: &Metadata, probe: bool, report: &mut Report) {
-    const NO_READER: &str = "no process reads the trigger";
-    const START: &str = "start the queue manager; it finds the queued mail when it starts";
-    if probe {
-        return match pull(path) {
-            Ok(PullOutcome::NoReader) => report.error("reader", NO_READER, START),
-            Ok(PullOutcome::Delivered) => report.ok("reader", "a process reads the trigger"),
-            Ok(PullOutcome::Pending) => report.error(
-                "reader",
-                "a process has the trigger open and does not read it: it is full",
-                "check whether that process is stopped",
-            ),
-            Err(e) => report.error("reader", e.to_string(), "see the trigger above"),
-        };
-    }
-    match readers::of(fifo) {
-        Readers::Unknown(reason) => report.warn(
-            "reader",
-            format!("the readers of the trigger are not known: {reason}"),
-            "use --probe, which wakes the reader once",
-        ),
-        Readers::Known(readers) if readers.is_empty() => report.error("reader", NO_READER, START),
-        Readers::Known(readers) => {
-            let message = format!("read by {}", readers.join(", "));
-            if readers.len() == 1 {
-                report.ok("reader", message);
-            } else {
-                let hint = "stop all but one: a pull reaches only one of them, and the mail of the \
-                            others waits";
-                report.error("reader", message, hint);
-            }
-        }
+    match report.worst() {
+        State::Ok | State::Warning => Ok(()),
+        State::Unknown => Err(Failure::bad_input(format!(
+            "{}: {} checks could not be seen",
+            report.queue,
+            report.count(State::Unknown)
+        ))),
+        State::Error => Err(Failure::failed(format!(
+            "{}: {} checks failed",
+            report.queue,
+            report.count(State::Error)
+        ))),
     }
 }
 
-fn check_directories(queue: &QueueOptions, report: &mut Report) {
-    let (mut waiting, mut stale, mut odd) = (0u64, 0u64, Vec::new());
-    let directories = queue.directory_paths();
-    let parts: HashSet<&PathBuf> = directories.iter().skip(1).collect();
-    for directory in directories {
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(e) => {
-                let message = format!("{}: {e}", shown(directory));
-                report.error(
-                    "layout",
-                    message,
-                    "run as the owner of the queue, or make the directory",
-                );
-                continue;
-            }
-        };
-        for entry in entries.flatten() {
-            // An entry that is gone by now was picked up.
-            let Ok(metadata) = entry.metadata() else { continue };
-            if entry.file_name().as_encoded_bytes().starts_with(b".")
-                || parts.contains(&entry.path())
-                || queue.trigger_path() == Some(&entry.path())
-            {
-                continue;
-            }
-            if !metadata.is_file() {
-                odd.push(shown(&entry.path()));
-                continue;
-            }
-            waiting += 1;
-            let age = metadata.modified().ok().and_then(|since| since.elapsed().ok());
-            stale += u64::from(age.is_some_and(|age| age > STALE));
-        }
-    }
-    let layout = match parts.len() {
-        0 => "one directory".into(),
-        parts => format!("split into {parts} directories"),
-    };
-    report.ok("layout", format!("{layout}, {waiting} entries waiting"));
-    if let Some(first) = odd.first() {
-        let message = format!("{} entries are not regular files, such as {first}", odd.len());
-        report.warn("entries", message, "check them: they cannot be mail");
-    }
-    if stale > 0 {
-        let message =
-            format!("{stale} entries have waited for more than {} minutes", STALE.as_secs() / 60);
-        report.error("stale", message, "check whether the queue manager is running");
-    } else {
-        report.ok("stale", "no entry waits for too long");
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn check_watch(queue: &QueueOptions, report: &mut Report) {
-    let mut kinds: Vec<_> =
-        queue.directory_paths().iter().map(|path| (path, locality(path))).collect();
-    kinds.dedup_by(|(_, a), (_, b)| matches!((a, b), (Ok(a), Ok(b)) if a == b));
-    for (path, kind) in kinds {
-        match kind {
-            Ok(Locality::Local) => {
-                report.ok("file system", "local: the watch reports every change")
-            }
-            Ok(Locality::Remote(name)) => report.warn(
-                "file system",
-                format!("{}: {name} does not report the changes of other hosts", shown(path)),
-                "put the queue on a local file system; here, every pull causes a scan",
-            ),
-            Ok(Locality::Unknown(name)) => report.warn(
-                "file system",
-                format!("{}: {name} is not known to be local", shown(path)),
-                "put the queue on a local file system; here, every pull causes a scan",
-            ),
-            Ok(other) => report.warn(
-                "file system",
-                format!("{}: {other:?}", shown(path)),
-                "update this command, which does not know this kind",
-            ),
-            Err(e) => {
-                report.error("file system", format!("{}: {e}", shown(path)), "see the layout")
-            }
-        }
+    #[test]
+    fn a_monitoring_plugin_that_fails_or_panics_is_unknown() {
+        let failed = guarded(|| Err(Failure::bad_input("no such queue")));
+        assert_eq!(failed, (Status::Unknown, "PULLCORD UNKNOWN - no such queue".into()));
+        let (status, line) = guarded(|| panic!("a test panics on purpose"));
+        assert_eq!(status, Status::Unknown);
+        assert!(line.starts_with("PULLCORD UNKNOWN - "), "{line}");
     }
-    let mut watch = match DirWatcher::new() {
-        Ok(watch) => watch,
-        Err(e) => {
-            let hint = "see the limits below; without a watch, every pull causes a scan";
-            return report.warn("watch", format!("cannot be opened: {e}"), hint);
+
+    #[test]
+    fn seconds_are_0_or_enough_to_judge() {
+        assert_eq!((seconds("0"), seconds("2"), seconds("60")), (Ok(0), Ok(2), Ok(60)));
+        for text in ["1", "-1", "x", "", "0.5", "86401"] {
+            assert!(seconds(text).is_err(), "{text}");
         }
-    };
-    match queue.directory_paths().iter().find_map(|path| watch.watch(path).err()) {
-        Some(error) => {
-            report.warn("watch", error.to_string(), "every pull causes a scan of that directory")
-        }
-        None if REPORTS_NAMES => report.ok("watch", "reports each new entry by its name"),
-        None => report.ok("watch", "reports each directory that changes"),
     }
 }

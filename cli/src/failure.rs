@@ -53,6 +53,10 @@ impl Failure {
         Failure::failed(format!("cannot wait any longer: {error}"))
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints the message, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         crate::report(self.message);

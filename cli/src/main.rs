@@ -66,9 +66,13 @@ Environment:
   NO_COLOR          no colours, also on terminals";
 
 fn main() -> ExitCode {
-    let done = match Command::parse().subcommand {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(e) => return usage(&e),
+    };
+    let done = match command.subcommand {
         Subcommand::Watch(arguments) => watch::run(&arguments),
-        Subcommand::Doctor(arguments) => doctor::run(&arguments),
+        Subcommand::Doctor(arguments) => return doctor::run(&arguments),
         Subcommand::Pull(arguments) => pull::run(&arguments),
         Subcommand::Backends(arguments) => backends::run(&arguments),
         Subcommand::Selftest(arguments) => selftest::run(&arguments),
@@ -84,6 +88,17 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Prints the help, or why the arguments cannot be parsed. A monitoring plugin has an exit code of its
+/// own for that.
+fn usage(error: &clap::Error) -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let is_doctor = arguments.next().is_some_and(|subcommand| subcommand == "doctor");
+    if error.use_stderr() && is_doctor && arguments.any(|argument| argument == "--monitor") {
+        return doctor::monitor_usage(&error.to_string());
+    }
+    error.exit()
 }
 
 /// Prints a message on standard error, in one line that begins with the command's name.

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use pullcord::{Backend, Trigger};
 
-use crate::support::{Queue, output, pullcord, text};
+use crate::support::{Queue, copy_binary, output, pullcord, text};
 
 /// Collects the inode number, mode and change time of everything below a path.
 fn state_of(path: &Path, state: &mut BTreeMap<PathBuf, (u64, u32, i64, i64)>) {
@@ -112,7 +112,7 @@ fn a_path_without_permission_is_rejected_with_the_path() {
     if is_root {
         // Nobody else may reach where it was built.
         let copy = queue.path("pullcord");
-        fs::copy(binary, &copy).unwrap();
+        copy_binary(&copy);
         fs::set_permissions(queue.root(), fs::Permissions::from_mode(0o755)).unwrap();
         binary = copy;
     }

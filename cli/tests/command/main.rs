@@ -5,6 +5,10 @@ mod bad_input;
 mod demo;
 mod doctor;
 #[cfg(target_os = "linux")]
+mod doctor_mounts;
+#[cfg(target_os = "linux")]
+mod doctor_running;
+#[cfg(target_os = "linux")]
 mod faults;
 mod generate;
 mod pull;

@@ -26,6 +26,14 @@ pub(crate) fn pullcord<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) 
     command
 }
 
+/// Copies the command, for a user who may not reach the place where it was built. Another process
+/// writes the copy: here, a child that another thread starts meanwhile would have it open for writing,
+/// and it could not be executed (ETXTBSY).
+pub(crate) fn copy_binary(to: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_pullcord")).arg(to).status();
+    assert!(copied.expect("cp starts").success());
+}
+
 /// Runs a command that ends by itself, and returns its output.
 pub(crate) fn output(command: &mut Command) -> Output {
     Running::start(command).output()
