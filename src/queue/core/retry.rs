@@ -68,10 +68,10 @@ impl Retry {
         if state.at.is_some() {
             return;
         }
-        let at = now + state.delay;
+        let at = now + if mutant!(NoBackOff) { Duration::ZERO } else { state.delay };
         (state.at, state.delay) = (Some(at), (state.delay * 2).min(MAX_DELAY));
         self.waiting[thing.kind()].insert((at, thing));
-        if self.not_before.is_none_or(|then| then <= now) {
+        if self.not_before.is_none_or(|then| then <= now) && !mutant!(NoBackOff) {
             self.not_before = Some(now + MIN_DELAY);
         }
     }
