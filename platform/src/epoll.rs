@@ -234,6 +234,8 @@ mod tests {
         for (nanos, expected) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2)] {
             assert_eq!(milliseconds(Some(Duration::from_nanos(nanos))), expected, "{nanos} ns");
         }
+        let longest = milliseconds(Some(timeout::MAX_SLICE));
+        assert_eq!(longest as u128, timeout::MAX_SLICE.as_millis());
         assert_eq!(milliseconds(None), -1);
     }
 }

@@ -312,17 +312,17 @@ mod tests {
 
     #[test]
     fn microseconds_are_rounded_up_and_a_million_of_them_is_a_second() {
-        for (nanoseconds, expected) in [
-            (0, (0, 0)),
-            (1, (0, 1)),
-            (1000, (0, 1)),
-            (1001, (0, 2)),
-            (999_999_000, (0, 999_999)),
-            (999_999_001, (1, 0)),
-            (2_999_999_999, (3, 0)),
+        for (nanoseconds, tv_sec, tv_usec) in [
+            (0, 0, 0),
+            (1, 0, 1),
+            (1000, 0, 1),
+            (1001, 0, 2),
+            (999_999_000, 0, 999_999),
+            (999_999_001, 1, 0),
+            (2_999_999_999, 3, 0),
         ] {
             let time = timeval(Duration::from_nanos(nanoseconds));
-            assert_eq!((time.tv_sec as i64, time.tv_usec as i64), expected, "{nanoseconds} ns");
+            assert_eq!((time.tv_sec, time.tv_usec), (tv_sec, tv_usec), "{nanoseconds} ns");
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::clock;
 
 /// The longest timeout of one system call. epoll_wait(2) counts milliseconds in an `int`, and
 /// select(2) may refuse more than some 100 million seconds; a day is far below both.
-const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Waits for at most `timeout` by calls of `wait`, which returns the number of events. A signal ends
 /// it with 0 events. For implementations of [`Notifier`](crate::Notifier).
