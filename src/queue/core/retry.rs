@@ -314,11 +314,23 @@ mod tests {
         let mut retry = Retry::default();
         retry.failed(Thing::Directory(0), begin);
         let back = begin - Duration::from_secs(1800);
+        retry.failed(Thing::Directory(1), back);
         retry.on_jump(back);
         assert_eq!(retry.pop_due(back), Some(Thing::Directory(0)));
         let back = back - Duration::from_secs(1800);
         retry.on_jump(back);
         assert_eq!(retry.next_at(), Some(back + MAX_DELAY), "the attempt is given up then");
+    }
+
+    #[test]
+    fn a_success_after_a_jump_of_the_clock_leaves_no_attempt_behind() {
+        let begin = Instant::now() + Duration::from_secs(3600);
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        retry.failed(Thing::Directory(1), begin);
+        retry.on_jump(begin - Duration::from_secs(1800));
+        retry.succeeded(Thing::Directory(0));
+        assert_eq!(retry.failing_directories().collect::<Vec<_>>(), [1]);
     }
 
     #[test]
