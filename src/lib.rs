@@ -61,8 +61,8 @@
 // Errors are returned, never printed.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-#[macro_use]
-mod mutants;
+#[macro_use(mutant)]
+extern crate pullcord_platform;
 
 pub mod backend;
 pub mod embedding;

@@ -228,7 +228,8 @@ impl Receiver {
     fn set_timer(&mut self, now: Instant, timeout: Option<Duration>) {
         let (Some(timer), Some(timeout)) = (&mut self.timer, timeout) else { return };
         let Some(at) = now.checked_add(timeout) else { return };
-        let is_set = self.timer_at.is_some_and(|then| now < then && then <= at);
+        let is_set =
+            self.timer_at.is_some_and(|then| now < then && (then <= at || mutant!(TimerKept)));
         if is_set && !timeout.is_zero() {
             return;
         }

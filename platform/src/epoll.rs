@@ -225,11 +225,29 @@ mod tests {
         epoll.deregister(&reader).unwrap();
     }
 
+    /// A caller that looks only at one direction must see the error.
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri's pipes have no EPOLLERR")]
+    fn an_error_counts_as_readable_and_as_writable() {
+        let (mut epoll, mut events) = (Epoll::new().unwrap(), Events::with_capacity(4));
+        for interest in [Interest::Read, Interest::Write] {
+            let (reader, writer) = crate::pipe::pipe().unwrap();
+            epoll.register(&writer, Key(7), interest, Mode::Level).unwrap();
+            drop(reader);
+            epoll.wait(&mut events, None).unwrap();
+            let event = events.iter().next().unwrap();
+            assert!(event.error && event.readable && event.writable, "{interest:?}: {event:?}");
+            epoll.deregister(&writer).unwrap();
+        }
+    }
+
     #[test]
     fn milliseconds_are_rounded_up() {
         for (nanos, expected) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2)] {
             assert_eq!(milliseconds(Some(Duration::from_nanos(nanos))), expected, "{nanos} ns");
         }
+        let longest = milliseconds(Some(timeout::MAX_SLICE));
+        assert_eq!(longest as u128, timeout::MAX_SLICE.as_millis());
         assert_eq!(milliseconds(None), -1);
     }
 }

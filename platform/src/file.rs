@@ -146,7 +146,9 @@ impl FileStatus {
     }
 
     fn of(raw: &sys_stat) -> FileStatus {
-        let id = FileId { device: raw.st_dev as u64, inode: raw.st_ino as u64 };
+        let device = if mutant!(DeviceNotCompared) { 0 } else { raw.st_dev as u64 };
+        let inode = if mutant!(InodeNotCompared) { 0 } else { raw.st_ino as u64 };
+        let id = FileId { device, inode };
         let mtime = (raw.st_mtime as i64, mtime_nanoseconds(raw));
         let ctime = (raw.st_ctime as i64, ctime_nanoseconds(raw));
         let version = FileVersion { id, size: raw.st_size as i64, mtime, ctime };

@@ -36,6 +36,9 @@ compile_error!(
     "pullcord runs on Unix only: it is made of FIFOs, select(2), epoll(7) and kqueue(2)"
 );
 
+#[macro_use]
+mod mutants;
+
 pub mod clock;
 mod fd;
 pub mod fifo;

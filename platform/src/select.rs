@@ -160,13 +160,7 @@ impl Select {
     /// select(2), once. The answer is in `ready`.
     fn select(&mut self, slice: Option<Duration>) -> io::Result<usize> {
         self.ready.copy_from(&self.asked);
-        let mut slice = slice.map(|slice| libc::timeval {
-            tv_sec: slice.as_secs() as _,
-            tv_usec: slice.subsec_nanos().div_ceil(1000) as _,
-        });
-        if let Some(slice) = slice.as_mut().filter(|slice| slice.tv_usec == 1_000_000) {
-            (slice.tv_sec, slice.tv_usec) = (slice.tv_sec + 1, 0);
-        }
+        let mut slice = slice.map(timeval);
         // SAFETY: both sets reach as far as the highest of `sources`, in whole words; the kernel
         // reads and writes no more than the words that hold the first `nfds` bits.
         let ready = check_errno(unsafe {
@@ -369,6 +363,36 @@ impl Sets {
         self.read.clone_from(&other.read);
         if other.writers > 0 {
             self.write.clone_from(&other.write);
+        }
+    }
+}
+
+/// Microseconds, rounded up so that no wait is early.
+fn timeval(slice: Duration) -> libc::timeval {
+    let (seconds, microseconds) = (slice.as_secs(), slice.subsec_nanos().div_ceil(1000));
+    match microseconds {
+        1_000_000 => libc::timeval { tv_sec: (seconds + 1) as _, tv_usec: 0 },
+        _ => libc::timeval { tv_sec: seconds as _, tv_usec: microseconds as _ },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn microseconds_are_rounded_up_and_a_million_of_them_is_a_second() {
+        for (nanoseconds, tv_sec, tv_usec) in [
+            (0, 0, 0),
+            (1, 0, 1),
+            (1000, 0, 1),
+            (1001, 0, 2),
+            (999_999_000, 0, 999_999),
+            (999_999_001, 1, 0),
+            (2_999_999_999, 3, 0),
+        ] {
+            let time = timeval(Duration::from_nanos(nanoseconds));
+            assert_eq!((time.tv_sec, time.tv_usec), (tv_sec, tv_usec), "{nanoseconds} ns");
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::clock;
 
 /// The longest timeout of one system call. epoll_wait(2) counts milliseconds in an `int`, and
 /// select(2) may refuse more than some 100 million seconds; a day is far below both.
-const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether a wait may end before its timeout is over by the clock that the caller reads. Seen on FreeBSD,
 /// whose ticks an emulator had lost; Linux counts timeouts and the clock alike.

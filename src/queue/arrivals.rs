@@ -201,6 +201,8 @@ impl Queue {
                     self.arrivals.is_fruitless = false;
                 }
             }
+            TargetEvent::Lost(_) if mutant!(WatchLossIgnored) => {}
+            TargetEvent::Overflow if mutant!(OverflowIgnored) => {}
             TargetEvent::Lost(directory) => self.verification.rearm(directory),
             TargetEvent::Overflow => self.on_overflow(now),
         }
@@ -215,7 +217,7 @@ impl Queue {
     ) -> Option<usize> {
         let name = self.watches.last_name();
         let look = || file::lstat(&self.watches.path(directory).join(name));
-        if is_hidden(name) || self.is_trigger(directory, name, look) {
+        if is_hidden(name) && !mutant!(HiddenReturned) || self.is_trigger(directory, name, look) {
             return None;
         }
         if self.options.has_parts && directory == 0 {
@@ -246,7 +248,7 @@ impl Queue {
             let is_known = self.arrivals.reported.contains(directory, name);
             return (!is_known).then_some(directory);
         }
-        if is_scanned_later && self.watches.is_local(directory) {
+        if is_scanned_later && self.watches.is_local(directory) && !mutant!(ReportNotNoted) {
             self.arrivals.reported.insert(directory, name);
         }
         Some(directory)
@@ -262,7 +264,9 @@ impl Queue {
         look: impl FnOnce() -> io::Result<FileStatus>,
     ) -> bool {
         self.trigger.place().is_some_and(|(parent, trigger)| {
-            trigger == name && self.is_trigger_in(parent, directory, look)
+            trigger == name
+                && self.is_trigger_in(parent, directory, look)
+                && !mutant!(TriggerReturned)
         })
     }
 
@@ -278,7 +282,9 @@ impl Queue {
 
     /// Adds the part of a split queue that the watch has named last.
     fn on_part_reported(&mut self, now: Instant) {
-        if let Some(part) = part_name(self.watches.last_name()) {
+        if let Some(part) =
+            part_name(self.watches.last_name()).filter(|_| !mutant!(PartNotReported))
+        {
             let part = self.watches.path(0).join(part);
             // It may have been removed and made again.
             if let Some(known) =

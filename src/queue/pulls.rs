@@ -41,7 +41,9 @@ impl Queue {
                 self.work.stats.trigger_reopens += 1;
                 self.sources.trigger.replaced();
                 self.drain(now);
-                self.on_pull(now);
+                if !mutant!(ReopenedUnread) {
+                    self.on_pull(now);
+                }
             }
             Err(error) => {
                 self.trigger_failed(error, now);
@@ -62,7 +64,8 @@ impl Queue {
         if !self.has_trigger() {
             return;
         }
-        let is_pulled = self.sources.trigger.readable && self.schedule.may_drain(now);
+        let may_drain = self.schedule.may_drain(now) || mutant!(DrainedUnpaced);
+        let is_pulled = self.sources.trigger.readable && may_drain;
         if is_pulled || !needs_trigger && self.trigger.should_empty(now) {
             self.drain(now);
         }
@@ -83,7 +86,7 @@ impl Queue {
                 if self.retry.succeeded(Thing::Trigger) {
                     self.warnings.mended(Problem::Trigger);
                 }
-                if outcome != DrainOutcome::Empty {
+                if outcome != DrainOutcome::Empty || mutant!(EmptyIsPull) {
                     self.work.stats.pulls += 1;
                     if needs_trigger {
                         self.on_pull(now);

@@ -43,7 +43,9 @@ impl Queue {
     pub(super) fn accept_last(&mut self, directory: usize, now: Instant) -> bool {
         if self.options.write_method == WriteMethod::Atomic {
             self.arrivals.is_fruitless = false;
-            self.appointments.cancel(directory, self.watches.last_name());
+            if !mutant!(AppointmentKept) {
+                self.appointments.cancel(directory, self.watches.last_name());
+            }
             return true;
         }
         let name = self.watches.last_name().to_owned();
@@ -55,10 +57,10 @@ impl Queue {
         if self.options.write_method != WriteMethod::Atomic {
             let Some(status) = self.look_at(directory, name, now) else { return false };
             let is_ready = self.options.write_method.is_in_place() || status.is_executable_file();
-            if !is_ready {
+            if !is_ready && !mutant!(UnfinishedReturned) {
                 // Its fchmod(2) is reported as well, or else a pull makes the scan look at it.
                 self.arrivals.reported.remove(directory, name);
-                if status.is_regular_file() {
+                if status.is_regular_file() && !mutant!(UnfinishedForgotten) {
                     self.schedule.set_unfinished(directory);
                     if self.scanner.directory() == Some(directory) {
                         self.scanner.unfinished();
@@ -97,7 +99,7 @@ impl Queue {
                 self.arrivals.reported.remove(directory, name);
                 if self.scanner.directory() == Some(directory) {
                     self.scanner.failed(error);
-                } else {
+                } else if !mutant!(FailedLookIgnored) {
                     self.directory_failed(directory, error, now);
                 }
                 None
@@ -117,12 +119,13 @@ impl Queue {
         version: &FileVersion,
         status: &FileStatus,
     ) -> bool {
-        version.is_same(&status.version, self.watches.trusts_numbers(directory))
+        let trusts_numbers = self.watches.trusts_numbers(directory);
+        version.is_same(&status.version, trusts_numbers) || mutant!(VersionNotCompared)
     }
 
     /// Records that an entry is returned whose next event may be none of a writer.
     pub(super) fn record_returned(&mut self, directory: usize, name: &OsStr, status: &FileStatus) {
-        let is_settled = status.version.is_settled(clock::wall());
+        let is_settled = status.version.is_settled(clock::wall()) || mutant!(TickTrusted);
         let (version, reads) = (status.version, self.watches.reads());
         self.arrivals.recent.record(directory, name, version, is_settled, reads);
     }

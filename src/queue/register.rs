@@ -115,8 +115,8 @@ impl Queue {
     /// Returns whether pulls say anything that the watch does not say.
     pub(super) fn needs_trigger(&self) -> bool {
         self.options.verify_interval.is_none()
-            || !self.watches.all_reliable()
-            || self.schedule.has_unfinished()
+            || !self.watches.all_reliable() && !mutant!(PullsNotAwaited)
+            || self.schedule.has_unfinished() && !mutant!(UnfinishedNotAwaited)
     }
 
     /// Returns whether the trigger and the watch are to be waited for.
@@ -152,7 +152,9 @@ impl Queue {
     #[cold]
     fn registration_failed(&mut self, error: crate::Error, now: Instant) {
         self.warn(Problem::Registration, WarningKind::Registration, error);
-        self.retry.failed(Thing::Registration, now);
+        if !mutant!(RegistrationForgotten) {
+            self.retry.failed(Thing::Registration, now);
+        }
     }
 
     /// Returns how long to wait at most: zero if there is work to do now.
@@ -165,9 +167,9 @@ impl Queue {
         let mut due = self.schedule.next_at(now);
         for other in [
             paced_at,
-            self.retry.next_at(),
-            self.verification.next_at(),
-            self.appointments.next_at(),
+            self.retry.next_at().filter(|_| !mutant!(RetryNotAwaited)),
+            self.verification.next_at().filter(|_| !mutant!(VerificationNotAwaited)),
+            self.appointments.next_at().filter(|_| !mutant!(AppointmentNotAwaited)),
         ] {
             if other.is_some() && (due.is_none() || other < due) {
                 due = other;
@@ -178,10 +180,10 @@ impl Queue {
 
     /// Returns whether there is work that need not wait for anything.
     fn has_work(&self) -> bool {
-        self.schedule.is_round_active() && !self.is_scan_blocked()
+        self.schedule.is_round_active() && !self.is_scan_blocked() && !mutant!(RoundNotAwaited)
             || self.arrivals.has_buffered()
-            || self.watches.has_buffered_events()
+            || self.watches.has_buffered_events() && !mutant!(EventsNotAwaited)
             || self.sources.watch.readable && !self.sources.watch_rests
-            || self.verification.is_pending()
+            || self.verification.is_pending() && !mutant!(PassNotAwaited)
     }
 }

@@ -129,6 +129,7 @@ impl Queue {
                 Err(error) => self.watcher_failed(error, now),
             },
             Ok(false) => self.finish_scan(now),
+            Err(_) if mutant!(PartialScanComplete) => self.finish_scan(now),
             Err(error) => {
                 self.scanner.close();
                 if self.is_lost_part(directory, error.kind()) {
@@ -150,7 +151,7 @@ impl Queue {
             let _ = self.trigger.drain(now);
         }
         let time = self.scanner.time(now);
-        if let Some(error) = scanned.failed {
+        if let Some(error) = scanned.failed.filter(|_| !mutant!(FailedLookForgotten)) {
             return self.directory_failed(directory, error, time);
         }
         self.schedule.on_scanned(directory, scanned.has_unfinished, time);
@@ -172,9 +173,10 @@ impl Queue {
     fn plan_next_scan(&mut self, directory: usize, has_found: bool, now: Instant) {
         let Some(interval) = self.options.poll_interval else { return };
         let is_polled = self.watches.grade(directory) == WatchGrade::None && !self.has_trigger();
+        let is_polled = is_polled && !mutant!(NotPolled);
         let may_hide = self.watches.is_shared(directory)
             && self.schedule.wants_follow_up(directory, has_found);
-        if is_polled || may_hide {
+        if is_polled || may_hide && !mutant!(NotFollowedUp) {
             self.schedule.mark_dirty_after(directory, interval, now);
         }
     }
@@ -187,7 +189,7 @@ impl Queue {
             self.arrivals.reported.insert(directory, name);
             return !is_hidden(name);
         }
-        if is_hidden(name)
+        if is_hidden(name) && !mutant!(HiddenReturned)
             || self.arrivals.reported.contains(directory, name)
             || self.is_trigger(directory, name, || self.scanner.look(name))
         {
@@ -204,6 +206,7 @@ impl Queue {
     fn is_ready(&mut self, directory: usize, now: Instant) -> bool {
         let name = self.scanner.last_name();
         let appointment = self.appointments.get(directory, name);
+        let appointment = appointment.filter(|_| !mutant!(RequeuedScanned));
         if appointment.is_none() && self.options.write_method == WriteMethod::Atomic {
             return true;
         }
@@ -268,10 +271,10 @@ impl Queue {
             file::is_directory(&path)
         });
         self.work.turn.looks += looks;
-        if is_directory && may_be_part {
+        if is_directory && may_be_part && !mutant!(PartNotScanned) {
             self.add_part(path, now);
         }
-        !is_directory
+        !is_directory || mutant!(DirectoryReturned)
     }
 
     /// Records that a directory cannot be read. It is tried again.

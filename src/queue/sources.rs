@@ -38,8 +38,9 @@ impl Source {
         }
         // Level, not edge: bytes that a drain could not see are reported again for as long as they
         // are there. On an edge they would wait for the next pull.
+        let mode = if mutant!(EdgeTriggered) { Mode::Edge } else { Mode::Level };
         let done = if is_wanted {
-            notifier.register(&fd, key, Interest::Read, Mode::Level)
+            notifier.register(&fd, key, Interest::Read, mode)
         } else {
             notifier.deregister(&fd)
         };
@@ -57,7 +58,9 @@ impl Source {
 
     /// Records that the descriptor was replaced under its number, which some notifiers notice.
     pub(super) fn replaced(&mut self) {
-        (self.is_registered, self.is_blocked) = (None, false);
+        if !mutant!(ReplacedKept) {
+            (self.is_registered, self.is_blocked) = (None, false);
+        }
     }
 
     /// Returns whether the notifier has refused the descriptor.

@@ -49,6 +49,9 @@ impl Work {
     #[inline]
     pub(super) fn is_spent(&self) -> bool {
         let Turn { entries, names, looks, opened, .. } = self.turn;
+        if mutant!(BudgetIgnored) {
+            return false;
+        }
         entries >= MAX_ENTRIES || names >= MAX_NAMES || looks >= MAX_LOOKS || opened >= MAX_LOOKS
     }
 
@@ -159,7 +162,7 @@ impl Queue {
             if self.work.is_spent() {
                 return None;
             }
-            self.work.turn.first = (kind + 1) % KINDS;
+            self.work.turn.first = if mutant!(KindsFixed) { 0 } else { (kind + 1) % KINDS };
             let found = match kind {
                 0 if self.has_arrivals() => self.next_arrival(now),
                 1 if self.appointments.is_due(now) => self.next_appointment(now),

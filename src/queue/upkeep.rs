@@ -38,7 +38,8 @@ impl Queue {
     /// without the jump.
     #[inline]
     pub(super) fn notice_time(&mut self, now: Instant) {
-        if self.work.last_time.replace(now).is_some_and(|last| now < last) {
+        let has_jumped = self.work.last_time.replace(now).is_some_and(|last| now < last);
+        if has_jumped && !mutant!(JumpIgnored) {
             self.on_jump(now);
         }
     }
@@ -99,6 +100,7 @@ impl Queue {
     fn verify_directory(&mut self, directory: usize, rearm: bool, now: Instant) {
         let unchanged = self.watches.is_unchanged(directory);
         match &unchanged {
+            Ok(true) if mutant!(SameNumbersTrusted) => return,
             Ok(true) if !rearm || !self.watches.is_own(directory) => return,
             Err(e) if self.is_lost_part(directory, e.kind()) => {
                 return self.lose_part(directory);

@@ -44,7 +44,7 @@ impl Queue {
                     self.forget_entries(directory);
                 }
                 self.on_watch_lost(directory, now);
-                if let Some(other) = moved {
+                if let Some(other) = moved.filter(|_| !mutant!(MovedWatchIgnored)) {
                     self.forget_entries(other);
                     self.on_watch_lost(other, now);
                 }
@@ -58,7 +58,9 @@ impl Queue {
                 self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
             }
             Armed::Failed(error) => {
-                self.retry.failed(Thing::Watch(directory), now);
+                if !mutant!(WatchFailureForgotten) {
+                    self.retry.failed(Thing::Watch(directory), now);
+                }
                 self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
             }
             Armed::Unreachable(error) => {
@@ -110,8 +112,10 @@ impl Queue {
         }
         self.arrivals.forget_all();
         self.scanner.close();
-        self.mark_all_dirty(now);
-        self.verification.begin_pass(true);
+        if !mutant!(OverflowUnread) {
+            self.mark_all_dirty(now);
+        }
+        self.verification.begin_pass(!mutant!(OverflowUnarmed));
     }
 
     /// Records that the watch itself has failed. Everything is scanned until it works again.
@@ -140,7 +144,7 @@ impl Queue {
             Ok(_) => {
                 self.retry.succeeded(Thing::Watcher);
                 self.warnings.mended(Problem::Watcher);
-                self.verification.begin_pass(true);
+                self.verification.begin_pass(!mutant!(ReopenedUnarmed));
             }
             Err(error) => self.watcher_failed(error, now),
         }

@@ -92,9 +92,10 @@ mod simulation {
         let mut trials = named::trials();
         trials.extend(strategies::trials());
         trials.extend(mutants::trials());
-        trials.push(Trial::test("ten_thousand_histories_pass", || {
+        trials.push(Trial::test("explored_histories_pass", || {
             std::panic::set_hook(Box::new(|_| {}));
-            let is_well = explore::report(1, Duration::MAX, 10_000, processors());
+            let (seed, most) = (mutants::explored::SEED, mutants::explored::HISTORIES);
+            let is_well = explore::report(seed, Duration::MAX, most, processors());
             let _ = std::panic::take_hook();
             if is_well { Ok(()) } else { Err("see above".into()) }
         }));

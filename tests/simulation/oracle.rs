@@ -586,8 +586,14 @@ impl Oracle {
                 at_most(after(tracked.since, GRACE), Situation::Changed);
             }
         }
+        // With few watches it may be watched all the same, and what is silent is not seen then.
+        let watched = watched || tracked.silent && self.config.watches_directories();
         if !watched && !is_hidden && self.config.trigger == Trigger::None {
             at_most(after(tracked.since, when_hidden(POLL)), Situation::Polled);
+        } else if !watched && !is_hidden && !self.trigger_is_there {
+            // The verification finds that it is gone, and the polls begin.
+            let since = tracked.since.max(self.trigger_disturbed + VERIFY);
+            at_most(after(since, when_hidden(POLL)), Situation::Polled);
         }
         let deadline = deadline.max(self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
         (deadline, situation)

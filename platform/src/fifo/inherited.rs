@@ -59,7 +59,7 @@ pub fn inherit(fifo: BorrowedFd<'_>) -> io::Result<Inherited> {
 /// The direction in which a descriptor is open: `O_RDONLY`, `O_WRONLY` or `O_RDWR`.
 fn access(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
     // SAFETY: the descriptor is open for the length of the borrow.
-    let flags = check_errno(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    let flags = check_errno(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL, 0) })?;
     Ok(flags & libc::O_ACCMODE)
 }
 

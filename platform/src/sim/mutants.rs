@@ -26,6 +26,134 @@ pub enum Mutant {
     LossForgiven,
     /// A directory that is found in the place of another is not read if it cannot be watched.
     LossUnread,
+    // What a wait must end for.
+    /// The timeout forgets the next attempt at what failed.
+    RetryNotAwaited,
+    /// The timeout forgets the next comparison of all paths.
+    VerificationNotAwaited,
+    /// The timeout forgets the requeued entries and those that wait for their quiet time.
+    AppointmentNotAwaited,
+    /// The timeout forgets the directories that are to be read in the next round.
+    DirtyNotAwaited,
+    /// The timeout forgets the directories that are to be read later.
+    DelayNotAwaited,
+    /// The timeout forgets the rescan.
+    RescanNotAwaited,
+    /// A round of scans does not go on by itself in the next turn.
+    RoundNotAwaited,
+    /// Events that were read and not handled do not bring the next turn.
+    EventsNotAwaited,
+    /// A comparison of all paths does not go on by itself in the next turn.
+    PassNotAwaited,
+    /// The trigger is not waited for, though a directory has no reliable watch.
+    PullsNotAwaited,
+    /// The trigger is not waited for, though an entry is not finished.
+    UnfinishedNotAwaited,
+    /// The descriptors are registered edge-triggered.
+    EdgeTriggered,
+    /// A descriptor that was replaced is not registered again.
+    ReplacedKept,
+    /// The timer of a receiver is not set for an earlier time.
+    TimerKept,
+    // What is read, and when.
+    /// A pull does not make directories without a watch dirty.
+    PullIgnored,
+    /// A pull does not make directories dirty that have unfinished entries.
+    UnfinishedNotPulled,
+    /// A drain that finds the trigger empty counts as a pull.
+    EmptyIsPull,
+    /// Directories without trigger and watch are not polled.
+    NotPolled,
+    /// A scan during which removals may have hidden entries is not followed by another one.
+    NotFollowedUp,
+    /// Such scans follow each other without an end.
+    FollowUpsEndless,
+    /// A trigger that was opened anew does not count as pulled.
+    ReopenedUnread,
+    /// An overflow of the watch has no effect.
+    OverflowIgnored,
+    /// After an overflow the directories are not read.
+    OverflowUnread,
+    /// After an overflow a directory is not watched anew if its numbers are the same.
+    OverflowUnarmed,
+    /// A part of a split queue that the watch reports is not added.
+    PartNotReported,
+    /// A part of a split queue that a scan finds is not added.
+    PartNotScanned,
+    /// Reported, requeued and scanned entries do not take turns.
+    KindsFixed,
+    // What is returned.
+    /// A scan that a failing read ends counts as complete.
+    PartialScanComplete,
+    /// A scan counts as complete although it could not look at an entry.
+    FailedLookForgotten,
+    /// A reported entry that cannot be looked at is dropped, and its directory not read.
+    FailedLookIgnored,
+    /// The names that the watch reports during a scan are not left out of the scan.
+    ReportNotNoted,
+    /// A scan returns requeued entries.
+    RequeuedScanned,
+    /// A report of a requeued entry does not cancel its appointment.
+    AppointmentKept,
+    /// A new file of the name of a requeued or returned entry counts as that entry.
+    VersionNotCompared,
+    /// The same time stamp proves that a file was not replaced.
+    TickTrusted,
+    /// It is not noted that a directory has an unfinished entry.
+    UnfinishedForgotten,
+    /// A reported entry is returned although it is not finished.
+    UnfinishedReturned,
+    /// A name that begins with a dot is an entry.
+    HiddenReturned,
+    /// A directory inside `todo` is an entry.
+    DirectoryReturned,
+    /// The trigger is an entry.
+    TriggerReturned,
+    // What a path leads to.
+    /// The directories are not compared with their paths.
+    DirectoryNotCompared,
+    /// The inode numbers of files are not compared.
+    InodeNotCompared,
+    /// The device numbers of files are not compared.
+    DeviceNotCompared,
+    /// A directory with the same numbers is not watched anew, though its watch has ended.
+    SameNumbersTrusted,
+    /// The report that a watch has ended has no effect.
+    WatchLossIgnored,
+    /// If a watch turns out to be of another directory, its own directory is not watched anew.
+    MovedWatchIgnored,
+    /// One directory by two paths is read by both.
+    AliasWatched,
+    /// A second path of a directory is never compared again.
+    AliasForEver,
+    /// The trigger is not compared with its path.
+    TriggerNotCompared,
+    /// The watch is relied on where other hosts change the file system.
+    RemoteTrusted,
+    // What failed.
+    /// What failed is tried again at once, however often it fails.
+    NoBackOff,
+    /// A descriptor that the notifier refused is not registered again.
+    RegistrationForgotten,
+    /// After the watch itself was opened anew, the directories are not watched anew.
+    ReopenedUnarmed,
+    /// A directory that could not be watched is not tried again.
+    WatchFailureForgotten,
+    /// A time of the caller that goes back has no effect.
+    JumpIgnored,
+    // How much is done, and reported.
+    /// The work of a turn has no bound.
+    BudgetIgnored,
+    /// A round of scans has no price.
+    NotPaced,
+    /// A round that found nothing has no least price.
+    EmptyRoundCheap,
+    /// A pull is taken although its scan cannot follow yet.
+    DrainedUnpaced,
+    /// A batch during which the process was frozen is charged as a whole.
+    FreezeCharged,
+    /// A problem is reported each time.
+    WarningRepeated,
 }
 
 thread_local! {

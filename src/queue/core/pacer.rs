@@ -71,7 +71,7 @@ impl Pacer {
     /// Adds the time that an open or the reading of a batch took, failed or not.
     pub(crate) fn add_reading(&mut self, time: Duration) {
         if let Some(round) = &mut self.round {
-            round.reading += time.min(MAX_BATCH);
+            round.reading += if mutant!(FreezeCharged) { time } else { time.min(MAX_BATCH) };
         }
     }
 
@@ -86,7 +86,8 @@ impl Pacer {
         let Some(Round { begun, reading }) = self.round.take() else { return };
         let spent = std::mem::take(&mut self.draining) + reading + OVERHEAD;
         let price = reading.max((FACTOR * spent).min(EMPTY_PRICE));
-        let price = if self.has_found { price } else { price.max(EMPTY_PRICE) };
+        let price =
+            if self.has_found || mutant!(EmptyRoundCheap) { price } else { price.max(EMPTY_PRICE) };
         self.charge(begun, reading + price, now);
     }
 
@@ -96,8 +97,12 @@ impl Pacer {
     }
 
     fn charge(&mut self, begun: Instant, amount: Duration, now: Instant) {
+        if mutant!(NotPaced) {
+            return;
+        }
         let paid = self.paid.map_or(begun, |paid| paid.max(begun)) + amount;
-        self.set_paid(Some(paid.min(now + MAX_DEBT)));
+        let is_bounded = !mutant!(FreezeCharged);
+        self.set_paid(Some(if is_bounded { paid.min(now + MAX_DEBT) } else { paid }));
     }
 
     fn set_paid(&mut self, paid: Option<Instant>) {

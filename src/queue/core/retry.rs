@@ -68,10 +68,10 @@ impl Retry {
         if state.at.is_some() {
             return;
         }
-        let at = now + state.delay;
+        let at = now + if mutant!(NoBackOff) { Duration::ZERO } else { state.delay };
         (state.at, state.delay) = (Some(at), (state.delay * 2).min(MAX_DELAY));
         self.waiting[thing.kind()].insert((at, thing));
-        if self.not_before.is_none_or(|then| then <= now) {
+        if self.not_before.is_none_or(|then| then <= now) && !mutant!(NoBackOff) {
             self.not_before = Some(now + MIN_DELAY);
         }
     }
@@ -268,6 +268,33 @@ mod tests {
     }
 
     #[test]
+    fn a_success_lets_the_next_attempt_follow() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        retry.failed(Thing::Directory(1), begin + MIN_DELAY / 2);
+        assert_eq!(retry.next_at(), Some(begin + MIN_DELAY));
+        let now = begin + 2 * MIN_DELAY;
+        assert_eq!(retry.pop_due(now), Some(Thing::Directory(0)));
+        assert!(retry.succeeded(Thing::Directory(0)));
+        assert!(!retry.succeeded(Thing::Directory(0)));
+        assert!(!retry.is_failing(Thing::Directory(0)));
+        assert_eq!(retry.pop_due(now), Some(Thing::Directory(1)));
+    }
+
+    #[test]
+    fn a_success_or_news_leave_no_other_attempt_behind() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        retry.failed(Thing::Directory(1), begin);
+        retry.succeeded(Thing::Directory(0));
+        retry.news(Thing::Directory(1), begin);
+        assert_eq!(retry.failing_directories().collect::<Vec<_>>(), [1]);
+        assert_eq!(retry.pop_due(begin), None, "an attempt has failed just now");
+    }
+
+    #[test]
     fn an_attempt_without_a_result_is_given_up() {
         let begin = Instant::now();
         let mut retry = Retry::default();
@@ -287,7 +314,32 @@ mod tests {
         let mut retry = Retry::default();
         retry.failed(Thing::Directory(0), begin);
         let back = begin - Duration::from_secs(1800);
+        retry.failed(Thing::Directory(1), back);
         retry.on_jump(back);
         assert_eq!(retry.pop_due(back), Some(Thing::Directory(0)));
+        let back = back - Duration::from_secs(1800);
+        retry.on_jump(back);
+        assert_eq!(retry.next_at(), Some(back + MAX_DELAY), "the attempt is given up then");
+    }
+
+    #[test]
+    fn a_success_after_a_jump_of_the_clock_leaves_no_attempt_behind() {
+        let begin = Instant::now() + Duration::from_secs(3600);
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        retry.failed(Thing::Directory(1), begin);
+        retry.on_jump(begin - Duration::from_secs(1800));
+        retry.succeeded(Thing::Directory(0));
+        assert_eq!(retry.failing_directories().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn the_time_between_two_attempts_outlives_a_jump_that_does_not_concern_it() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Directory(0), begin);
+        retry.on_jump(begin);
+        retry.news(Thing::Directory(0), begin);
+        assert_eq!(retry.next_at(), Some(begin + MIN_DELAY));
     }
 }

@@ -169,9 +169,9 @@ impl Schedule {
         for directory in 0..self.directories.len() {
             let Directory { state, has_unfinished, .. } = self.directories[directory];
             let is_wanted = match grade(directory) {
-                WatchGrade::Names => has_unfinished,
+                WatchGrade::Names => has_unfinished && !mutant!(UnfinishedNotPulled),
                 WatchGrade::Changes => has_unfinished || matches!(state, State::Later(_)),
-                WatchGrade::None => true,
+                WatchGrade::None => !mutant!(PullIgnored),
             };
             if is_wanted {
                 self.mark_dirty(directory);
@@ -219,7 +219,8 @@ impl Schedule {
     /// removal during it may have hidden other entries.
     pub(crate) fn wants_follow_up(&mut self, directory: usize, has_found: bool) -> bool {
         let follow_ups = &mut self.directories[directory].follow_ups;
-        let wants = has_found && *follow_ups < MAX_FOLLOW_UPS;
+        let is_allowed = *follow_ups < MAX_FOLLOW_UPS || mutant!(FollowUpsEndless);
+        let wants = has_found && is_allowed;
         *follow_ups = if wants { *follow_ups + 1 } else { 0 };
         wants
     }
@@ -284,9 +285,12 @@ impl Schedule {
     /// Returns the time of the next round or rescan, or `None` if neither is foreseen.
     pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
         let allowed = self.pacer.next_at().unwrap_or(now);
-        let dirty = (!self.dirty.is_empty()).then_some(allowed);
-        let later = self.later.first().map(|(at, _)| allowed.max(*at));
-        [dirty, later, self.rescan.at()].into_iter().flatten().min()
+        let is_dirty = !self.dirty.is_empty() && !mutant!(DirtyNotAwaited);
+        let dirty = is_dirty.then_some(allowed);
+        let later = self.later.first().filter(|_| !mutant!(DelayNotAwaited));
+        let later = later.map(|(at, _)| allowed.max(*at));
+        let rescan = self.rescan.at().filter(|_| !mutant!(RescanNotAwaited));
+        [dirty, later, rescan].into_iter().flatten().min()
     }
 
     /// Returns how often a directory was read to its end, and when last.

@@ -50,7 +50,7 @@ impl<W> Warnings<W> {
         number: Option<i32>,
         warning: impl FnOnce() -> W,
     ) -> bool {
-        if !self.reported.insert((problem, number)) {
+        if !self.reported.insert((problem, number)) && !mutant!(WarningRepeated) {
             return false;
         }
         self.waiting.push_back(warning());

@@ -212,6 +212,7 @@ impl WatchSet {
         }
         let twin = owner.or_else(|| self.index.by_file.get(&watched.file_id).copied());
         let mut moved = None;
+        let twin = twin.filter(|_| !mutant!(AliasWatched));
         if let Some(twin) = twin.filter(|twin| *twin != directory && self.is_own(*twin)) {
             if file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == watched.file_id) {
                 // The same directory by another path. A watch of its own is not needed.
@@ -262,13 +263,13 @@ impl WatchSet {
         let target = &self.targets[directory];
         match (target.place, &target.watched) {
             (Place::Gone, _) => Ok(!file::is_directory(&target.path)),
-            (Place::AliasOf(other), _) => {
+            (Place::AliasOf(other), _) if !mutant!(AliasForEver) => {
                 Ok(file::stat_id(&target.path)? == file::stat_id(&self.targets[other].path)?)
             }
-            (Place::Own, Some(watched)) if watched.local => {
+            (Place::Own, Some(watched)) if watched.local && !mutant!(DirectoryNotCompared) => {
                 Ok(file::stat_id(&target.path)? == watched.file_id)
             }
-            (Place::Own, _) => Ok(true),
+            _ => Ok(true),
         }
     }
 

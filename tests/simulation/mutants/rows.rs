@@ -1,42 +1,14 @@
-//! Rules of the queue, most of them of the watch beside the scan: each is switched off once, and the
-//! simulation must find the defect that the rule prevents. With the rule, the same histories pass.
-//!
-//! Other rules of the trigger are in `strategies/enumeration.rs`.
+//! Rules of the queue, most of them of the watch beside the scan, and a few histories for each.
 
 use libtest_mimic::Trial;
-use pullcord_platform::sim::{Call, FsKind, Mutant, set_mutant};
+use pullcord_platform::sim::{Call, FsKind, Mutant};
 use pullcord_platform::watch::REPORTS_NAMES;
 
+use super::{Defect, Without};
 use crate::history::{
     Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
 };
-use crate::oracle::Failure;
 use crate::run::{Outcome, run};
-
-/// A rule that is switched off in this thread, until this is dropped.
-pub(crate) struct Without;
-
-impl Without {
-    pub(crate) fn rule(mutant: Option<Mutant>) -> Without {
-        set_mutant(mutant);
-        Without
-    }
-}
-
-impl Drop for Without {
-    fn drop(&mut self) {
-        set_mutant(None);
-    }
-}
-
-/// A defect that a rule prevents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Defect {
-    /// An entry is returned too late, or never.
-    Lost,
-    /// An entry is returned twice.
-    Twice,
-}
 
 /// A rule, and a few histories of which some show the defect that it prevents.
 struct Row {
@@ -206,9 +178,11 @@ fn check(row: &Row) {
 
 fn defect(outcome: &Outcome) -> Option<Defect> {
     match &outcome.failure {
-        Some(Failure::Late { .. }) => Some(Defect::Lost),
-        Some(Failure::Twice { .. }) => Some(Defect::Twice),
-        Some(other) => panic!("another failure: {other}"),
+        Some(failure) => {
+            let defect = Defect::of(failure);
+            assert!(defect.is_some(), "another failure: {failure}");
+            defect
+        }
         // Where entries are left in the queue, no directory is read again within these histories.
         None => (outcome.repeats > 0).then_some(Defect::Twice),
     }

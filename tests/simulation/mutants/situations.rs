@@ -1,0 +1,284 @@
+//! Rules whose defects only a special situation shows, and histories that lead there.
+
+use libtest_mimic::Trial;
+use pullcord_platform::sim::{Call, FsKind, Mutant};
+
+use super::Defect::{self, Busy, Lost, NeedlessScan, NoEntry, Requeued};
+use super::Without;
+use crate::history::{
+    Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
+};
+use crate::run::run;
+
+/// A rule, and the situation in which its absence is a defect.
+struct Situation {
+    mutant: Mutant,
+    config: Config,
+    /// The history number so-and-so.
+    events: fn(u32) -> Vec<Event>,
+    count: u32,
+    defect: Defect,
+}
+
+const OFF: Config = Config { watch: WatchMode::Off, ..PLAIN };
+const MAILDROP: Config = Config { layout: Layout::Maildrop, ..PLAIN };
+
+/// Nothing, so that a history goes on for so many milliseconds.
+const fn wait(milliseconds: u64) -> Event {
+    time(milliseconds, Op::Close(0))
+}
+
+/// An entry becomes ready in a way that no watch reports, and its writer pulls.
+fn silent(_: u32) -> Vec<Event> {
+    vec![time(2000, Op::Unready(0, 0)), time(500, Op::ReadySilently(0, 0)), time(0, Op::Pull)]
+}
+
+/// Eight entries are there at the start.
+fn eight(_: u32) -> Vec<Event> {
+    let links = (0..8).map(|name| time(0, Op::Link(0, name)));
+    links.chain([time(0, Op::Pull), wait(60_000)]).collect()
+}
+
+/// A hostile writer pulls for three seconds.
+fn flood(_: u32) -> Vec<Event> {
+    vec![time(2000, Op::Flood(3000)), wait(4000)]
+}
+
+/// So many entries are requeued again and again that they fill each turn, when another one comes.
+fn requeued(_: u32) -> Vec<Event> {
+    let links = (0..15).map(|name| time(0, Op::Link(name / 4, name % 4)));
+    let events = [time(0, Op::RequeueAgain(0, 100_000)), time(0, Op::Pull)];
+    let later = [time(500, Op::Link(3, 3)), time(0, Op::Pull), wait(2000)];
+    events.into_iter().chain(links).chain(later).collect()
+}
+
+/// The number of a call.
+fn number_of(call: Call) -> usize {
+    Call::ALL.iter().position(|other| *other == call).expect("a call")
+}
+
+const SITUATIONS: &[Situation] = &[
+    Situation {
+        mutant: Mutant::UnfinishedForgotten,
+        config: MAILDROP,
+        events: silent,
+        count: 1,
+        defect: Lost,
+    },
+    Situation {
+        mutant: Mutant::UnfinishedNotAwaited,
+        config: MAILDROP,
+        events: silent,
+        count: 1,
+        defect: Lost,
+    },
+    Situation {
+        mutant: Mutant::UnfinishedNotPulled,
+        config: MAILDROP,
+        events: silent,
+        count: 1,
+        defect: Lost,
+    },
+    Situation {
+        mutant: Mutant::UnfinishedReturned,
+        config: MAILDROP,
+        events: |_| vec![time(2000, Op::Unready(0, 0))],
+        count: 1,
+        defect: NoEntry,
+    },
+    Situation {
+        mutant: Mutant::HiddenReturned,
+        config: PLAIN,
+        events: |_| vec![time(2000, Op::Hidden(0, 1))],
+        count: 1,
+        defect: NoEntry,
+    },
+    Situation {
+        mutant: Mutant::DirectoryReturned,
+        config: OFF,
+        events: |_| vec![time(2000, Op::AddPart), time(12_000, Op::Pull)],
+        count: 1,
+        defect: NoEntry,
+    },
+    // A new entry of the name of a requeued one is returned at once. It must not be returned again at
+    // the time of the other one.
+    Situation {
+        mutant: Mutant::AppointmentKept,
+        config: Config { consumer: Consumer::Leaves, ..PLAIN },
+        events: |_| {
+            vec![
+                time(2000, Op::RequeueAgain(20_000, 1)),
+                time(0, Op::Link(0, 0)),
+                time(500, Op::Unlink(0, 0)),
+                time(0, Op::Link(0, 0)),
+                wait(30_000),
+            ]
+        },
+        count: 1,
+        defect: Requeued,
+    },
+    // A file of the same name, number and time as the one that was returned is a new entry.
+    Situation {
+        mutant: Mutant::TickTrusted,
+        config: MAILDROP,
+        events: |number| {
+            vec![
+                time(2000, Op::Unready(0, 0)),
+                time(0, Op::Ready(0, 0)),
+                calls(number, Op::Unready(0, 0)),
+                time(0, Op::Ready(0, 0)),
+            ]
+        },
+        count: 30,
+        defect: Lost,
+    },
+    // Where a removal hides other entries, one scan does not find them all.
+    Situation {
+        mutant: Mutant::NotFollowedUp,
+        config: Config { fs: FsKind::Remote, batch: 1, ..PLAIN },
+        events: eight,
+        count: 1,
+        defect: Lost,
+    },
+    Situation {
+        mutant: Mutant::RemoteTrusted,
+        config: Config { fs: FsKind::Remote, batch: 1, ..PLAIN },
+        events: eight,
+        count: 1,
+        defect: Lost,
+    },
+    Situation {
+        mutant: Mutant::FollowUpsEndless,
+        config: Config { fs: FsKind::Unknown, consumer: Consumer::Leaves, ..PLAIN },
+        events: eight,
+        count: 1,
+        defect: NeedlessScan,
+    },
+    // More directories than a turn compares.
+    Situation {
+        mutant: Mutant::PassNotAwaited,
+        config: Config { layout: Layout::Directories(40), trigger: Trigger::None, ..PLAIN },
+        events: |_| vec![time(2000, Op::MountOver(39)), time(0, Op::Link(39, 0)), wait(12_000)],
+        count: 1,
+        defect: Lost,
+    },
+    // A directory is bound to the place of another one, and then it is that other one no longer.
+    Situation {
+        mutant: Mutant::AliasForEver,
+        config: Config { layout: Layout::Directories(2), ..PLAIN },
+        events: |_| {
+            vec![
+                time(2000, Op::Bind(0, 1)),
+                time(12_000, Op::Unmount(false)),
+                time(12_000, Op::Link(1, 0)),
+            ]
+        },
+        count: 1,
+        defect: Lost,
+    },
+    // The watch of one directory becomes that of another one, without an event.
+    Situation {
+        mutant: Mutant::MovedWatchIgnored,
+        config: Config { layout: Layout::Directories(2), ..PLAIN },
+        events: |_| {
+            vec![
+                time(2000, Op::Bind(1, 0)),
+                time(0, Op::MountOver(1)),
+                time(12_000, Op::Link(1, 0)),
+            ]
+        },
+        count: 1,
+        defect: Lost,
+    },
+    // The news that a directory was removed and made again is among those that do not fit.
+    Situation {
+        mutant: Mutant::OverflowUnarmed,
+        config: Config { events: 4, ..PLAIN },
+        events: |_| {
+            vec![
+                time(2000, Op::Hidden(0, 10)),
+                time(0, Op::Remake(0)),
+                time(12_000, Op::Link(0, 0)),
+            ]
+        },
+        count: 1,
+        defect: Lost,
+    },
+    Situation {
+        mutant: Mutant::KindsFixed,
+        config: Config { layout: Layout::Directories(4), ..OFF },
+        events: requeued,
+        count: 1,
+        defect: Lost,
+    },
+    Situation {
+        mutant: Mutant::FreezeCharged,
+        config: OFF,
+        events: |number| {
+            vec![
+                time(2000, Op::Pull),
+                calls(number, Op::Freeze(20_000)),
+                time(2000, Op::Link(0, 0)),
+                time(0, Op::Pull),
+            ]
+        },
+        count: 10,
+        defect: Lost,
+    },
+    Situation { mutant: Mutant::NotPaced, config: OFF, events: flood, count: 1, defect: Busy },
+    Situation {
+        mutant: Mutant::EmptyRoundCheap,
+        config: OFF,
+        events: flood,
+        count: 1,
+        defect: Busy,
+    },
+    Situation {
+        mutant: Mutant::DrainedUnpaced,
+        config: OFF,
+        events: flood,
+        count: 1,
+        defect: Busy,
+    },
+    Situation {
+        mutant: Mutant::NoBackOff,
+        config: OFF,
+        events: |_| {
+            vec![
+                time(2000, Op::FailFor(number_of(Call::Open), 3, 10_000)),
+                time(0, Op::Pull),
+                wait(12_000),
+            ]
+        },
+        count: 1,
+        defect: Busy,
+    },
+];
+
+/// A test for each rule. The rules are those of a queue with a watch that reports names.
+pub(super) fn trials() -> Vec<Trial> {
+    let is_here = !cfg!(any(pullcord_sim = "bsd", pullcord_sim = "none"));
+    let situations = SITUATIONS.iter().filter(|_| is_here);
+    situations
+        .map(|situation| {
+            Trial::test(format!("mutants::{:?}", situation.mutant), move || {
+                check(situation);
+                Ok(())
+            })
+        })
+        .collect()
+}
+
+fn check(situation: &Situation) {
+    let Situation { mutant, config, events, count, defect } = situation;
+    let histories = (0..*count).map(|number| History { config: *config, events: events(number) });
+    let histories: Vec<History> = histories.collect();
+    for history in &histories {
+        let failure = run(history, false).failure;
+        assert_eq!(failure, None, "with the rule: {history}");
+    }
+    let _off = Without::rule(Some(*mutant));
+    let failures: Vec<_> = histories.iter().map(|history| run(history, false).failure).collect();
+    let is_found = failures.iter().flatten().any(|it| Defect::of(it) == Some(*defect));
+    assert!(is_found, "{mutant:?}: {failures:?} of {}", histories[0]);
+}
