@@ -80,13 +80,14 @@ impl Backend {
         if backend.is_available() { Ok(backend) } else { backend.open().map(|_| backend) }
     }
 
-    /// The one that the environment variable `PULLCORD_BACKEND` names, or else the best.
+    /// Returns the backend that the environment variable `PULLCORD_BACKEND` names. Returns the best
+    /// one if the variable is not set, or empty.
     ///
     /// # Errors
     ///
     /// As [`Backend::from_name`].
     pub fn from_env() -> io::Result<Backend> {
-        match env::var_os(Backend::ENV_VAR) {
+        match env::var_os(Backend::ENV_VAR).filter(|name| !name.is_empty()) {
             None => Ok(Backend::best()),
             Some(name) => Backend::from_name(&name.to_string_lossy()),
         }

@@ -121,7 +121,8 @@ impl Trigger {
     /// # Errors
     ///
     /// `InvalidInput` if it is no FIFO, saying what it is; a symbolic link is not followed.
-    /// `ResourceBusy` if somebody reads it. Those of open(2) otherwise.
+    /// `ResourceBusy` if somebody reads it. Those of open(2) otherwise: `PermissionDenied` also if the
+    /// FIFO may be read but not written to, and then the message says so.
     pub fn open(path: impl Into<PathBuf>, other_readers: OtherReaders) -> Result<Trigger> {
         let path = path.into();
         match open_ends(&path, other_readers) {
@@ -290,7 +291,7 @@ pub(crate) fn path_of(fd: BorrowedFd<'_>) -> PathBuf {
 
 /// Read end first: without a reader, a writing end cannot be had.
 fn open_ends(path: &Path, other_readers: OtherReaders) -> io::Result<Ends> {
-    if other_readers == OtherReaders::Reject && fifo::open_write(path)?.is_some() {
+    if other_readers == OtherReaders::Reject && open_write(path)?.is_some() {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads it already"));
     }
     // The path may come to name another FIFO between the two; whoever does that goes on for long
@@ -299,13 +300,25 @@ fn open_ends(path: &Path, other_readers: OtherReaders) -> io::Result<Ends> {
     for _ in 0..5 {
         let reader = fifo::open_read(path)?;
         let id = file::fstat(&reader)?.id;
-        let Some(writer) = fifo::open_write(path)? else { continue };
+        let Some(writer) = open_write(path)? else { continue };
         if !is_local || file::fstat(&writer)?.id == id {
             let writer = if mutant!(WithoutWriteEnd) { fifo::open_read(path)? } else { writer };
             return Ok(Ends { reader, writer, id, is_local });
         }
     }
     Err(io::Error::other("it is replaced faster than it can be opened"))
+}
+
+/// Opens the writing end. If that is not permitted, the error tells whether reading is.
+fn open_write(path: &Path) -> io::Result<Option<OwnedFd>> {
+    fifo::open_write(path).map_err(|e| {
+        if e.kind() == io::ErrorKind::PermissionDenied && fifo::open_read(path).is_ok() {
+            let why = "it may be read but not written to, and a reader of a trigger needs the right \
+                       to write to it, too";
+            return io::Error::new(e.kind(), why);
+        }
+        e
+    })
 }
 
 fn with_context(path: PathBuf, operation: &'static str, source: io::Error) -> Error {

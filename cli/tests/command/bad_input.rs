@@ -116,16 +116,20 @@ fn a_path_without_permission_is_rejected_with_the_path() {
         fs::set_permissions(queue.root(), fs::Permissions::from_mode(0o755)).unwrap();
         binary = copy;
     }
-    for (name, option) in [("lock/trigger", "off"), ("todo", "auto")] {
+    for (name, option, mode, what) in [
+        ("lock/trigger", "off", 0o000, "Permission denied"),
+        ("lock/trigger", "off", 0o444, "may be read but not written to"),
+        ("todo", "auto", 0o000, "Permission denied"),
+    ] {
         let path = queue.path(name);
         let before = fs::metadata(&path).unwrap().permissions();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let mut command = Command::new(&binary);
         if is_root {
             command.uid(65_534).gid(65_534).current_dir("/");
         }
         command.args(["watch", "--watch", option]).arg(queue.root());
-        assert_says(&complaint(&queue, &mut command), &path, "");
+        assert_says(&complaint(&queue, &mut command), &path, what);
         fs::set_permissions(&path, before).unwrap();
     }
 }
@@ -144,6 +148,14 @@ fn an_unavailable_backend_is_rejected_with_the_available_ones() {
             assert!(Backend::available().all(|backend| said.contains(backend.as_str())), "{said}");
         }
     }
+}
+
+/// As in a unit or a compose file that passes `PULLCORD_BACKEND=` on.
+#[test]
+fn an_empty_backend_variable_is_the_same_as_none() {
+    let queue = Queue::flat();
+    let done = output(watch(queue.root()).args(["--idle-exit", "0"]).env(Backend::ENV_VAR, ""));
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
 }
 
 #[test]
