@@ -21,6 +21,9 @@ const SOURCES: usize = 4;
 /// How long [`Receiver::try_recv`] leaves a notifier alone that cannot wait.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
+/// How often it tries to set its timer: kqueue(2) needs memory for that.
+const TIMER_ATTEMPTS: usize = 10;
+
 /// A [`Queue`] and the notifier that it waits on.
 ///
 /// ```
@@ -233,10 +236,17 @@ impl Receiver {
         if is_set && !timeout.is_zero() {
             return;
         }
-        match timer.set(timeout) {
-            Ok(()) => self.timer_at = Some(at),
-            // It was registered, and setting it cannot fail for want of anything.
-            Err(error) => self.queue.wait_failed(error),
+        // Without a timer the loop sleeps until the next event. Failures for want of memory pass.
+        let mut set = timer.set(timeout);
+        for _ in 1..TIMER_ATTEMPTS {
+            if set.is_ok() {
+                break;
+            }
+            set = timer.set(timeout);
+        }
+        self.timer_at = set.is_ok().then_some(at);
+        if let Err(error) = set {
+            self.queue.wait_failed(error);
         }
     }
 

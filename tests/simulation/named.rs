@@ -4,7 +4,8 @@ use libtest_mimic::Trial;
 use pullcord_platform::sim::FsKind;
 
 use crate::history::{
-    Config, Consumer, Event, History, Layout, Op, PLAIN, PathKind, Trigger, WatchMode, calls, time,
+    Config, Consumer, Event, History, Layout, Loop, Op, PLAIN, PathKind, Trigger, WatchMode, calls,
+    time,
 };
 use crate::run::run;
 
@@ -64,6 +65,12 @@ const HISTORIES: &[Named] = &[
         "a_directory_that_is_made_again_is_watched",
         PLAIN,
         &[time(3, Op::Remake(0)), time(11_000, Op::Link(0, 0))],
+    ),
+    // kqueue(2) needs memory for a timer. The wait fails, and the timer cannot be set either.
+    (
+        "a_receiver_whose_timer_cannot_be_set_at_once_tries_again",
+        Config { wait: Loop::InsideLevel, ..PLAIN },
+        &[time(2, Op::Link(0, 3)), calls(3, Op::FailNext(1, 3))],
     ),
     // The defects of version 0.1.
     (
