@@ -191,6 +191,7 @@ impl Queue {
         }
         if is_hidden(name) && !mutant!(HiddenReturned)
             || self.arrivals.reported.contains(directory, name)
+            || self.scanner.was_returned(name)
             || self.is_trigger(directory, name, || self.scanner.look(name))
         {
             return false;

@@ -1,13 +1,19 @@
 //! Reads one directory after the other, in batches.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pullcord_platform::clock;
 use pullcord_platform::dir::{Batch, Dir, FileType};
 use pullcord_platform::file::{self, FileId, FileStatus};
+
+/// The most names that are kept of entries that were returned at their time during a scan. Further
+/// ones may be returned twice.
+const MAX_RETURNED: usize = if cfg!(pullcord_sim) { 256 } else { 65_536 };
 
 #[derive(Debug)]
 pub(super) struct Scanner {
@@ -28,6 +34,9 @@ struct Open {
     directory: usize,
     dir: Dir,
     has_unfinished: bool,
+    /// Entries that were returned at their time since it was opened. They end with this scan: the next
+    /// one is for what came since.
+    returned: HashSet<Arc<OsStr>>,
     /// An entry could not be looked at.
     failed: Option<io::Error>,
 }
@@ -65,7 +74,9 @@ impl Scanner {
             let dir = Dir::open(path)?;
             let id = file::fstat(&dir)?.id;
             (scanner.left_to_absorb, scanner.has_found) = (0, false);
-            scanner.open = Some(Open { directory, dir, has_unfinished: false, failed: None });
+            let returned = HashSet::new();
+            let open = Open { directory, dir, has_unfinished: false, returned, failed: None };
+            scanner.open = Some(open);
             Ok(id)
         })
     }
@@ -136,6 +147,22 @@ impl Scanner {
     /// Records that the scan has met an entry that is not finished.
     pub(super) fn unfinished(&mut self) {
         self.open.iter_mut().for_each(|open| open.has_unfinished = true);
+    }
+
+    /// Records that an entry was returned at its time. A batch that was read before may hold it, too.
+    pub(super) fn note_returned(&mut self, directory: usize, name: &Arc<OsStr>) {
+        let open = self.open.as_mut().filter(|open| open.directory == directory);
+        if let Some(open) = open.filter(|open| open.returned.len() < MAX_RETURNED) {
+            open.returned.insert(Arc::clone(name));
+        }
+    }
+
+    /// Returns whether an entry was returned at its time since the directory was opened.
+    #[inline]
+    pub(super) fn was_returned(&self, name: &OsStr) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| !open.returned.is_empty() && open.returned.contains(name))
     }
 
     /// Records that an entry could not be looked at.

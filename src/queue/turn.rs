@@ -189,6 +189,7 @@ impl Queue {
                     if by_scan { Origin::Scan } else { Origin::Watch }
                 }
             };
+            self.scanner.note_returned(directory, &name);
             return Some(self.keep(directory, &name, origin));
         }
         None

@@ -66,6 +66,12 @@ const HISTORIES: &[Named] = &[
         PLAIN,
         &[time(3, Op::Remake(0)), time(11_000, Op::Link(0, 0))],
     ),
+    // The batch that holds the entry was read before the entry was due.
+    (
+        "an_entry_that_becomes_due_during_a_scan_is_returned_once",
+        Config { wait: Loop::InsideLevel, consumer: Consumer::Leaves, rescan: 500, ..PLAIN },
+        &[time(0, Op::Link(1, 2)), calls(0, Op::RequeueAgain(2000, 1)), time(500, Op::Link(0, 3))],
+    ),
     // kqueue(2) needs memory for a timer. The wait fails, and the timer cannot be set either.
     (
         "a_receiver_whose_timer_cannot_be_set_at_once_tries_again",
