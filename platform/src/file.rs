@@ -125,6 +125,11 @@ impl FileStatus {
         self.is(libc::S_IFMT, libc::S_IFDIR)
     }
 
+    /// Whether it is a symbolic link.
+    pub fn is_symlink(&self) -> bool {
+        self.is(libc::S_IFMT, libc::S_IFLNK)
+    }
+
     /// Whether it is a regular file.
     pub fn is_regular_file(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFREG)
@@ -225,9 +230,19 @@ pub fn stat_id(path: &Path) -> io::Result<FileId> {
     status_of(libc::AT_FDCWD, path, NO_AUTOMOUNT).map(|status| status.id)
 }
 
-/// Whether `path` leads to a directory, symbolic links followed. False if stat(2) fails.
-pub fn is_directory(path: &Path) -> bool {
-    status_of(libc::AT_FDCWD, path, 0).is_ok_and(|status| status.is_directory())
+/// Returns whether `path` leads to a directory. Follows symbolic links. A path that leads nowhere, or
+/// that this process may not follow, leads to no directory.
+///
+/// # Errors
+///
+/// Those of stat(2) that say nothing of the path, such as `EIO` and `ENOMEM`.
+pub fn is_directory(path: &Path) -> io::Result<bool> {
+    const NOWHERE: [libc::c_int; 4] = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::EACCES];
+    match status_of(libc::AT_FDCWD, path, 0) {
+        Ok(status) => Ok(status.is_directory()),
+        Err(e) if e.raw_os_error().is_some_and(|number| NOWHERE.contains(&number)) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// fstatat(2).

@@ -230,9 +230,17 @@ impl Queue {
             // call for each message, whose names are numbers too.
             if self.watches.len() > 1 && part_name(name).is_some() {
                 self.work.turn.looks += 1;
-                if file::is_directory(&self.watches.path(0).join(name)) {
-                    self.on_part_reported(now);
-                    return None;
+                match file::is_directory(&self.watches.path(0).join(name)) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        self.on_part_reported(now);
+                        return None;
+                    }
+                    // The scan looks again, until it is known.
+                    Err(_) => {
+                        self.schedule.mark_dirty(0);
+                        return None;
+                    }
                 }
             }
         }

@@ -319,7 +319,9 @@ fn find_parts(todo: &Path) -> io::Result<Vec<String>> {
         let known = parts.len();
         while let Some(entry) = batch.next_entry() {
             let Some(name) = part_name(entry.name) else { continue };
-            if is_directory(entry.file_type, || file::is_directory(&todo.join(name))) {
+            // One that cannot be looked at now is looked at again by the first scan.
+            let look = || file::is_directory(&todo.join(name));
+            if is_directory(entry.file_type, look).unwrap_or(false) {
                 parts.push(name.to_owned());
             }
         }
@@ -333,10 +335,17 @@ fn find_parts(todo: &Path) -> io::Result<Vec<String>> {
 
 /// Returns whether a directory entry is a directory, or a symbolic link to one. Asks `look` if the
 /// directory does not say.
-pub(super) fn is_directory(file_type: FileType, look: impl FnOnce() -> bool) -> bool {
+///
+/// # Errors
+///
+/// Fails with the error of `look`.
+pub(super) fn is_directory(
+    file_type: FileType,
+    look: impl FnOnce() -> io::Result<bool>,
+) -> io::Result<bool> {
     match file_type {
-        FileType::Directory => true,
-        FileType::Other => false,
+        FileType::Directory => Ok(true),
+        FileType::Other => Ok(false),
         FileType::Symlink | FileType::Unknown => look(),
     }
 }

@@ -269,9 +269,21 @@ impl Queue {
         let mut looks = 0;
         let is_directory = is_directory(file_type, || {
             looks += 1;
-            file::is_directory(&path)
+            // A link may lead nowhere. Any other entry that cannot be looked at is not known.
+            match self.scanner.look(name) {
+                Ok(status) if status.is_symlink() => file::is_directory(&path),
+                status => status.map(|status| status.is_directory()),
+            }
         });
         self.work.turn.looks += looks;
+        let is_directory = match is_directory {
+            Ok(is_directory) => is_directory,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return false,
+            Err(error) => {
+                self.scanner.failed(error);
+                return false;
+            }
+        };
         if is_directory && may_be_part && !mutant!(PartNotScanned) {
             self.add_part(path, now);
         }

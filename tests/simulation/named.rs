@@ -72,6 +72,11 @@ const HISTORIES: &[Named] = &[
         Config { wait: Loop::InsideLevel, consumer: Consumer::Leaves, rescan: 500, ..PLAIN },
         &[time(0, Op::Link(1, 2)), calls(0, Op::RequeueAgain(2000, 1)), time(500, Op::Link(0, 3))],
     ),
+    (
+        "a_part_that_cannot_be_looked_at_is_no_message",
+        Config { layout: Layout::Split(1), fs: FsKind::Renumbering, ..PLAIN },
+        &[calls(0, Op::FailFor(6, 11, 40_000))],
+    ),
     // kqueue(2) needs memory for a timer. The wait fails, and the timer cannot be set either.
     (
         "a_receiver_whose_timer_cannot_be_set_at_once_tries_again",

@@ -532,6 +532,11 @@ impl Oracle {
         now < last + VERIFY + SECOND || now < self.faulty_until + RETRY + 2 * SECOND
     }
 
+    /// Whether a path was lately changed to lead elsewhere.
+    pub(crate) fn are_paths_disturbed(&self, now: u64) -> bool {
+        self.paths_disturbed > 0 && now < self.paths_disturbed + VERIFY + SECOND
+    }
+
     pub(crate) fn is_quiet(&self, now: u64) -> bool {
         !self.is_disturbed(now) && now > self.opened_at + RETRY
     }

@@ -449,9 +449,13 @@ impl Program {
     }
 
     /// Whether a path leads to a directory inside `todo`, or to a file that is not ready. After a
-    /// failure or a change of the paths it may do so only by now.
+    /// change of the paths it may do so only by now; a file that is not ready, also after a failure.
     fn is_no_entry(&self, path: &[u8], now: u64) -> bool {
-        if !self.world.borrow().oracle.is_quiet(now) {
+        let is_excused = match (&self.world.borrow().oracle, self.config.layout) {
+            (oracle, Layout::Flat | Layout::Split(_)) => oracle.are_paths_disturbed(now),
+            (oracle, _) => !oracle.is_quiet(now),
+        };
+        if is_excused {
             return false;
         }
         sim::with(|kernel| {

@@ -262,7 +262,7 @@ impl WatchSet {
     pub(super) fn is_unchanged(&self, directory: usize) -> io::Result<bool> {
         let target = &self.targets[directory];
         match (target.place, &target.watched) {
-            (Place::Gone, _) => Ok(!file::is_directory(&target.path)),
+            (Place::Gone, _) => file::is_directory(&target.path).map(|is_there| !is_there),
             (Place::AliasOf(other), _) if !mutant!(AliasForEver) => {
                 Ok(file::stat_id(&target.path)? == file::stat_id(&self.targets[other].path)?)
             }
