@@ -87,6 +87,22 @@ impl Epoll {
         self.registered_hint.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
     }
 
+    /// An error would lose the events of the wait; the next one reports a byte that is still there.
+    #[cold]
+    fn acknowledge_waker(&self) {
+        if let Some(waker) = &self.waker {
+            let _ = waker.acknowledge();
+        }
+    }
+
+    /// Makes room for so many events.
+    #[cold]
+    fn make_room(&mut self, capacity: usize) -> io::Result<()> {
+        self.raw_events.try_reserve(capacity - self.raw_events.len())?;
+        self.raw_events.resize(capacity, libc::epoll_event { events: 0, u64: 0 });
+        Ok(())
+    }
+
     /// Makes room for the hint of a descriptor.
     fn reserve_hint(&mut self, source: RawFd) -> io::Result<()> {
         let words = source as usize / 64 + 1;
@@ -143,8 +159,7 @@ impl Notifier for Epoll {
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
         if self.raw_events.len() < events.capacity() {
-            self.raw_events.try_reserve(events.capacity() - self.raw_events.len())?;
-            self.raw_events.resize(events.capacity(), libc::epoll_event { events: 0, u64: 0 });
+            self.make_room(events.capacity())?;
         }
         let epoll = self.epoll.as_raw_fd();
         // An int's worth of room is asked for at most; what is beyond stays in the kernel.
@@ -160,11 +175,7 @@ impl Notifier for Epoll {
             // A packed struct: its fields are copied, never borrowed.
             let (bits, key) = (raw.events as i32, Key(raw.u64 as usize));
             if key == Key::RESERVED {
-                if let Some(waker) = &self.waker {
-                    // An error would lose the events of this wait; the next one reports a byte that is
-                    // still there.
-                    let _ = waker.acknowledge();
-                }
+                self.acknowledge_waker();
                 events.set_woken();
                 continue;
             }

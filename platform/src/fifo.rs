@@ -169,6 +169,7 @@ pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutco
 }
 
 /// Returns what a read(2) of a FIFO says about the bytes that are left.
+#[inline(always)]
 fn drained(count: io::Result<usize>) -> io::Result<DrainOutcome> {
     match count {
         Ok(0) => Ok(DrainOutcome::Empty),

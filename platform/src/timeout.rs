@@ -37,6 +37,7 @@ pub(crate) fn wait_with_timeout(
 }
 
 /// Waits until `deadline` by the clock `now`, or without a timeout if the clock cannot represent it.
+#[cold]
 fn wait_until(
     deadline: Option<Instant>,
     now: impl Fn() -> Instant,

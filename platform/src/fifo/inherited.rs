@@ -96,6 +96,7 @@ pub fn available(fifo: impl AsFd) -> io::Result<usize> {
 /// # Errors
 ///
 /// Fails with the errors of ioctl(2) and read(2).
+#[cold]
 pub fn drain_available(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutcome> {
     let fifo = fifo.as_fd();
     match fd::available(fifo)?.min(DRAIN_LIMIT) {
