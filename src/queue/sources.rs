@@ -33,7 +33,9 @@ impl Source {
         is_wanted: bool,
     ) -> io::Result<()> {
         let Some(fd) = fd else { return Ok(()) };
-        if self.is_registered == Some(is_wanted) || self.is_blocked {
+        // A registration that was refused may have left an older one in place, which must go at once if
+        // it is not wanted: it would end every wait.
+        if self.is_registered == Some(is_wanted) || self.is_blocked && is_wanted {
             return Ok(());
         }
         // Level, not edge: bytes that a drain could not see are reported again for as long as they
