@@ -109,7 +109,7 @@ impl Findings {
             *self.warnings.entry(kind_of(warning)).or_default() += 1;
         }
         self.traces.insert(outcome.trace);
-        if turn.is_multiple_of(100) && run(&history, false).trace != outcome.trace {
+        if turn % 100 == 0 && run(&history, false).trace != outcome.trace {
             self.unrepeatable.push(source);
         }
         self.failures.extend(outcome.failure.map(|failure| (turn, source, failure)));

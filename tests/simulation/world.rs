@@ -561,7 +561,7 @@ impl World {
                 if other {
                     build(kernel, &self.config, b"/v/q2", self.parts);
                 }
-                let target: &[u8] = if self.made.is_multiple_of(2) { b"/v/q2" } else { b"/v/q" };
+                let target: &[u8] = if self.made % 2 == 0 { b"/v/q2" } else { b"/v/q" };
                 self.made += 1;
                 let _ = kernel.symlink(target, b"/s.new");
                 let _ = kernel.rename(b"/s.new", b"/s");

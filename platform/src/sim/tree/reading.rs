@@ -39,9 +39,7 @@ impl Tree {
         let key = |(at, entry): (usize, &Entry)| -> Option<u64> {
             match kind {
                 FsKind::Ext4 => Some(entry.hash | 1),
-                FsKind::Xfs => {
-                    (!is_new(entry) || entry.hash.is_multiple_of(64)).then_some(entry.slot + 1)
-                }
+                FsKind::Xfs => (!is_new(entry) || entry.hash % 64 == 0).then_some(entry.slot + 1),
                 FsKind::Btrfs => (!is_new(entry)).then_some(entry.arrived),
                 FsKind::Tmpfs => (!is_new(entry)).then_some(u64::MAX - entry.arrived),
                 FsKind::Unknown | FsKind::Renumbering => Some(entry.arrived),
