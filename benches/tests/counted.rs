@@ -6,9 +6,16 @@ use pullcord_bench::syscalls;
 
 #[test]
 fn a_wake_takes_a_wait_and_a_read() {
-    for name in ["raw epoll", "pullcord epoll", "raw select", "pullcord select"] {
+    // Of 20 wakes. At the 8th report of a source, pullcord's select compares it with the file that was
+    // registered, and then ever more rarely.
+    for (name, expected) in [
+        ("raw epoll", 2.0),
+        ("pullcord epoll", 2.0),
+        ("raw select", 2.0),
+        ("pullcord select", 41.0 / 20.0),
+    ] {
         match syscalls::of_a_wake(name).unwrap() {
-            Some(calls) => assert_eq!(calls, 2.0, "{name}"),
+            Some(calls) => assert_eq!(calls, expected, "{name}"),
             None => eprintln!("{name}: tracing is not allowed here, nothing was counted"),
         }
     }
