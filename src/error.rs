@@ -1,14 +1,14 @@
-//! Errors for whoever is woken by them: what failed, which path, what to do.
+//! Errors for an administrator: the path, the failure, and the remedy.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Something that could not be done to a path.
+/// An operation on a path that failed.
 ///
-/// Displayed, it is one line: the path, what could not be done, why, and what to do about it.
-/// Control characters in the path are escaped.
+/// It is displayed as one line: the path, the operation, the reason, and the remedy. Control characters
+/// in the path are escaped.
 #[derive(Debug)]
 pub struct Error {
     path: PathBuf,
@@ -17,7 +17,7 @@ pub struct Error {
     hint: Option<Cow<'static, str>>,
 }
 
-/// The result of what can fail on a path.
+/// The result of an operation on a path.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -36,22 +36,22 @@ impl Error {
         self
     }
 
-    /// The path it concerns.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What kind of error the system gave.
+    /// Returns the kind of the system's error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
 
-    /// Returns what to do about it, if there is a hint.
+    /// Returns the remedy, if one is known.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// The system's error number, where it was a system call that failed.
+    /// Returns the system's error number, if a system call failed.
     pub fn raw_os_error(&self) -> Option<i32> {
         self.source.raw_os_error()
     }

@@ -1,47 +1,46 @@
-//! Waiting for readiness: one contract, kept by every backend.
+//! Waiting for readiness: one contract, which every backend keeps.
 //!
 //! | question | answer, the same on every backend |
 //! |---|---|
-//! | register | any [`AsFd`](std::os::fd::AsFd), a [`Key`], an [`Interest`], a [`Mode`]. Registering again changes it; a source closed and re-opened under the same number is just registered again |
-//! | level | at every wait, for as long as it is ready |
-//! | edge | at least one event after every arrival into a source that was drained. On select it is reported as level: a consumer that drains sees no difference |
-//! | one-shot | once, then silent as a whole until registered again: hung-up FIFOs and both directions included |
-//! | event | key, readable, writable; hang-up and error besides are hints. A FIFO whose writers left is readable, its bytes first; a writing end whose readers left is writable. Readable and writable at once may come in one event or in two |
-//! | deregister | no event from any later wait; does nothing if the source is not registered |
-//! | wait | never ends early; a signal ends it with no events and no error; allocates nothing once `Events` has found its size |
-//! | wake | [`Waker::wake`], from any thread; many before a wait are one |
-//! | a regular file, a directory | refused when registered: `InvalidInput` |
-//! | fork | the child drops an inherited notifier and opens its own |
-//! | exec | nothing leaks across it |
+//! | register | takes any [`AsFd`](std::os::fd::AsFd), a [`Key`], an [`Interest`] and a [`Mode`]. Registering a source again changes its registration. A source that was closed and re-opened under the same number is registered again |
+//! | level | reports a source at every wait while it is ready |
+//! | edge | reports at least one event after every arrival into a source that was drained. select reports such a source as level: a caller that drains sees no difference |
+//! | one-shot | reports a source once, and then nothing of it until it is registered again. This includes a FIFO that has hung up, and both directions |
+//! | event | has the key, and whether the source is readable and writable: these are promises. Hang-up and error are hints. A FIFO whose writers have gone is readable, and its bytes come first. A writing end whose readers have gone is writable. Readable and writable may come in one event or in two |
+//! | deregister | no later wait reports the source. Does nothing if the source is not registered |
+//! | wait | never ends early. A signal ends it with no events and no error. It allocates nothing after `Events` has its size |
+//! | wake | [`Waker::wake`] ends a wait from any thread. Many wakes before a wait count as one |
+//! | a regular file, a directory | `register` fails with `InvalidInput` |
+//! | fork | the child must drop an inherited notifier, and open its own |
+//! | exec | every descriptor is closed |
 //! | use inside another event loop | [`Notifier::pollable_fd`], except on select |
 //!
-//! # The special problem of what nobody drains
+//! # The special problem of a source that nobody drains
 //!
-//! Level, and on select edge too, reports a source for as long as it is ready. A FIFO that hung up,
-//! or a descriptor that can be written to and is registered for writing with nothing to write, is
-//! ready for ever, and so is the wait. Deregister what has hung up; register for writing only what has
-//! something to say.
+//! A level-triggered source, and on select an edge-triggered one too, is reported while it is ready. A
+//! FIFO that has hung up is ready for ever. So is a descriptor that is registered for writing while
+//! there is nothing to write. Every wait then ends at once. Deregister a source that has hung up, and
+//! register for writing only while there is something to write.
 //!
 //! # The special problem of half a drain
 //!
-//! A source that was left partly read may or may not be reported again under [`Mode::Edge`]: epoll
-//! is silent, kqueue fires when it is registered again, select reports it always. Drain until it
-//! would block, or use level.
+//! A source that was read in part may or may not be reported again under [`Mode::Edge`]: epoll does not
+//! report it, kqueue does when it is registered again, and select always does. Read until it would
+//! block, or use [`Mode::Level`].
 //!
 //! # The special problem of closed descriptors
 //!
-//! Deregister a source before it is closed. What happens otherwise is bounded, but differs:
+//! Deregister a source before it is closed. Otherwise the result is bounded, but differs:
 //!
 //! | | a registered source is closed | its number is used again |
 //! |---|---|---|
-//! | epoll | forgotten by the kernel, unless a duplicate is open anywhere, in a forked child for one: then it goes on being reported | as if new |
-//! | kqueue | forgotten by the kernel | as if new |
-//! | select | at the next wait reported to its key, as an error, and forgotten | cannot be told from the old one, until it is registered again |
+//! | epoll | the kernel forgets it, unless a duplicate is open, for example in a forked child: then it is still reported | it is a new source |
+//! | kqueue | the kernel forgets it | it is a new source |
+//! | select | the next wait reports an error to its key, and forgets it | a source that is reported often is compared with the file that was registered: another file is reported once as an error, and forgotten. Files without a name (eventfd, timerfd) cannot be compared |
 //!
 //! # The special problem of high descriptors
 //!
-//! select(2) is given longer sets than `fd_set` holds where the system takes them (Linux, FreeBSD,
-//! NetBSD, OpenBSD, DragonFly, macOS). Elsewhere a descriptor from `FD_SETSIZE` on is refused when
-//! it is registered, in words.
+//! Linux, FreeBSD, NetBSD, OpenBSD, DragonFly and macOS take longer sets than `fd_set` in select(2).
+//! Elsewhere `register` fails with `InvalidInput` for a descriptor from `FD_SETSIZE` on.
 
 pub use pullcord_platform::{Event, Events, Interest, Key, Mode, Notifier, Waker};

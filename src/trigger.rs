@@ -1,30 +1,30 @@
 //! The FIFO trigger: how a program that adds mail wakes the one that delivers it.
 //!
 //! The protocol is that of qmail's `lock/trigger` and of Postfix's FIFOs. The writer puts a message
-//! where it belongs, then *pulls*: it opens the FIFO without blocking, writes one byte, and closes
-//! it. The reader sleeps until the FIFO is readable, takes the bytes out, and only then looks for
-//! messages: whoever pulls while it looks is seen the next time.
+//! into the queue, and then *pulls*: it opens the FIFO without blocking, writes one byte, and closes
+//! it. The reader sleeps until the FIFO is readable, reads the bytes, and only then scans for
+//! messages. So a pull that comes during the scan makes the FIFO readable again.
 //!
 //! # The special problem of flushing a FIFO
 //!
-//! A FIFO's bytes stay in it for as long as anybody has it open. A reader that closes and re-opens
-//! its end to be rid of a byte is rid of it only if no writer has the FIFO open at that moment; on a
-//! busy host some writer always has. select(2) then says "readable" for ever, and the reader looks
-//! for mail without end. [`Trigger::drain`] reads the bytes instead.
+//! The bytes of a FIFO stay in it while any process has it open. A reader that closes and re-opens
+//! its end loses a byte only if no writer has the FIFO open at that moment. On a busy host some
+//! writer always has it open. select(2) then reports it as readable for ever, and the reader scans
+//! without end. [`Trigger::drain`] reads the bytes instead.
 //!
 //! # The special problem of the last writer
 //!
 //! A reader without writers is at end-of-file, which every readiness call reports: as a hang-up that
-//! never ends, or as plain readability. So a [`Trigger`] holds a writing end of its own: there
-//! always is a writer, and the FIFO is readable just when there are bytes in it, on every system.
-//! That is also why `HASNAMEDPIPEBUG1`, qmail's work-around for systems on which a FIFO without
-//! writers selects as readable, has no counterpart here: no such FIFO is ever waited for.
+//! never ends, or as readable. So a [`Trigger`] keeps a writing end of its own. There is always a
+//! writer, and on every system the FIFO is readable only while it contains bytes. qmail has a
+//! work-around, `HASNAMEDPIPEBUG1`, for systems on which a FIFO without writers selects as readable.
+//! It is not needed here.
 //!
 //! # The special problem of two readers
 //!
-//! A byte goes to one of several readers. A second one steals the first one's pulls, whose mail then
-//! waits for the safety tick, 25 minutes in qmail. [`Trigger::open`] therefore looks first whether
-//! somebody reads already.
+//! A byte goes to one of several readers. A second reader takes pulls from the first one, whose mail
+//! then waits for the next rescan: 25 minutes in qmail. [`Trigger::open`] therefore first checks
+//! whether another process reads the FIFO.
 //!
 //! # The special problem of a supervisor
 //!
@@ -54,11 +54,11 @@ pub enum OtherReaders {
     Allow,
 }
 
-/// The reading end of a trigger, open from [`Trigger::open`] until it is dropped: in between, no
-/// writer finds the FIFO without a reader, whatever the reader is doing.
+/// The reading end of a trigger. It is open from [`Trigger::open`] until it is dropped. During that
+/// time no writer finds the FIFO without a reader.
 ///
-/// Register it for [`Interest::Read`](crate::Interest::Read), in any mode; level costs nothing here
-/// and forgives a reader that left something behind.
+/// Register it for [`Interest::Read`](crate::Interest::Read), in any mode. Level-triggered mode costs
+/// no more here, and reports bytes again that a drain has left.
 ///
 /// ```
 /// use pullcord::{DrainOutcome, OtherReaders, PullOutcome, Trigger, pull};
@@ -113,16 +113,17 @@ impl Trigger {
 
     /// Opens the FIFO at `path` for reading, and a writing end beside it. Does not block.
     ///
-    /// With [`OtherReaders::Reject`] it first checks whether a process reads the FIFO, by opening it
-    /// for writing. That check is not free of consequences: it ends the sleep of a qmail-send without
-    /// the patch of 2001 once, which then scans once. And it is no proof: a patched qmail-send has
-    /// its trigger closed while it scans. Who only wants to look on must not open a trigger at all.
+    /// With [`OtherReaders::Reject`] it first opens the FIFO for writing, which succeeds only if a
+    /// process reads it. This check ends one sleep of a qmail-send without the patch of 2001, which
+    /// then scans once. The check is no proof: a patched qmail-send has its trigger closed while it
+    /// scans. A program that only observes a queue must not open its trigger.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it is no FIFO, saying what it is; a symbolic link is not followed.
-    /// `ResourceBusy` if somebody reads it. Those of open(2) otherwise: `PermissionDenied` also if the
-    /// FIFO may be read but not written to, and then the message says so.
+    /// Fails with `InvalidInput` if it is not a FIFO; the message names the type. A symbolic link is not
+    /// followed. Fails with `ResourceBusy` if another process reads it. Fails with `PermissionDenied` if
+    /// the FIFO may not be read, or may be read but not written to; the message says which. Otherwise
+    /// fails with the error of open(2).
     pub fn open(path: impl Into<PathBuf>, other_readers: OtherReaders) -> Result<Trigger> {
         let path = path.into();
         match open_ends(&path, other_readers) {
@@ -179,15 +180,15 @@ impl Trigger {
         Trigger { path, reader, writer, origin, buffer }
     }
 
-    /// Takes the bytes out, at most [`DRAIN_LIMIT`], with one read(2). Never blocks.
+    /// Reads the bytes, at most [`DRAIN_LIMIT`], with one read(2). Never blocks.
     ///
-    /// Drain *before* scanning, never after. If this returns [`DrainOutcome::Partial`], the FIFO may
-    /// hold more bytes: scan, and drain again in the next turn. Do not wait for another event; an
-    /// edge-triggered notifier may not send one.
+    /// The caller must drain *before* it scans, never after. If this returns [`DrainOutcome::Partial`],
+    /// the FIFO may contain more bytes: the caller must scan, and must drain again in the next turn
+    /// without waiting for an event. An edge-triggered notifier may not report one.
     ///
     /// # Errors
     ///
-    /// Those of read(2), `EIO` at the most; the pull should then be taken as one that came.
+    /// Fails with the error of read(2), such as `EIO`. The caller should then act as after a pull.
     pub fn drain(&mut self) -> Result<DrainOutcome> {
         let drained = match self.origin {
             Origin::Descriptor { shares_flags: true } => {
@@ -212,11 +213,12 @@ impl Trigger {
         put_back().map_err(|e| Error::new(&self.path, "write into the trigger", e))
     }
 
-    /// Whether the path names something else by now, or nothing: then no pull arrives here any
-    /// more, and it is time to [`reopen`](Trigger::reopen) and to look for messages.
+    /// Returns whether the path names another file now, or none. Then no pull arrives here any more:
+    /// the caller should [`reopen`](Trigger::reopen) the trigger, and scan.
     ///
-    /// One call of lstat(2). Where the file system is not known to be local, the FIFO is also opened
-    /// for writing: without a reader it is not the one that is open here.
+    /// Makes one call of lstat(2). Where the file system is not known to be local, the FIFO is also
+    /// opened for writing: without a reader it is not the one that is open here. Does not block on a
+    /// local file system.
     pub fn is_replaced(&self) -> bool {
         self.check_path().unwrap_or(true)
     }
@@ -348,16 +350,17 @@ pub enum PullOutcome {
     NoReader,
 }
 
-/// Pulls the trigger at `path`: opens it, writes one byte, closes it. Put the message where it
-/// belongs first.
+/// Pulls the trigger at `path`: opens it, writes one byte, and closes it. The caller must put the
+/// message into the queue first.
 ///
-/// Never blocks, and never raises SIGPIPE in the program that calls it, whatever that signal's
-/// disposition. Writes into nothing but a FIFO.
+/// Never blocks. Never raises SIGPIPE in the program that calls it, with any disposition of that
+/// signal. Writes into FIFOs only.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if it is no FIFO, saying what it is; a symbolic link is not followed. Those of
-/// open(2) and write(2) otherwise. A FIFO without a reader is not an error.
+/// Fails with `InvalidInput` if it is not a FIFO; the message names the type. A symbolic link is not
+/// followed. Otherwise fails with the errors of open(2) and write(2). A FIFO without a reader is not an
+/// error.
 pub fn pull(path: impl AsRef<Path>) -> Result<PullOutcome> {
     let path = path.as_ref();
     let pull = || {
