@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-use crate::notifier::{always_ready, check_key};
+use crate::notifier::{always_ready, check_key, grow};
 use crate::{
     BackendInfo, Event, Events, Interest, Key, Mode, Notifier, OwnedFd, Waker, check_errno, fd,
     libc, timeout,
@@ -71,7 +71,7 @@ impl Epoll {
         } else {
             (ADD, libc::EEXIST, MOD)
         };
-        self.reserve_hint(source)?;
+        grow(&mut self.registered_hint, source as usize / 64 + 1, || 0)?;
         let result = match self.epoll_ctl(first, source, events, key) {
             Err(e) if e.raw_os_error() == Some(wrong) => {
                 self.epoll_ctl(second, source, events, key)
@@ -85,32 +85,6 @@ impl Epoll {
     fn was_registered(&self, source: RawFd) -> bool {
         let bit = source as usize;
         self.registered_hint.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
-    }
-
-    /// An error would lose the events of the wait; the next one reports a byte that is still there.
-    #[cold]
-    fn acknowledge_waker(&self) {
-        if let Some(waker) = &self.waker {
-            let _ = waker.acknowledge();
-        }
-    }
-
-    /// Makes room for so many events.
-    #[cold]
-    fn make_room(&mut self, capacity: usize) -> io::Result<()> {
-        self.raw_events.try_reserve(capacity - self.raw_events.len())?;
-        self.raw_events.resize(capacity, libc::epoll_event { events: 0, u64: 0 });
-        Ok(())
-    }
-
-    /// Makes room for the hint of a descriptor.
-    fn reserve_hint(&mut self, source: RawFd) -> io::Result<()> {
-        let words = source as usize / 64 + 1;
-        if words > self.registered_hint.len() {
-            self.registered_hint.try_reserve(words - self.registered_hint.len())?;
-            self.registered_hint.resize(words, 0);
-        }
-        Ok(())
     }
 
     fn set_registered(&mut self, source: RawFd, registered: bool) {
@@ -158,9 +132,8 @@ impl Notifier for Epoll {
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
-        if self.raw_events.len() < events.capacity() {
-            self.make_room(events.capacity())?;
-        }
+        let none = || libc::epoll_event { events: 0, u64: 0 };
+        grow(&mut self.raw_events, events.capacity(), none)?;
         let epoll = self.epoll.as_raw_fd();
         // An int's worth of room is asked for at most; what is beyond stays in the kernel.
         let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
@@ -175,7 +148,7 @@ impl Notifier for Epoll {
             // A packed struct: its fields are copied, never borrowed.
             let (bits, key) = (raw.events as i32, Key(raw.u64 as usize));
             if key == Key::RESERVED {
-                self.acknowledge_waker();
+                Waker::acknowledge_if_any(&self.waker);
                 events.set_woken();
                 continue;
             }

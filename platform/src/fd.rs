@@ -61,7 +61,7 @@ pub(crate) fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
 /// # Errors
 ///
 /// Fails with the error of ioctl(2); none is expected of FIFOs and inotify descriptors.
-pub(crate) fn available(fd: impl AsFd) -> io::Result<usize> {
+pub fn available(fd: impl AsFd) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int, and `bytes` is one.
     check_errno(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &mut bytes) })?;

@@ -22,7 +22,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-pub use inherited::{Inherited, available, drain_available, inherit};
+pub use crate::fd::available;
+pub use inherited::{Inherited, drain_available, inherit};
 
 use crate::{OwnedFd, check_errno, fd, file, libc, to_c_string};
 

@@ -27,7 +27,7 @@ use std::process;
 use std::ptr;
 use std::time::Duration;
 
-use crate::notifier::{always_ready, check_key};
+use crate::notifier::{always_ready, check_key, grow};
 use crate::{
     BackendInfo, Event, Events, Interest, Key, Mode, Notifier, OwnedFd, Waker, bsd, check_errno,
     file, libc, timeout,
@@ -259,25 +259,18 @@ impl Notifier for Kqueue {
 
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
-        if self.raw_events.len() < events.capacity() {
-            self.raw_events.try_reserve(events.capacity() - self.raw_events.len())?;
-            self.raw_events.resize(events.capacity(), change(0, READ, 0, Key(0)));
-        }
+        grow(&mut self.raw_events, events.capacity(), || change(0, READ, 0, Key(0)))?;
         let room = &mut self.raw_events[..events.capacity()];
         let found = timeout::wait_with_timeout(timeout, |slice| self.kqueue.wait(room, slice))?;
         for raw in &self.raw_events[..found] {
             let key = Key(raw.0.udata as usize);
             if key == Key::RESERVED {
-                if let Some(waker) = &self.waker {
-                    // An error would lose the events of this wait; the next one reports a byte that is
-                    // still there.
-                    let _ = waker.acknowledge();
-                }
+                Waker::acknowledge_if_any(&self.waker);
                 events.set_woken();
                 continue;
             }
             if raw.has(bsd::EV_ONESHOT) && raw.has(ONESHOT_BOTH) {
-                // As above. It only removes, and the one error that is known is that nothing is there.
+                // An error would lose the events of this wait. It only removes, and the one error that is known is that nothing is there.
                 let _ = self.delete(raw.0.ident as RawFd);
             }
             let (end, reads) = (raw.has(bsd::EV_EOF), raw.0.filter as i64 == READ);

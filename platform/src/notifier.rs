@@ -266,6 +266,19 @@ pub(crate) fn always_ready() -> io::Error {
     )
 }
 
+/// Grows a list to `len` elements, if it is shorter. Without memory this is an error, and not the end of
+/// the program.
+#[inline]
+pub(crate) fn grow<T>(list: &mut Vec<T>, len: usize, value: fn() -> T) -> io::Result<()> {
+    #[cold]
+    fn resize<T>(list: &mut Vec<T>, len: usize, value: fn() -> T) -> io::Result<()> {
+        list.try_reserve(len - list.len())?;
+        list.resize_with(len, value);
+        Ok(())
+    }
+    if len <= list.len() { Ok(()) } else { resize(list, len, value) }
+}
+
 /// Refuses the key that is the notifiers' own.
 pub(crate) fn check_key(key: Key) -> io::Result<()> {
     if key == Key::RESERVED {

@@ -24,7 +24,7 @@ use std::ptr;
 use std::time::Duration;
 
 use crate::file::FileId;
-use crate::notifier::{always_ready, check_key};
+use crate::notifier::{always_ready, check_key, grow};
 use crate::{
     BackendInfo, Event, Events, Interest, Key, Mode, Notifier, Waker, check_errno, file, libc,
     timeout,
@@ -133,8 +133,7 @@ impl Select {
         if number >= self.sources.len() {
             self.asked.grow_to(number)?;
             self.ready.grow_to(number)?;
-            self.sources.try_reserve(number + 1 - self.sources.len())?;
-            self.sources.resize(number + 1, None);
+            grow(&mut self.sources, number + 1, || None)?;
         }
         self.sources[number] = Some(Source {
             key,
@@ -221,11 +220,7 @@ impl Select {
                 let number = word * BITS + bit;
                 let Some(Some(source)) = self.sources.get_mut(number) else { continue };
                 if source.key == Key::RESERVED {
-                    if let Some(waker) = &self.waker {
-                        // An error would lose the events of this wait; the next one reports a byte that
-                        // is still there.
-                        let _ = waker.acknowledge();
-                    }
+                    Waker::acknowledge_if_any(&self.waker);
                     events.set_woken();
                     continue;
                 }
@@ -334,12 +329,9 @@ const BITS: usize = Word::BITS as usize;
 impl Sets {
     /// Grows until `number` is inside.
     fn grow_to(&mut self, number: usize) -> io::Result<()> {
-        let words = (number / BITS + 1).max(self.read.len());
-        for set in [&mut self.read, &mut self.write] {
-            set.try_reserve(words - set.len())?;
-            set.resize(words, 0);
-        }
-        Ok(())
+        let words = number / BITS + 1;
+        grow(&mut self.read, words, || 0)?;
+        grow(&mut self.write, words, || 0)
     }
 
     /// Whether a number is in one of the sets.

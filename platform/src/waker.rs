@@ -71,6 +71,15 @@ impl Waker {
         Ok(())
     }
 
+    /// Acknowledges the wake of a notifier that waits, if it has a waker. An error would lose the events of
+    /// the wait; the next one reports a byte that is still there.
+    #[cold]
+    pub(crate) fn acknowledge_if_any(waker: &Option<Waker>) {
+        if let Some(waker) = waker {
+            let _ = waker.acknowledge();
+        }
+    }
+
     /// Returns the end that is readable while a wake is not acknowledged.
     pub fn reader(&self) -> BorrowedFd<'_> {
         self.0.reader.as_fd()

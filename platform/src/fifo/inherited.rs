@@ -81,15 +81,6 @@ fn open_again(_: BorrowedFd<'_>, _: libc::c_int) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// `FIONREAD` of ioctl(2): returns how many bytes are in the FIFO.
-///
-/// # Errors
-///
-/// Fails with the error of ioctl(2).
-pub fn available(fifo: impl AsFd) -> io::Result<usize> {
-    fd::available(fifo)
-}
-
 /// Drains a FIFO that may be blocking, as [`drain`](super::drain) does: `FIONREAD` of ioctl(2), and then
 /// read(2) of as many bytes. Blocks if another process takes the bytes out in between.
 ///
