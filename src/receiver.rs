@@ -239,10 +239,7 @@ impl Receiver {
         // Without a timer the loop sleeps until the next event. Failures for want of memory pass.
         let mut set = timer.set(timeout);
         for _ in 1..TIMER_ATTEMPTS {
-            if set.is_ok() {
-                break;
-            }
-            set = timer.set(timeout);
+            set = set.or_else(|_| timer.set(timeout));
         }
         self.timer_at = set.is_ok().then_some(at);
         if let Err(error) = set {
