@@ -10,44 +10,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pullcord::{Origin, PullOutcome, QueueOptions, Receiver, Trigger, WatchMode, pull};
+use pullcord::{Backend, Origin, QueueOptions, Receiver, WatchMode};
 use pullcord_platform::fifo;
-use queue_fixture::{WATCH_MODES, Watchdog, directory};
+use queue_fixture::{QueueFixture, WATCH_MODES, directory};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// A queue, and the descriptor of a supervisor that has opened its trigger for reading and writing.
 struct Supervised {
-    root: tempfile::TempDir,
+    queue: QueueFixture,
     fifo: File,
-    _watchdog: Watchdog,
 }
 
 impl Supervised {
     fn new() -> Supervised {
-        let root = directory();
-        fs::create_dir(root.path().join("todo")).unwrap();
-        let trigger = root.path().join("trigger");
-        Trigger::create(&trigger, 0o622).unwrap();
-        let fifo = File::options().read(true).write(true).open(trigger).unwrap();
-        Supervised { root, fifo, _watchdog: Watchdog::new() }
+        let queue = QueueFixture::new(Backend::best(), None);
+        let fifo = File::options().read(true).write(true).open(queue.trigger()).unwrap();
+        Supervised { queue, fifo }
     }
 
     /// Starts the program: gives it a duplicate of the descriptor.
     fn start(&self, watch: WatchMode) -> Receiver {
         let fifo: OwnedFd = self.fifo.as_fd().try_clone_to_owned().unwrap();
-        let options = QueueOptions::directories([self.root.path().join("todo")]).trigger_fd(fifo);
-        options.watch(watch).receiver().unwrap()
+        self.queue.options().trigger_fd(fifo).watch(watch).receiver().unwrap()
     }
 
-    fn link(&self, name: &str) -> PathBuf {
-        let (draft, entry) = (self.root.path().join("draft"), self.root.path().join("todo"));
-        fs::write(&draft, "a message").unwrap();
-        fs::rename(draft, entry.join(name)).unwrap();
-        entry.join(name)
+    fn link(&mut self, name: &str) -> PathBuf {
+        self.queue.link(name)
     }
 
     fn pull(&self) {
-        assert_ne!(pull(self.root.path().join("trigger")).unwrap(), PullOutcome::NoReader);
+        self.queue.pull();
     }
 
     /// How many bytes would start the program again.
@@ -68,7 +60,7 @@ fn receive_all(mail: &mut Receiver) -> Vec<PathBuf> {
 #[test]
 fn entries_are_returned_when_they_are_pulled_for() {
     for watch in WATCH_MODES {
-        let queue = Supervised::new();
+        let mut queue = Supervised::new();
         let before = queue.link("before");
         let mut mail = queue.start(watch);
         assert_eq!(mail.recv().unwrap().unwrap().path(), before);
@@ -86,7 +78,7 @@ fn entries_are_returned_when_they_are_pulled_for() {
 #[test]
 fn a_program_that_has_returned_everything_leaves_no_byte() {
     for watch in WATCH_MODES {
-        let queue = Supervised::new();
+        let mut queue = Supervised::new();
         (0..3).for_each(|_| queue.pull());
         let path = queue.link("1");
         let mut mail = queue.start(watch);
@@ -99,7 +91,7 @@ fn a_program_that_has_returned_everything_leaves_no_byte() {
 #[test]
 fn a_program_that_leaves_an_entry_leaves_one_byte() {
     for watch in WATCH_MODES {
-        let queue = Supervised::new();
+        let mut queue = Supervised::new();
         let mut mail = queue.start(watch);
         assert!(receive_all(&mut mail).is_empty());
         queue.link("1");
@@ -124,15 +116,15 @@ fn a_pull_while_no_program_runs_stays_in_the_trigger() {
 #[test]
 fn flags_that_another_process_changes_do_not_block_it() {
     const ENTRIES: usize = 500;
-    let queue = Supervised::new();
+    let mut queue = Supervised::new();
     let mut mail = queue.start(WatchMode::Off);
-    let is_over = AtomicBool::new(false);
+    let (fifo, is_over) = (queue.fifo.try_clone().unwrap(), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 for flags in [OFlags::NONBLOCK, OFlags::empty()] {
-                    let others = fcntl_getfl(&queue.fifo).unwrap() - OFlags::NONBLOCK;
-                    fcntl_setfl(&queue.fifo, others | flags).unwrap();
+                    let others = fcntl_getfl(&fifo).unwrap() - OFlags::NONBLOCK;
+                    fcntl_setfl(&fifo, others | flags).unwrap();
                 }
             }
         });
