@@ -32,7 +32,8 @@ fn assert_none_lost(messages: u64, writers: u64) {
         }
         assert_eq!(report["backend"], backend.as_str());
         assert!(watch == "auto" || report["watch"] == "off", "{report}");
-        assert!(report["wakeups"].as_u64() > Some(0) && report["scans"].as_u64() > Some(0));
+        // The first scan may find everything: then the queue woke nobody.
+        assert!(report["wakeups"].is_u64() && report["scans"].as_u64() > Some(0), "{report}");
         let latency = &report["latency_us"];
         let latency = ["p50", "p99", "max"].map(|part| latency[part].as_u64().unwrap());
         assert!(latency.is_sorted() && latency[2] > 0, "{report}");
