@@ -14,6 +14,7 @@ enum Exit {
     Failed = 1,
     BadInput = 2,
     NoReader = 3,
+    NothingFound = 4,
 }
 
 #[derive(Debug)]
@@ -36,6 +37,11 @@ impl Failure {
     /// No process reads the trigger that was pulled.
     pub(crate) fn no_reader(message: impl Display) -> Failure {
         Failure { exit: Exit::NoReader, message: message.to_string() }
+    }
+
+    /// The time of --timeout has passed.
+    pub(crate) fn nothing_found(message: impl Display) -> Failure {
+        Failure { exit: Exit::NothingFound, message: message.to_string() }
     }
 
     /// The command cannot start, for example because the system is out of descriptors.

@@ -9,10 +9,11 @@ mod demo;
 mod doctor;
 mod failure;
 mod generate;
+mod json;
 mod latency;
 mod mail;
 mod message;
-mod printed;
+mod processor;
 mod pull;
 mod selftest;
 mod signals;
@@ -60,6 +61,7 @@ Exit codes:
   1  failure, or messages were lost
   2  bad input or usage; nothing was changed
   3  no process reads the trigger
+  4  watch --timeout has passed with nothing found
 
 Environment:
   PULLCORD_BACKEND  epoll, kqueue or select: used if --backend is not given

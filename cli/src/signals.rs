@@ -1,6 +1,6 @@
 //! SIGINT and SIGTERM as one more source to wait for.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -17,6 +17,12 @@ impl Signals {
         pipe::register(SIGINT, writer.try_clone()?)?;
         pipe::register(SIGTERM, writer)?;
         Ok(Signals(reader))
+    }
+
+    /// Takes the signals that have come, so that the next one is seen. Blocks until there is one.
+    pub(crate) fn take(&self) {
+        // The other end is open for as long as the process runs: the read does not fail.
+        let _ = (&self.0).read(&mut [0; 64]);
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::processor;
+
 pub(super) struct Meter {
     begun: Instant,
     cpu: Option<Duration>,
@@ -22,7 +24,7 @@ impl Meter {
         let begun = Instant::now();
         Meter {
             begun,
-            cpu: cpu(),
+            cpu: processor::time(),
             taken: None,
             last: (begun, 0),
             rates: Vec::new(),
@@ -50,7 +52,8 @@ impl Meter {
 
     /// The load is over.
     pub(super) fn stop(&mut self) {
-        let cpu = self.cpu.zip(cpu()).map(|(before, after)| after.saturating_sub(before));
+        let cpu =
+            self.cpu.zip(processor::time()).map(|(before, after)| after.saturating_sub(before));
         self.taken = Some((self.begun.elapsed(), cpu));
         self.bar.finish_and_clear();
     }
@@ -71,17 +74,4 @@ fn progress(strategy: &'static str, time: Duration) -> ProgressBar {
     ProgressBar::with_draw_target(Some(time.as_millis() as u64), ProgressDrawTarget::stderr())
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(strategy)
-}
-
-/// What this process has used of processor time.
-#[cfg(not(any(target_os = "netbsd", target_os = "illumos", target_os = "solaris")))]
-fn cpu() -> Option<Duration> {
-    use rustix::time::{ClockId, clock_gettime};
-    clock_gettime(ClockId::ProcessCPUTime).try_into().ok()
-}
-
-/// rustix does not name that clock here.
-#[cfg(any(target_os = "netbsd", target_os = "illumos", target_os = "solaris"))]
-fn cpu() -> Option<Duration> {
-    None
 }

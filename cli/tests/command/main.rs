@@ -18,3 +18,6 @@ mod support;
 #[cfg(target_os = "linux")]
 mod syscalls;
 mod watch;
+mod watch_options;
+mod watch_output;
+mod watch_reports;

@@ -193,7 +193,11 @@ fn a_hostile_name_is_printed_escaped() {
     assert!(text(&plain.stdout).ends_with(&format!("/todo/{SHOWN}\n")), "{plain:?}");
     let json = output(pullcord(["watch", "--count", "1", "--json"]).arg(queue.root()));
     let object: serde_json::Value = serde_json::from_str(text(&json.stdout)).unwrap();
-    assert_eq!(object["id"], SHOWN);
+    let name = String::from_utf8_lossy(HOSTILE);
+    assert_eq!(object["id"], *name, "escaped as JSON does it, and only so");
+    let hex: String = HOSTILE.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(object["path_hex"].as_str().unwrap().ends_with(&hex), "{object}");
+    assert!(text(&json.stdout).trim_end().bytes().all(|byte| (b' '..0x7f).contains(&byte)));
 }
 
 #[test]

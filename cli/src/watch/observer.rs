@@ -1,0 +1,249 @@
+//! The loop: takes the entries of a queue, and prints them or counts them.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use pullcord::{Entry, Events, Origin, Queue, QueueOptions};
+
+use super::format::{self, LineFormat};
+use super::known::{Before, File, KnownEntries};
+use super::metrics::{self, Metrics, Numbers};
+use super::options::Arguments;
+use super::stats::Statistics;
+use super::totals::{Interval, Surveyor, Totals};
+use super::{Outputs, SIGNALS, Waits};
+use crate::failure::Failure;
+use crate::mail::Mail;
+
+/// The clock that gives a file its change time may be so much behind the clock of [`format`].
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+
+/// Why the command ends.
+pub(super) enum End {
+    AsAsked,
+    BySignal,
+    OutputClosed,
+}
+
+/// Prints the entries of a queue.
+pub(super) struct Observer<'a> {
+    arguments: &'a Arguments,
+    outputs: &'a Outputs,
+    format: Option<LineFormat>,
+    /// The trigger, which may lie in one of the directories, and is not an entry.
+    trigger: Option<PathBuf>,
+    known: KnownEntries,
+    surveyor: Surveyor,
+    statistics: Option<Statistics>,
+    metrics: Option<(Metrics, Interval)>,
+    /// In time since 1970.
+    started: Duration,
+    begun: Instant,
+    last: Instant,
+    found: u64,
+    /// The output was full before the queue had no more entries.
+    is_interrupted: bool,
+}
+
+impl<'a> Observer<'a> {
+    pub(super) fn new(
+        arguments: &'a Arguments,
+        options: &QueueOptions,
+        outputs: &'a Outputs,
+        started: Duration,
+    ) -> Observer<'a> {
+        let now = Instant::now();
+        let output = &arguments.output;
+        let statistics = output
+            .stats
+            .map(|length| Statistics::new(length, output.is_json(), output.timestamps, now));
+        Observer {
+            arguments,
+            outputs,
+            format: output.line_format(),
+            trigger: options.trigger_path().and_then(|path| std::path::absolute(path).ok()),
+            known: KnownEntries::default(),
+            surveyor: Surveyor::default(),
+            statistics,
+            metrics: None,
+            started,
+            begun: now,
+            last: now,
+            found: 0,
+            is_interrupted: false,
+        }
+    }
+
+    /// Writes the file of --metrics for the first time. Fails if that cannot be written.
+    pub(super) fn create_metrics(&mut self, name: &Path, queue: &Queue) -> Result<(), Failure> {
+        let output = &self.arguments.output;
+        if let Some(path) = &output.metrics {
+            let numbers = self.numbers(queue);
+            let metrics = Metrics::create(path, name, self.started, &numbers)
+                .map_err(|e| Failure::at_start(path, "write the metrics", e))?;
+            let length = output.stats.unwrap_or(metrics::DEFAULT_INTERVAL);
+            self.metrics = Some((metrics, Interval::new(length, Instant::now())));
+        }
+        Ok(())
+    }
+
+    /// Returns how many entries were found.
+    pub(super) fn found(&self) -> u64 {
+        self.found
+    }
+
+    pub(super) fn run(&mut self, mail: &mut Mail, waits: &mut Waits) -> Result<End, Failure> {
+        let mut events = Events::with_capacity(3);
+        loop {
+            if self.outputs.lines.is_full() {
+                let timeout = self.time_left();
+                waits.for_output.wait(&mut events, timeout).map_err(Failure::waiting)?;
+            } else {
+                let at_once = self.is_interrupted.then_some(Duration::ZERO);
+                let timeouts = [mail.prepare(&mut *waits.for_all), self.time_left(), at_once];
+                let timeout = timeouts.into_iter().flatten().min();
+                waits.for_all.wait(&mut events, timeout).map_err(Failure::waiting)?;
+            }
+            for event in &events {
+                if event.key == SIGNALS {
+                    waits.signals.take();
+                    return Ok(End::BySignal);
+                }
+                mail.handle_event(event);
+            }
+            if let Break(end) = self.take_entries(mail)? {
+                return Ok(end);
+            }
+            while let Some(warning) = mail.next_warning() {
+                self.outputs.report(warning);
+            }
+            for directory in mail.queue().status() {
+                self.known.on_scanned(directory.path, directory.scans);
+            }
+            if !self.outputs.has_reader()? {
+                return Ok(End::OutputClosed);
+            }
+            self.print_intervals(mail.queue());
+            if self.idle_time_left() == Some(Duration::ZERO) {
+                return Ok(End::AsAsked);
+            }
+            if self.timeout_left() == Some(Duration::ZERO) {
+                return Err(Failure::nothing_found("nothing was found within --timeout"));
+            }
+        }
+    }
+
+    /// Prints the interval that the end cuts short, and writes the last metrics.
+    pub(super) fn finish(&mut self, queue: &Queue) {
+        self.print_statistics(queue, Instant::now());
+        self.write_metrics(queue);
+    }
+
+    /// Returns how long to wait for the next entry before something else must be done.
+    fn time_left(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let statistics = self.statistics.as_ref().and_then(|it| it.interval.left(now));
+        let metrics = self.metrics.as_ref().and_then(|(_, interval)| interval.left(now));
+        let times = [self.idle_time_left(), self.timeout_left(), statistics, metrics];
+        times.into_iter().flatten().min()
+    }
+
+    fn idle_time_left(&self) -> Option<Duration> {
+        self.arguments.end.idle_exit.map(|limit| limit.saturating_sub(self.last.elapsed()))
+    }
+
+    fn timeout_left(&self) -> Option<Duration> {
+        let timeout = self.arguments.end.timeout.filter(|_| self.found == 0);
+        timeout.map(|limit| limit.saturating_sub(self.begun.elapsed()))
+    }
+
+    /// Takes entries until the queue has no more, or the output is full.
+    fn take_entries(&mut self, mail: &mut Mail) -> Result<ControlFlow<End>, Failure> {
+        loop {
+            self.is_interrupted = self.outputs.lines.is_full();
+            if self.is_interrupted {
+                return Ok(Continue(()));
+            }
+            let Some(entry) = mail.next_entry() else { return Ok(Continue(())) };
+            self.observe(&entry);
+            let is_enough = self.arguments.end.count.is_some_and(|count| self.found >= count.get());
+            if is_enough {
+                return Ok(Break(End::AsAsked));
+            }
+        }
+    }
+
+    /// Prints an entry, unless it was printed and is still the same.
+    fn observe(&mut self, entry: &Entry<'_>) {
+        let path = entry.path();
+        if self.trigger.as_ref() == Some(&path) {
+            return;
+        }
+        // An entry that is gone by now did appear. An entry that the watch reports is always new.
+        let metadata = path.symlink_metadata().ok();
+        if let Some(file) = metadata.as_ref().map(File::from) {
+            let before = self.known.add(entry.directory, entry.name, file);
+            let is_scan = entry.origin == Origin::Scan;
+            if is_scan && (before != Before::Unknown || self.is_old(entry.directory, file)) {
+                return;
+            }
+        }
+        if let Some(format) = &self.format {
+            self.outputs.lines.push(&format.line(entry, &path, metadata.as_ref()));
+        }
+        self.found += 1;
+        self.last = Instant::now();
+    }
+
+    /// Returns whether --new-only leaves out an entry of a scan: one that was there at the start.
+    fn is_old(&self, directory: &Path, file: File) -> bool {
+        self.arguments.output.new_only
+            && !self.known.is_scanned(directory)
+            && file.age(self.started) > CLOCK_TICK
+    }
+
+    /// Prints the intervals that are over.
+    fn print_intervals(&mut self, queue: &Queue) {
+        let now = Instant::now();
+        if self.statistics.as_mut().is_some_and(|it| it.interval.is_over(now)) {
+            // The next line is about both intervals.
+            if !self.outputs.lines.is_behind() {
+                self.print_statistics(queue, now);
+            }
+        }
+        if self.metrics.as_mut().is_some_and(|(_, interval)| interval.is_over(now)) {
+            self.write_metrics(queue);
+        }
+    }
+
+    fn print_statistics(&mut self, queue: &Queue, now: Instant) {
+        if self.statistics.is_none() {
+            return;
+        }
+        let Numbers { totals, survey, .. } = self.numbers(queue);
+        if let Some(statistics) = &mut self.statistics {
+            self.outputs.lines.push(statistics.lines(totals, survey, now).as_bytes());
+        }
+    }
+
+    fn write_metrics(&mut self, queue: &Queue) {
+        if self.metrics.is_none() {
+            return;
+        }
+        let numbers = self.numbers(queue);
+        if let Some((metrics, _)) = &mut self.metrics {
+            if let Some(message) = metrics.write(&numbers, format::since_1970()) {
+                self.outputs.report(message);
+            }
+        }
+    }
+
+    fn numbers(&mut self, queue: &Queue) -> Numbers {
+        Numbers {
+            totals: Totals::now(self.found, queue),
+            survey: self.surveyor.survey(&mut self.known, queue, self.trigger.as_deref()),
+            unwatched_directories: queue.unwatched_directories(),
+        }
+    }
+}
