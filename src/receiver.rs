@@ -75,6 +75,16 @@ struct Turn {
     is_active: bool,
     /// The waker was used, and nobody has been told.
     is_woken: bool,
+    /// There is a new warning, and `recv_timeout` has not ended for it.
+    is_warned: bool,
+}
+
+/// What ends a wait without an entry, besides the waker.
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    deadline: Option<Instant>,
+    /// A new warning.
+    warning: bool,
 }
 
 impl Receiver {
@@ -132,26 +142,44 @@ impl Receiver {
     }
 
     /// Waits for the next entry, and returns it. Returns `None` only after the [`Waker`] was used. A
-    /// signal does not end the wait. Blocks.
+    /// signal does not end the wait, and neither does a warning: a program that reports warnings while
+    /// no mail comes calls [`recv_timeout`](Receiver::recv_timeout). Blocks.
     ///
     /// # Errors
     ///
     /// Fails with the errors of [`Notifier::wait`], if it cannot wait at all. No entry is lost then.
     pub fn recv(&mut self) -> io::Result<Option<Entry<'_>>> {
-        self.recv_until(None)
+        self.recv_until(Until { deadline: None, warning: false })
     }
 
-    /// Waits for the next entry, but not longer than `timeout`. Returns `None` after the timeout, and
-    /// after the [`Waker`] was used.
+    /// Waits for the next entry, but not longer than `timeout`. Returns `None` after the timeout, after
+    /// the [`Waker`] was used, and once for each new warning, which
+    /// [`next_warning`](Receiver::next_warning) then returns. `Duration::MAX` means without a timeout.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let mut mail = pullcord::QueueOptions::qmail("/var/qmail/queue")?.receiver()?;
+    /// loop {
+    ///     if let Some(entry) = mail.recv_timeout(Duration::MAX)? {
+    ///         println!("deliver {}", entry.path().display());
+    ///     }
+    ///     while let Some(warning) = mail.next_warning() {
+    ///         eprintln!("{warning}");
+    ///     }
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// As [`recv`](Receiver::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> io::Result<Option<Entry<'_>>> {
-        self.recv_until(clock::now().checked_add(timeout))
+        self.recv_until(Until { deadline: clock::now().checked_add(timeout), warning: true })
     }
 
-    fn recv_until(&mut self, deadline: Option<Instant>) -> io::Result<Option<Entry<'_>>> {
+    fn recv_until(&mut self, until: Until) -> io::Result<Option<Entry<'_>>> {
+        let Until { deadline, warning } = until;
         let mut has_waited = false;
         loop {
             let now = clock::now();
@@ -159,8 +187,11 @@ impl Receiver {
                 if let Some(found) = self.queue.next_found(now) {
                     return Ok(Some(self.queue.entry(found)));
                 }
-                let Turn { is_woken, .. } = std::mem::take(&mut self.turn);
-                if is_woken || has_waited && deadline.is_some_and(|deadline| deadline <= now) {
+                let Turn { is_woken, mut is_warned, .. } = std::mem::take(&mut self.turn);
+                is_warned |= self.queue.take_warning_news();
+                let is_over = has_waited && deadline.is_some_and(|deadline| deadline <= now);
+                self.turn.is_warned = is_warned && !warning;
+                if is_woken || is_warned && warning || is_over {
                     self.end_turn();
                     return Ok(None);
                 }
@@ -224,6 +255,7 @@ impl Receiver {
         let now = clock::now();
         let timeout = self.queue.prepare(&mut *self.notifier, now);
         let has_news = self.queue.take_warning_news();
+        self.turn.is_warned |= has_news;
         self.set_timer(now, if has_news { Some(Duration::ZERO) } else { timeout });
     }
 
