@@ -16,8 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let post = Post::from_args()?;
     let mut mail = QueueOptions::qmail(&post.queue)?.receiver()?;
     loop {
-        // The timeout is for the warnings only.
-        if let Some(entry) = mail.recv_timeout(Duration::from_secs(60))? {
+        // It returns for an entry, or for a warning.
+        if let Some(entry) = mail.recv_timeout(Duration::MAX)? {
             let entry = entry.into_owned();
             if let Err(error) = post.deliver(&entry.path()) {
                 eprintln!("{}: {error}; trying again later", Escaped(&entry.path()));

@@ -26,7 +26,8 @@
 //! pause, a scan, requeued entries and verifications are due by time, and no descriptor reports them.
 //!
 //! After each turn, read the warnings: [`Receiver::next_warning`], [`Queue::next_warning`]. Each problem
-//! is reported once. No entry is lost by it.
+//! is reported once. No entry is lost by it. A new warning makes the descriptor readable and ends a
+//! [`Receiver::recv_timeout`]; it does not end a [`Receiver::recv`], which returns entries only.
 //!
 //! # An entry
 //!

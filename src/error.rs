@@ -36,6 +36,11 @@ impl Error {
         self
     }
 
+    /// Returns the failure of the system.
+    pub(crate) fn cause(&self) -> &io::Error {
+        &self.source
+    }
+
     /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path

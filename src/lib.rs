@@ -55,6 +55,8 @@
 //! Unix only. The default build needs `libc` and `cfg-if`, and nothing else.
 
 #![forbid(unsafe_code)]
+// docs.rs shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Every question to the system, and every look at the time, goes through the platform crate: clippy.toml
 // lists what would not. Tests may ask for themselves.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]

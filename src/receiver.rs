@@ -21,6 +21,9 @@ const SOURCES: usize = 4;
 /// How long [`Receiver::try_recv`] leaves a notifier alone that cannot wait.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
+/// On kqueue(2), the most turns of 64 entries before [`Receiver::try_recv`] returns `None`.
+const MAX_TURNS: usize = 4;
+
 /// How often it tries to set its timer: kqueue(2) needs memory for that.
 const TIMER_ATTEMPTS: usize = 10;
 
@@ -73,8 +76,20 @@ pub struct Receiver {
 #[derive(Clone, Copy, Debug, Default)]
 struct Turn {
     is_active: bool,
+    /// How many turns `try_recv` has made since it returned `None`.
+    count: usize,
     /// The waker was used, and nobody has been told.
     is_woken: bool,
+    /// There is a new warning, and `recv_timeout` has not ended for it.
+    is_warned: bool,
+}
+
+/// What ends a wait without an entry, besides the waker.
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    deadline: Option<Instant>,
+    /// A new warning.
+    warning: bool,
 }
 
 impl Receiver {
@@ -132,26 +147,44 @@ impl Receiver {
     }
 
     /// Waits for the next entry, and returns it. Returns `None` only after the [`Waker`] was used. A
-    /// signal does not end the wait. Blocks.
+    /// signal does not end the wait, and neither does a warning: a program that reports warnings while
+    /// no mail comes calls [`recv_timeout`](Receiver::recv_timeout). Blocks.
     ///
     /// # Errors
     ///
     /// Fails with the errors of [`Notifier::wait`], if it cannot wait at all. No entry is lost then.
     pub fn recv(&mut self) -> io::Result<Option<Entry<'_>>> {
-        self.recv_until(None)
+        self.recv_until(Until { deadline: None, warning: false })
     }
 
-    /// Waits for the next entry, but not longer than `timeout`. Returns `None` after the timeout, and
-    /// after the [`Waker`] was used.
+    /// Waits for the next entry, but not longer than `timeout`. Returns `None` after the timeout, after
+    /// the [`Waker`] was used, and once for each new warning, which
+    /// [`next_warning`](Receiver::next_warning) then returns. `Duration::MAX` means without a timeout.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let mut mail = pullcord::QueueOptions::qmail("/var/qmail/queue")?.receiver()?;
+    /// loop {
+    ///     if let Some(entry) = mail.recv_timeout(Duration::MAX)? {
+    ///         println!("deliver {}", entry.path().display());
+    ///     }
+    ///     while let Some(warning) = mail.next_warning() {
+    ///         eprintln!("{warning}");
+    ///     }
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// As [`recv`](Receiver::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> io::Result<Option<Entry<'_>>> {
-        self.recv_until(clock::now().checked_add(timeout))
+        self.recv_until(Until { deadline: clock::now().checked_add(timeout), warning: true })
     }
 
-    fn recv_until(&mut self, deadline: Option<Instant>) -> io::Result<Option<Entry<'_>>> {
+    fn recv_until(&mut self, until: Until) -> io::Result<Option<Entry<'_>>> {
+        let Until { deadline, warning } = until;
         let mut has_waited = false;
         loop {
             let now = clock::now();
@@ -159,8 +192,11 @@ impl Receiver {
                 if let Some(found) = self.queue.next_found(now) {
                     return Ok(Some(self.queue.entry(found)));
                 }
-                let Turn { is_woken, .. } = std::mem::take(&mut self.turn);
-                if is_woken || has_waited && deadline.is_some_and(|deadline| deadline <= now) {
+                let Turn { is_woken, mut is_warned, .. } = std::mem::take(&mut self.turn);
+                is_warned |= self.queue.take_warning_news();
+                let is_over = has_waited && deadline.is_some_and(|deadline| deadline <= now);
+                self.turn.is_warned = is_warned && !warning;
+                if is_woken || is_warned && warning || is_over {
                     self.end_turn();
                     return Ok(None);
                 }
@@ -175,7 +211,7 @@ impl Receiver {
     /// Returns the next entry that is ready. Never waits.
     ///
     /// `None` means that no entry is ready, or that 64 entries were returned and other parts of the
-    /// program should have their turn. In either case the descriptor becomes readable, with a new
+    /// program should have their turn: on kqueue(2), 256 while more keep coming. In either case the descriptor becomes readable, with a new
     /// edge, as soon as there is something to return. A loop must therefore call this function until
     /// it returns `None` before it waits again.
     ///
@@ -184,6 +220,7 @@ impl Receiver {
     pub fn try_recv(&mut self) -> Option<Entry<'_>> {
         loop {
             if !self.turn.is_active {
+                self.turn.count += 1;
                 if let Err(error) = self.wait(Some(Duration::ZERO)) {
                     self.queue.wait_failed(error);
                     self.set_timer(clock::now(), Some(RETRY_DELAY));
@@ -194,12 +231,32 @@ impl Receiver {
             if let Some(found) = self.queue.next_found(now) {
                 return Some(self.queue.entry(found));
             }
+            let count = self.turn.count;
             self.turn = Turn::default();
             self.end_turn();
             if !self.must_be_empty || self.events.is_empty() {
                 return None;
             }
+            if count >= MAX_TURNS && self.renew_registration() {
+                return None;
+            }
+            self.turn.count = count;
         }
+    }
+
+    /// Makes the descriptor of a kqueue readable with a new edge although there are events left. Returns
+    /// false if that cannot be done.
+    fn renew_registration(&mut self) -> bool {
+        let is_empty = self.queue.deregister(&mut *self.notifier).is_ok()
+            && self.wait(Some(Duration::ZERO)).is_ok()
+            && (self.events.is_empty()
+                || self.wait(Some(Duration::ZERO)).is_ok() && self.events.is_empty());
+        self.queue.register(&mut *self.notifier, [TRIGGER, WATCH]);
+        self.turn = Turn::default();
+        if is_empty {
+            self.wake_self();
+        }
+        is_empty
     }
 
     /// Waits for events, and passes them on.
@@ -224,6 +281,7 @@ impl Receiver {
         let now = clock::now();
         let timeout = self.queue.prepare(&mut *self.notifier, now);
         let has_news = self.queue.take_warning_news();
+        self.turn.is_warned |= has_news;
         self.set_timer(now, if has_news { Some(Duration::ZERO) } else { timeout });
     }
 
@@ -333,5 +391,58 @@ pullcord_platform::if_pollable! {
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fs;
+
+    use super::*;
+    use crate::{Interest, Mode, QueueOptions};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// As on kqueue(2), where the notifier must be asked until it has nothing.
+    #[test]
+    fn mail_that_never_stops_ends_a_turn_of_256_entries_and_is_all_returned() {
+        const ENTRIES: usize = 5_000;
+        if !Backend::best().has_pollable_fd() {
+            return;
+        }
+        let todo = tempfile::tempdir().unwrap();
+        let queue = QueueOptions::directories([todo.path()]).open().unwrap();
+        let inner = Backend::best().open().unwrap();
+        let mut mail = Receiver::with_notifier(queue, inner, true).unwrap();
+        let mut outer = Backend::best().open().unwrap();
+        let fd = mail.pollable_fd().unwrap();
+        outer.register(&fd, Key(1), Interest::Read, Mode::Edge).unwrap();
+        let mut events = Events::with_capacity(1);
+        let add = |number: usize| fs::write(todo.path().join(number.to_string()), "").unwrap();
+
+        let (mut seen, mut added, mut longest) = (HashSet::new(), 200, 0);
+        (0..added).for_each(add);
+        let deadline = Instant::now() + PATIENCE;
+        while seen.len() < ENTRIES {
+            assert!(Instant::now() < deadline, "only {} arrive", seen.len());
+            outer.wait(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "only {} arrive: no new edge", seen.len());
+            let mut turn = 0;
+            while let Some(path) = mail.try_recv().map(|entry| entry.path()) {
+                // For each entry that is returned, another one comes.
+                let _ = fs::remove_file(&path);
+                if seen.insert(path) && added < ENTRIES {
+                    add(added);
+                    added += 1;
+                }
+                turn += 1;
+                assert!(turn <= MAX_TURNS * 64, "a turn without an end");
+            }
+            longest = longest.max(turn);
+        }
+        if mail.queue().is_fully_watched() {
+            assert_eq!(longest, MAX_TURNS * 64, "some turns are as long as they may be");
+        }
     }
 }

@@ -38,7 +38,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use pullcord_platform::filesystem::{Locality, locality};
-use pullcord_platform::{OwnedFd, fifo, file};
+use pullcord_platform::{OwnedFd, absolute, fifo, file};
 
 pub use pullcord_platform::fifo::{DRAIN_LIMIT, DrainOutcome};
 
@@ -111,7 +111,8 @@ impl Trigger {
         fifo::create(path, mode).map_err(|e| Error::new(path, "make a FIFO", e))
     }
 
-    /// Opens the FIFO at `path` for reading, and a writing end beside it. Does not block.
+    /// Opens the FIFO at `path` for reading, and a writing end beside it. Makes the path absolute. Does
+    /// not block.
     ///
     /// With [`OtherReaders::Reject`] it first opens the FIFO for writing, which succeeds only if a
     /// process reads it. This check ends one sleep of a qmail-send without the patch of 2001, which
@@ -126,6 +127,8 @@ impl Trigger {
     /// fails with the error of open(2).
     pub fn open(path: impl Into<PathBuf>, other_readers: OtherReaders) -> Result<Trigger> {
         let path = path.into();
+        // A program may change its current directory before it asks for the path again.
+        let path = absolute(&path).map_err(|e| with_context(path, "open the trigger", e))?;
         match open_ends(&path, other_readers) {
             Ok(Ends { reader, writer, id, is_local }) => {
                 let origin = Origin::Path { id, is_local, other_readers };
@@ -265,7 +268,7 @@ impl Trigger {
         reopened.map_err(|e| with_context(self.path.clone(), "open the trigger", e))
     }
 
-    /// Returns the path that it was opened by; for a descriptor `/dev/fd/` and its number.
+    /// Returns the absolute path that it was opened by; for a descriptor `/dev/fd/` and its number.
     pub fn path(&self) -> &Path {
         &self.path
     }

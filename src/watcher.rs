@@ -136,22 +136,21 @@ impl DirWatcher {
         directory: impl AsRef<Path>,
         watch_for: WatchFor,
     ) -> Result<WatchedDir> {
-        self.watch_assuming(directory.as_ref(), watch_for, None)
+        let directory = directory.as_ref();
+        let locality = locality(directory)
+            .map_err(|error| with_context(directory, "watch the directory", error))?;
+        self.watch_on(&locality, directory, watch_for)
     }
 
-    /// As [`watch_for`](DirWatcher::watch_for), with an answer to the question whether the file system
-    /// is local.
-    pub(crate) fn watch_assuming(
+    /// As [`watch_for`](DirWatcher::watch_for), for a directory on a file system that is known already.
+    pub(crate) fn watch_on(
         &mut self,
+        locality: &Locality,
         directory: &Path,
         watch_for: WatchFor,
-        assume_local: Option<bool>,
     ) -> Result<WatchedDir> {
-        let local = match assume_local {
-            Some(local) => Ok(local),
-            None => is_local(directory),
-        };
-        let added = local.and_then(|local| Ok((local, self.0.watch(directory, watch_for)?)));
+        let added =
+            is_local(locality).and_then(|local| Ok((local, self.0.watch(directory, watch_for)?)));
         match added {
             Ok((local, (id, file_id))) => Ok(WatchedDir { id, local, file_id }),
             Err(e) => Err(with_context(directory, "watch the directory", e)),
@@ -220,13 +219,13 @@ impl DirWatcher {
     }
 }
 
-/// Returns whether a directory is on a file system that is known to be local.
+/// Returns whether a file system is known to be local.
 ///
 /// # Errors
 ///
-/// Fails with `Unsupported` if it is known not to be, and with the errors of statfs(2).
-fn is_local(directory: &Path) -> io::Result<bool> {
-    match locality(directory)? {
+/// Fails with `Unsupported` if it is known not to be.
+fn is_local(locality: &Locality) -> io::Result<bool> {
+    match locality {
         Locality::Local => Ok(true),
         Locality::Remote(_) if mutant!(RemoteTrusted) => Ok(true),
         Locality::Remote(name) => Err(io::Error::new(

@@ -229,3 +229,49 @@ fn ten_thousand_files_of_which_none_is_quiet_are_each_returned_once() {
         }
     });
 }
+
+/// A scanner or an upload in pieces closes a file several times.
+#[test]
+fn a_file_that_is_closed_several_times_is_returned_once_after_the_last_write() {
+    on_each(QUIET, |fixture| {
+        let path = fixture.path("todo/upload");
+        for _ in 0..5 {
+            let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+            file.write_all(b"a piece\n").unwrap();
+            drop(file);
+            assert!(fixture.turn_for(QUIET / 2).0.is_empty(), "it is written in pieces");
+        }
+        let file = OpenOptions::new().append(true).open(&path).unwrap();
+        let written = write_slowly(fixture, file);
+        expect_quiet(fixture, &path, written, QUIET);
+    });
+}
+
+/// Its size says nothing then.
+#[test]
+fn a_file_whose_size_is_reserved_in_advance_is_returned_once_it_is_quiet() {
+    on_each(QUIET, |fixture| {
+        let path = fixture.path("todo/upload");
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 20).unwrap();
+        let written = write_slowly(fixture, file);
+        expect_quiet(fixture, &path, written, QUIET);
+    });
+}
+
+#[test]
+fn a_name_that_is_removed_and_made_again_while_it_waits_is_returned_once() {
+    on_each(QUIET, |fixture| {
+        let path = fixture.path("todo/upload");
+        for round in 0..20 {
+            fs::write(&path, format!("a message {round}")).unwrap();
+            assert!(fixture.turn_for(Duration::from_millis(20)).0.is_empty());
+            fs::remove_file(&path).unwrap();
+            if round % 2 == 0 {
+                assert!(fixture.turn_for(Duration::from_millis(20)).0.is_empty());
+            }
+        }
+        fs::write(&path, "the last message").unwrap();
+        expect_quiet(fixture, &path, Instant::now(), QUIET);
+    });
+}

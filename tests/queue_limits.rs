@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pullcord::{Backend, WatchMode};
+use pullcord::{Backend, DirWatcher, QueueOptions, WatchMode};
 use queue_fixture::QueueFixture;
 use support::{Suite, named, sys};
 
@@ -19,6 +19,8 @@ fn main() -> ExitCode {
             an_open_queue_without_free_descriptors_reports_it_once_and_loses_nothing,
             opening_a_queue_without_free_descriptors_fails_with_a_hint,
             an_unreadable_directory_is_reported_once_and_its_entries_are_not_lost,
+            with_any_number_of_free_descriptors_opening_fails_with_a_hint_or_mail_is_found,
+            a_parent_that_cannot_be_read_concerns_nobody,
         ])
         .run(&[])
 }
@@ -93,6 +95,70 @@ fn an_unreadable_directory_is_reported_once_and_its_entries_are_not_lost(backend
                 fixture.expect(&[hidden]);
             }
         }
+    });
+    assert!(played.success());
+}
+
+/// The limit is reached in each call that opens a descriptor, one after the other.
+fn with_any_number_of_free_descriptors_opening_fails_with_a_hint_or_mail_is_found(
+    backend: Backend,
+) {
+    let mut fixture = QueueFixture::new(backend, Some(2));
+    let mut taken = exhaust();
+    let (mut failed, mut opened) = (0, 0);
+    for free in 0..20 {
+        for watch in [WatchMode::Auto, WatchMode::Off] {
+            taken.truncate(taken.len() - free);
+            // Looking for the parts needs a descriptor, too.
+            let options = QueueOptions::qmail(fixture.root.path());
+            let queue = options.and_then(|options| options.watch(watch).open());
+            taken.extend(std::iter::from_fn(|| File::open("/").ok()));
+            let Ok(mut queue) = queue.map_err(|error| {
+                let text = error.to_string();
+                let path = fixture.root.path().to_str().unwrap();
+                assert!(text.contains(path) && text.contains("ulimit -n"), "{text}");
+            }) else {
+                failed += 1;
+                continue;
+            };
+            opened += 1;
+            queue.register(&mut *fixture.notifier, queue_fixture::KEYS);
+            fixture.queue = Some(queue);
+            fixture.turn_for(Duration::from_millis(20));
+            taken.clear();
+            let entry = fixture.link("1/17");
+            fixture.pull();
+            fixture.expect(&[&entry]);
+            fs::remove_file(entry).unwrap();
+            fixture.close();
+            taken = exhaust();
+        }
+    }
+    assert!(failed >= 2 && opened >= 10, "{failed} failed, {opened} were opened");
+}
+
+/// It may be passed through: only the directories of the queue are read and watched.
+fn a_parent_that_cannot_be_read_concerns_nobody(backend: Backend) {
+    let played = sys::in_child(|| {
+        sys::become_nobody();
+        let mut fixture = QueueFixture::new(backend, Some(2));
+        let mode = |mode| {
+            let path = fixture.root.path();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(0o311);
+        let names_parts = fixture.options();
+        let watched = DirWatcher::new().is_ok();
+        let watch = if watched { WatchMode::Required } else { WatchMode::Auto };
+        fixture.open(&names_parts.watch(watch).verify_interval(Duration::from_millis(50)));
+        let entry = fixture.link("1/17");
+        fixture.pull();
+        fixture.expect(&[entry]);
+        fixture.turn_for(Duration::from_millis(200));
+        assert!(fixture.warned.is_empty(), "{:?}", fixture.warned);
+        assert!(fixture.stats().verifications > 0);
+        let path = fixture.root.path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
     });
     assert!(played.success());
 }

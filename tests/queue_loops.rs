@@ -5,7 +5,7 @@ mod queue_fixture;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Key, QueueOptions, WatchMode};
+use pullcord::{Backend, Key, QueueOptions, WarningKind, WatchGrade, WatchMode, WriteMethod};
 use queue_fixture::{PATIENCE, QueueFixture, WATCH_MODES, on_each_backend};
 
 #[test]
@@ -118,6 +118,48 @@ fn with_neither_trigger_nor_watch_directories_are_polled_at_the_interval() {
         fixture.turn_for(Duration::from_millis(50));
         assert_eq!(fixture.wait(Duration::ZERO), None);
     });
+}
+
+#[test]
+fn a_directory_that_is_polled_is_reported_once_with_the_reason_and_the_interval() {
+    on_each_backend(None, |mut fixture| {
+        let poll = Duration::from_millis(200);
+        let options = fixture.options().without_trigger().assume_local(false).poll_interval(poll);
+        fixture.open(&options.verify_interval(Duration::from_millis(50)));
+        let (_, warnings) = fixture.turn_for(poll * 4);
+        if pullcord::DirWatcher::new().is_err() {
+            return; // which is what the warning is about
+        }
+        let [warning] = &warnings[..] else { panic!("reported once: {warnings:?}") };
+        assert_eq!(fixture.warned, [WarningKind::Polled]);
+        for part in ["todo", "the options say that its file system is not local", "200ms"] {
+            assert!(warning.contains(part), "{warning}");
+        }
+        let status: Vec<_> = fixture.queue().status().collect();
+        assert_eq!(status[0].watch, WatchGrade::None);
+        assert!(warning.contains(status[0].reason.unwrap()), "{status:?}");
+        let entry = fixture.link("1");
+        fixture.expect(&[entry]);
+    });
+}
+
+/// An administrator reads it in the status.
+#[test]
+fn a_directory_without_a_reliable_watch_has_a_reason_and_one_with_it_has_none() {
+    for watch in WATCH_MODES {
+        for method in [WriteMethod::Atomic, WriteMethod::OwnerExecutable] {
+            let mut fixture = QueueFixture::new(Backend::best(), Some(2));
+            fixture.open(&fixture.options().watch(watch).write_method(method));
+            fixture.settle();
+            for status in fixture.queue().status() {
+                assert_eq!(
+                    status.reason.is_none(),
+                    status.watch == WatchGrade::Names,
+                    "{status:?}"
+                );
+            }
+        }
+    }
 }
 
 fn options_without_poll(fixture: &QueueFixture) -> QueueOptions {

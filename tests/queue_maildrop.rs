@@ -7,7 +7,7 @@ use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pullcord::{PullOutcome, QueueOptions, pull};
 use queue_fixture::{QueueFixture, on_each_watch_mode};
@@ -199,5 +199,30 @@ fn a_file_that_is_never_completed_does_not_make_the_queue_spin() {
         let after = fixture.stats();
         assert!(after.scans <= before.scans + 1, "{after:?}");
         assert!(after.wakeups <= before.wakeups + 1, "{after:?}");
+    });
+}
+
+/// Each of them costs a look, and a turn makes 64.
+#[test]
+fn two_thousand_files_that_are_never_completed_are_looked_at_in_many_short_turns() {
+    const FILES: usize = 2_000;
+    on_each(|fixture, fifo| {
+        (0..FILES).for_each(|n| drop(create(&fixture.path(&format!("maildrop/{n}")))));
+        let scans = fixture.stats().scans;
+        pull_it(fifo);
+        fixture.turn(Duration::from_secs(1));
+        let mut turns = 1;
+        let (paths, _) = fixture.turn_until("each was looked at", |fixture| {
+            turns += 1;
+            let timeout = fixture.queue().prepare_fds(Instant::now()).timeout;
+            let is_scanned = fixture.stats().scans > scans || fixture.queue().is_fully_watched();
+            is_scanned && timeout > Some(Duration::from_millis(10))
+        });
+        assert!(paths.is_empty(), "{paths:?}");
+        assert!(turns > FILES / 64, "{turns} turns");
+        let path = fixture.path("maildrop/complete");
+        finish(&create(&path));
+        pull_it(fifo);
+        fixture.expect(&[path]);
     });
 }

@@ -124,6 +124,14 @@ fn on_an_unknown_file_system_each_pull_causes_a_scan_and_the_watch_helps() {
     fixture.settle();
     assert_eq!(fixture.stats().scans, scans + 1);
 
+    // Without a trigger it is polled.
+    let poll = Duration::from_millis(100);
+    fixture.warned.clear();
+    fixture.open(&fixture.options().without_trigger().poll_interval(poll));
+    let (_, warnings) = fixture.turn_for(poll * 3);
+    let [warning] = &warnings[..] else { panic!("reported once: {warnings:?}") };
+    assert!(warning.contains("overlayfs") && warning.contains("100ms"), "{warning}");
+
     // The user knows better.
     fixture.open(&fixture.options().assume_local(true));
     assert!(is_watched(&mut fixture));

@@ -275,3 +275,22 @@ fn a_trigger_in_its_own_directory_is_no_entry() {
         });
     }
 }
+
+#[test]
+fn a_turn_opens_64_directories_at_most() {
+    const DIRECTORIES: u64 = 1_000;
+    for watch in WATCH_MODES {
+        on_each_backend(None, |mut fixture| {
+            let path = |fixture: &QueueFixture, n| fixture.path(&format!("mess/{n}"));
+            let directories: Vec<_> = (0..DIRECTORIES).map(|n| path(&fixture, n)).collect();
+            directories.iter().for_each(|path| fs::create_dir(path).unwrap());
+            fixture.open(&QueueOptions::directories(&directories).watch(watch));
+            while fixture.stats().directories_read < DIRECTORIES {
+                let before = fixture.stats().directories_read;
+                fixture.turn(Duration::from_millis(100));
+                let opened = fixture.stats().directories_read - before;
+                assert!(opened <= 64, "{opened} directories in a turn, watch {watch}");
+            }
+        });
+    }
+}

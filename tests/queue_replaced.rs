@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use pullcord::watcher::REPORTS_NAMES;
-use pullcord::{Trigger, WatchGrade};
+use pullcord::{PullOutcome, QueueOptions, Trigger, WatchGrade};
 use queue_fixture::{QueueFixture, on_each_backend};
 
 const VERIFY: Duration = Duration::from_millis(100);
@@ -164,6 +164,51 @@ fn a_trigger_that_is_replaced_again_and_again_is_opened_each_time() {
             fixture.turn_until("a pull of the new FIFO is read", |fixture| {
                 fixture.stats().pulls > pulls
             });
+        }
+    });
+}
+
+/// The old directory goes on to be filled, under its new name.
+#[test]
+fn a_directory_that_was_moved_away_returns_nothing_any_more() {
+    on_each_backend(None, |mut fixture| {
+        if !open(&mut fixture) {
+            return;
+        }
+        fs::rename(fixture.path("todo"), fixture.path("old")).unwrap();
+        fs::create_dir(fixture.path("todo")).unwrap();
+        let entry = fixture.link("in-the-new-one");
+        fixture.expect(&[&entry]);
+        wait_until_watched(&mut fixture);
+        fs::remove_file(entry).unwrap();
+        for message in 0..10 {
+            fs::write(fixture.path(&format!("old/{message}")), "a message").unwrap();
+            let entry = fixture.link(format!("new-{message}"));
+            assert_eq!(fixture.expect_and_settle(&[&entry]), [entry.as_path()]);
+            fs::remove_file(entry).unwrap();
+        }
+    });
+}
+
+/// Its directory is one of the queue's, by another path, and hidden in it.
+#[test]
+fn a_trigger_that_is_named_by_another_path_is_opened_when_it_is_replaced() {
+    on_each_backend(None, |mut fixture| {
+        symlink("todo", fixture.path("alias")).unwrap();
+        let trigger = fixture.path("alias/.trigger");
+        Trigger::create(&trigger, 0o622).unwrap();
+        let options = QueueOptions::directories([fixture.path("todo")]).trigger(&trigger);
+        fixture.open(&options.verify_interval(VERIFY));
+        fixture.settle();
+        for round in 1..=3 {
+            fs::remove_file(&trigger).unwrap();
+            Trigger::create(&trigger, 0o622).unwrap();
+            fixture.turn_until("the new FIFO is opened", |fixture| {
+                fixture.stats().trigger_reopens == round
+            });
+            assert_eq!(pullcord::pull(&trigger).unwrap(), PullOutcome::Delivered);
+            let entry = fixture.link(format!("{round}"));
+            assert_eq!(fixture.expect_and_settle(&[&entry]), [entry]);
         }
     });
 }

@@ -326,3 +326,28 @@ fn an_entry_has_the_origin_by_which_it_was_found() {
     fixture.pull();
     assert_eq!(origin(&mut fixture), if is_watched { Origin::Watch } else { Origin::Scan });
 }
+
+/// The queue's directories lie in a busy one: a spool, or /tmp.
+#[test]
+fn files_that_are_made_beside_the_queue_neither_wake_it_nor_overflow_its_watch() {
+    on_each_backend(None, |mut fixture| {
+        for message in 0..1000 {
+            fixture.link(format!("{message}"));
+        }
+        if !open(&mut fixture) {
+            return;
+        }
+        let before = fixture.stats();
+        // More than the watch holds.
+        for number in 0..20_000 {
+            let noise = fixture.path(["noise", "lock/noise", "mess/noise"][number % 3]);
+            fs::write(&noise, "").unwrap();
+            fs::remove_file(&noise).unwrap();
+        }
+        let (paths, warnings) = fixture.settle();
+        assert!(paths.is_empty() && warnings.is_empty(), "{paths:?}, {warnings:?}");
+        let Stats { wakeups, scans, watch_overflows, .. } = fixture.stats();
+        let expected = (before.wakeups, before.scans, 0);
+        assert_eq!((wakeups, scans, watch_overflows), expected);
+    });
+}

@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Origin, QueueOptions, Trigger, WatchMode, pull};
+use pullcord::{Origin, QueueOptions, Trigger, WarningKind, WatchMode, pull};
+
+/// How long a test waits for something that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
@@ -80,4 +84,62 @@ fn entries_of_a_directory_replaced_during_its_scan_keep_their_path() {
         }
     }
     assert_eq!(in_second, ["only"]);
+}
+
+/// Its trigger is missing, which is found by a verification while the program waits.
+#[test]
+fn a_new_warning_ends_a_wait_with_a_timeout_once_and_no_other_wait() {
+    let queue = tempfile::tempdir().unwrap();
+    for directory in ["todo", "lock"] {
+        fs::create_dir(queue.path().join(directory)).unwrap();
+    }
+    let trigger = queue.path().join("lock/trigger");
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        Trigger::create(&trigger, 0o622).unwrap();
+        let options = QueueOptions::qmail(queue.path()).unwrap().watch(watch);
+        let options = options.verify_interval(Duration::from_millis(50)).poll_interval(None);
+        let mut mail = options.receiver().unwrap();
+        fs::remove_file(&trigger).unwrap();
+        let begun = Instant::now();
+        assert_eq!(mail.recv_timeout(PATIENCE).unwrap(), None, "watch {watch}");
+        assert!(begun.elapsed() < PATIENCE, "the warning does not end the wait");
+        let warning = mail.next_warning().expect("a warning");
+        assert_eq!((warning.kind(), warning.path()), (WarningKind::Trigger, &*trigger));
+        // The problem is still there, and it was reported.
+        let begun = Instant::now();
+        assert_eq!(mail.recv_timeout(Duration::from_millis(300)).unwrap(), None);
+        assert!(begun.elapsed() >= Duration::from_millis(300), "after {:?}", begun.elapsed());
+
+        // It is mended, and comes again, while the program waits for mail only.
+        Trigger::create(&trigger, 0o622).unwrap();
+        while mail.queue().stats().trigger_reopens == 0 {
+            assert!(begun.elapsed() < PATIENCE, "the trigger is not opened again");
+            assert_eq!(mail.recv_timeout(Duration::from_millis(10)).unwrap(), None);
+        }
+        let waker = mail.waker().unwrap();
+        let todo = queue.path().join("todo");
+        let administrator = thread::spawn({
+            let trigger = trigger.clone();
+            move || {
+                fs::remove_file(&trigger).unwrap();
+                thread::sleep(Duration::from_millis(300));
+                fs::write(todo.join("1"), "").unwrap();
+                if watch == WatchMode::Off {
+                    waker.wake().unwrap();
+                }
+            }
+        });
+        let entry = mail.recv().unwrap().map(|entry| entry.path());
+        administrator.join().unwrap();
+        if watch == WatchMode::Auto && mail.queue().is_fully_watched() {
+            assert_eq!(entry, Some(queue.path().join("todo/1")), "a warning has ended the wait");
+        }
+        // It came during that wait, and ends the next one.
+        let begun = Instant::now();
+        let received = mail.recv_timeout(PATIENCE).unwrap().map(|entry| entry.path());
+        assert!(received.is_none() && begun.elapsed() < PATIENCE, "{received:?}");
+        assert!(mail.next_warning().is_some());
+        drop(mail);
+        fs::remove_file(queue.path().join("todo/1")).unwrap();
+    }
 }

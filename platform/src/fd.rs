@@ -81,15 +81,16 @@ pub(crate) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        // macOS has no dup3(2): another thread's exec(2) between the two calls would inherit it.
-        #[cfg(target_vendor = "apple")]
+        // macOS has no dup3(2), and the libc crate has none for Android: another thread's
+        // exec(2) between the two calls would inherit it.
+        #[cfg(any(target_vendor = "apple", target_os = "android"))]
         // SAFETY: both descriptors are open, and `old` goes on being owned by its owner.
         let done = unsafe {
             check_errno(libc::dup2(new.as_raw_fd(), old.as_raw_fd())).and_then(|_| {
                 check_errno(libc::fcntl(old.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC))
             })
         };
-        #[cfg(not(target_vendor = "apple"))]
+        #[cfg(not(any(target_vendor = "apple", target_os = "android")))]
         // SAFETY: as above.
         let done =
             unsafe { check_errno(libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC)) };

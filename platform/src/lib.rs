@@ -24,6 +24,8 @@
 //! | `filesystem` | statfs(2): whose changes can be seen from here? | everywhere but illumos |
 //! | `tokio` | a descriptor in tokio's loop | with the feature `tokio` |
 
+// docs.rs shows on which system, and with which feature, an item exists.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 // Every question to the system goes through `libc`, every look at the time through `clock`: clippy.toml
 // lists what would not. Tests may ask for themselves.

@@ -1,12 +1,14 @@
 //! The entries that a queue returns.
 
+use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// An entry that appeared in the queue. It borrows from the queue: see
-/// [`into_owned`](Entry::into_owned).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// [`into_owned`](Entry::into_owned). Entries are equal if their paths are, however they were found.
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Entry<'a> {
     /// The absolute path of the directory that the entry is in.
@@ -36,7 +38,10 @@ impl Entry<'_> {
 }
 
 /// An [`Entry`] that can be kept.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Entries are equal if their paths are, however they were found: a set of the entries that are being
+/// processed contains an entry that is returned again.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OwnedEntry {
     /// The absolute path of the directory that the entry is in.
@@ -48,10 +53,10 @@ pub struct OwnedEntry {
 }
 
 impl OwnedEntry {
-    /// Returns the entry at a path: for a program that has kept only the path. Returns `None` if the
-    /// path has no file name or no directory. Its origin is [`Origin::Requeue`].
+    /// Returns the entry at a path, which is made absolute: for a program that has kept only the path.
+    /// Returns `None` if the path has no file name. Its origin is [`Origin::Requeue`].
     pub fn from_path(path: impl AsRef<Path>) -> Option<OwnedEntry> {
-        let path = path.as_ref();
+        let path = pullcord_platform::absolute(path.as_ref()).ok()?;
         let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
         Some(OwnedEntry { directory, name, origin: Origin::Requeue })
     }
@@ -61,6 +66,42 @@ impl OwnedEntry {
         self.directory.join(&self.name)
     }
 }
+
+/// Compares by the path: the directory, and then the name.
+macro_rules! impl_by_path {
+    ($entry:ty) => {
+        impl PartialEq for $entry {
+            fn eq(&self, other: &Self) -> bool {
+                // Names differ more often than directories.
+                self.name == other.name && self.directory == other.directory
+            }
+        }
+
+        impl Eq for $entry {}
+
+        impl Hash for $entry {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.directory.hash(state);
+                self.name.hash(state);
+            }
+        }
+
+        impl PartialOrd for $entry {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $entry {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.directory.cmp(&other.directory).then_with(|| self.name.cmp(&other.name))
+            }
+        }
+    };
+}
+
+impl_by_path!(Entry<'_>);
+impl_by_path!(OwnedEntry);
 
 impl From<Entry<'_>> for OwnedEntry {
     fn from(entry: Entry<'_>) -> OwnedEntry {
@@ -94,5 +135,33 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use super::*;
+
+    fn entry(directory: &'static str, name: &'static str, origin: Origin) -> Entry<'static> {
+        Entry { directory: Path::new(directory), name: OsStr::new(name), origin }
+    }
+
+    #[test]
+    fn an_entry_that_is_returned_again_is_in_the_set_of_those_that_are_processed() {
+        let first = entry("/queue/todo", "17", Origin::Watch);
+        let (mut hashed, mut sorted) = (HashSet::new(), BTreeSet::new());
+        assert!(hashed.insert(first.into_owned()) && sorted.insert(first));
+        let again = entry("/queue/todo", "17", Origin::Requeue);
+        assert!(!hashed.insert(again.into_owned()) && !sorted.insert(again));
+        for other in [("/queue/todo", "18"), ("/queue/todo/1", "17")] {
+            let other = entry(other.0, other.1, Origin::Watch);
+            assert!(hashed.insert(other.into_owned()) && sorted.insert(other));
+        }
+        assert_eq!(
+            entry("/a", "2", Origin::Scan).cmp(&entry("/b", "1", Origin::Scan)),
+            Ordering::Less
+        );
     }
 }

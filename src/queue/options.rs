@@ -112,8 +112,11 @@ impl QueueOptions {
     pub fn qmail(queue: impl AsRef<Path>) -> Result<QueueOptions> {
         let queue = queue.as_ref();
         let todo = queue.join("todo");
-        let parts = find_parts(&todo)
-            .map_err(|e| Error::new(&todo, "look at the queue", e).with_hint(QUEUE_PATH_HINT))?;
+        let parts = find_parts(&todo).map_err(|e| {
+            let is_misnamed = e.kind() == io::ErrorKind::NotADirectory;
+            let error = Error::new(&todo, "look at the queue", e);
+            if is_misnamed { error.with_hint(QUEUE_PATH_HINT) } else { error }
+        })?;
         let parts = parts.into_iter().map(|part| todo.join(part)).collect::<Vec<_>>();
         let directories = std::iter::once(todo).chain(parts);
         let options = QueueOptions::directories(directories).trigger(queue.join("lock/trigger"));

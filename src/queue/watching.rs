@@ -12,6 +12,7 @@ use crate::watcher::with_context;
 
 /// The calls that watching a directory makes.
 const ARM_LOOKS: usize = 4;
+
 impl Queue {
     /// Watches a directory, or finds that it is watched already, and acts on the result.
     pub(super) fn arm(&mut self, directory: usize, now: Instant) {
@@ -49,13 +50,20 @@ impl Queue {
                     self.on_watch_lost(other, now);
                 }
                 if self.watches.grade(directory) == WatchGrade::None && !self.has_trigger() {
-                    self.warn_polled(directory);
+                    let why = self.watches.reason(directory).unwrap_or_default().to_owned();
+                    self.warn_polled(directory, why);
+                } else {
+                    self.warnings.mended(Problem::Polled(directory));
                 }
             }
             Armed::Alias => self.on_alias(directory),
             Armed::Unwatchable(Some(error)) => {
                 self.retry.succeeded(Thing::Watch(directory));
-                self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
+                if self.has_trigger() {
+                    self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
+                } else {
+                    self.warn_polled(directory, error.cause().to_string());
+                }
             }
             Armed::Failed(error) => {
                 if !mutant!(WatchFailureForgotten) {
@@ -83,12 +91,12 @@ impl Queue {
         self.warnings.mended(Problem::Alias(directory));
     }
 
-    fn warn_polled(&mut self, directory: usize) {
+    /// Warns of a directory that is polled, because neither a trigger nor its watch reports every entry.
+    fn warn_polled(&mut self, directory: usize, why: String) {
         let interval = match self.options.poll_interval {
             Some(interval) => format!("it is scanned every {interval:?}"),
             None => "it is scanned only at the rescan interval".into(),
         };
-        let why = self.watches.reason(directory).unwrap_or("its watch is not reliable").to_owned();
         let why = io::Error::new(io::ErrorKind::Unsupported, format!("{why}; {interval}"));
         let path = self.watches.path(directory);
         let error = Error::new(path, "rely on the directory watch", why);

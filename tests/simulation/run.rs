@@ -523,8 +523,8 @@ impl Program {
         self.note_faults();
         let now = self.window();
         let Turn { stats, opens, .. } = self.world.borrow().turn;
-        // On kqueue a receiver goes on until its notifier has no more events.
-        let turns = if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 20 } else { 1 };
+        // On kqueue a receiver goes on for a while, as long as its notifier has more events.
+        let turns = if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 4 } else { 1 };
         if stats > turns * (64 + 32) || opens > turns * (64 + 8) {
             return Err(self.long_turn());
         }

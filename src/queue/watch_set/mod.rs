@@ -2,6 +2,7 @@
 
 pub(super) mod events;
 mod questions;
+mod settings;
 
 use std::collections::HashMap;
 use std::io;
@@ -10,11 +11,12 @@ use std::path::PathBuf;
 use pullcord_platform::file::{self, FileId};
 
 use super::WatchGrade;
-use super::options::{QueueOptions, WriteMethod};
+use super::options::QueueOptions;
 use crate::error::Error;
 use crate::watcher::{
-    DirWatcher, KNOWS_TYPES, Locality, WatchFor, WatchId, WatchMode, WatchedDir, locality,
+    DirWatcher, KNOWS_TYPES, Locality, WatchId, WatchMode, WatchedDir, with_context,
 };
+use settings::Settings;
 
 #[derive(Debug)]
 pub(super) struct WatchSet {
@@ -26,15 +28,6 @@ pub(super) struct WatchSet {
     unreliable: usize,
     /// How often the watch has been read.
     reads: u64,
-}
-
-#[derive(Debug)]
-struct Settings {
-    mode: WatchMode,
-    watch_for: WatchFor,
-    assume_local: Option<bool>,
-    /// An event without a name is as good as a scan, since entries are complete when they appear.
-    is_atomic: bool,
 }
 
 /// A directory of the queue.
@@ -103,19 +96,8 @@ pub(super) enum Opened {
 impl WatchSet {
     /// Returns a set without directories, whose watch is not open.
     pub(super) fn new(options: &QueueOptions) -> WatchSet {
-        let watch_for = match options.write_method {
-            WriteMethod::Atomic => WatchFor::Entries,
-            WriteMethod::OwnerExecutable => WatchFor::EntriesAndAttributes,
-            WriteMethod::InPlace { .. } => WatchFor::EntriesAndCloses,
-        };
-        let settings = Settings {
-            mode: options.watch,
-            watch_for,
-            assume_local: options.assume_local,
-            is_atomic: options.write_method == WriteMethod::Atomic,
-        };
         WatchSet {
-            settings,
+            settings: Settings::new(options),
             watcher: None,
             targets: Vec::new(),
             index: Index::default(),
@@ -161,22 +143,26 @@ impl WatchSet {
     /// Watches a directory, or finds that it is watched already.
     pub(super) fn arm(&mut self, directory: usize) -> Armed {
         let target = &mut self.targets[directory];
+        let locality = self.settings.locality(&target.path);
+        let is_local = matches!(locality, Ok(Locality::Local));
         if self.settings.mode == WatchMode::Off {
-            let is_local = match self.settings.assume_local {
-                Some(is_local) => is_local,
-                None => !matches!(
-                    locality(&target.path),
-                    Ok(Locality::Remote(_) | Locality::Unknown(_))
-                ),
-            };
-            target.is_shared = KNOWS_TYPES && !is_local;
+            target.is_shared = KNOWS_TYPES && locality.is_ok() && !is_local;
         }
         let Some(watcher) = self.watcher.as_mut().filter(|_| !target.is_unwatchable) else {
             return Armed::Unwatchable(None);
         };
-        let assume_local = self.settings.assume_local;
-        match watcher.watch_assuming(&target.path, self.settings.watch_for, assume_local) {
-            Ok(watched) => self.place_watch(directory, watched),
+        let doubt = locality.as_ref().ok().and_then(|locality| self.settings.doubt(locality));
+        let watched = locality
+            .map_err(|error| with_context(&target.path, "watch the directory", error))
+            .and_then(|it| watcher.watch_on(&it, &target.path, self.settings.watch_for));
+        match watched {
+            Ok(watched) => {
+                let armed = self.place_watch(directory, watched);
+                if self.is_watched(directory) {
+                    self.targets[directory].reason = doubt;
+                }
+                armed
+            }
             Err(error) => {
                 self.unwatch(directory);
                 let target = &mut self.targets[directory];
@@ -194,7 +180,7 @@ impl WatchSet {
                         Armed::Unwatchable(Some(error))
                     }
                     _ => {
-                        target.is_shared = !matches!(locality(&target.path), Ok(Locality::Local));
+                        target.is_shared = !is_local;
                         Armed::Failed(error)
                     }
                 }

@@ -68,9 +68,18 @@ impl WatchSet {
         &self.targets[directory].path
     }
 
-    /// Returns why a directory is not watched reliably, where that is known.
+    /// Returns why a directory is not watched reliably, or not read at all.
     pub(in crate::queue) fn reason(&self, directory: usize) -> Option<&str> {
-        self.targets[directory].reason.as_deref()
+        let target = &self.targets[directory];
+        target.reason.as_deref().or(match self.grade(directory) {
+            WatchGrade::Names => None,
+            _ if self.settings.mode == WatchMode::Off => Some("the options say not to watch it"),
+            WatchGrade::Changes => Some("the watch of this system reports no names"),
+            WatchGrade::None if target.watched.is_some() => {
+                Some("the watch of this system does not report that an entry is complete")
+            }
+            WatchGrade::None => Some("it cannot be watched at present"),
+        })
     }
 
     /// Returns the directory that has this path.

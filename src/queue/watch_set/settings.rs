@@ -1,0 +1,61 @@
+//! How the directories are to be watched, and whether their file systems can be trusted: this is asked
+//! once, when a directory is watched.
+
+use std::io;
+use std::path::Path;
+
+use crate::queue::options::{QueueOptions, WriteMethod};
+use crate::watcher::{Locality, WatchFor, WatchMode, locality};
+
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) mode: WatchMode,
+    pub(super) watch_for: WatchFor,
+    /// Overrules what the types of the file systems say.
+    assume_local: Option<bool>,
+    /// An event without a name is as good as a scan, since entries are complete when they appear.
+    pub(super) is_atomic: bool,
+}
+
+impl Settings {
+    pub(super) fn new(options: &QueueOptions) -> Settings {
+        let watch_for = match options.write_method {
+            WriteMethod::Atomic => WatchFor::Entries,
+            WriteMethod::OwnerExecutable => WatchFor::EntriesAndAttributes,
+            WriteMethod::InPlace { .. } => WatchFor::EntriesAndCloses,
+        };
+        Settings {
+            mode: options.watch,
+            watch_for,
+            assume_local: options.assume_local,
+            is_atomic: options.write_method == WriteMethod::Atomic,
+        }
+    }
+
+    /// Returns where the changes of a directory come from. Calls statfs(2), unless the options say it.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of statfs(2).
+    pub(super) fn locality(&self, directory: &Path) -> io::Result<Locality> {
+        match self.assume_local {
+            None => locality(directory),
+            Some(true) => Ok(Locality::Local),
+            Some(false) => Ok(Locality::Unknown(String::new())),
+        }
+    }
+
+    /// Returns why the watch of a directory is not reliable, which it has all the same.
+    pub(super) fn doubt(&self, locality: &Locality) -> Option<String> {
+        match locality {
+            Locality::Local => None,
+            _ if self.assume_local.is_some() => {
+                Some("the options say that its file system is not local".into())
+            }
+            Locality::Remote(name) | Locality::Unknown(name) => {
+                Some(format!("{name} is not known to be a local file system"))
+            }
+            _ => Some("its file system is not known".into()),
+        }
+    }
+}
