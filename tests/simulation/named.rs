@@ -187,6 +187,11 @@ const HISTORIES: &[Named] = &[
         &[time(3, Op::ReplaceTrigger), time(11_000, Op::ReadySilently(0, 0)), calls(0, Op::Pull)],
     ),
     (
+        "relative_path",
+        Config { path: PathKind::Relative, ..PLAIN },
+        &[time(3, Op::Link(0, 0)), time(12_000, Op::Link(0, 1))],
+    ),
+    (
         "relative_path_and_chdir",
         Config { path: PathKind::Relative, ..PLAIN },
         &[time(3, Op::Chdir), time(1, Op::Link(0, 0))],

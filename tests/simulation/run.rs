@@ -251,7 +251,7 @@ impl Program {
                         && !sim::with(|kernel| kernel.is_faulty())
                         && world.oracle.is_quiet(now)
                         && world.is_spent()
-                        && self.config.path != PathKind::Relative
+                        && self.is_path_there()
                         && (self.config.watch != WatchMode::Required
                             || self.config.watches_directories())
                         && world.oracle.all_are_there()
@@ -264,6 +264,12 @@ impl Program {
             }
             sim::with(|kernel| kernel.rest(100 * MS));
         }
+    }
+
+    /// A relative path leads to the queue until the program leaves its directory.
+    fn is_path_there(&self) -> bool {
+        let here = || sim::with(|kernel| kernel.current_directory());
+        self.config.path != PathKind::Relative || here().is_ok_and(|path| *path == *b"/v")
     }
 
     fn open(&self) -> Result<Mail, String> {
