@@ -94,6 +94,12 @@ const HISTORIES: &[Named] = &[
             time(0, Op::Pull),
         ],
     ),
+    // Nothing can be read there, so it is tried again.
+    (
+        "a_directory_that_was_removed_below_a_bind_mount_is_tried_again",
+        Config { layout: Layout::Directories(2), ..PLAIN },
+        &[calls(0, Op::Bind(0, 1)), calls(0, Op::Remake(2)), time(30_803, Op::Link(0, 3))],
+    ),
     // The defects of version 0.1.
     (
         "overflow_swallows_that_a_directory_was_made_again",

@@ -228,7 +228,8 @@ impl Oracle {
         for (number, path) in all.chain(above) {
             let found = kernel.find(path).ok().filter(|ino| {
                 let may = self.config.privileged || tree.mode(*ino) & 0o500 == 0o500;
-                tree.is_directory(*ino) && may
+                // A bind mount keeps a directory that was removed where it was: it cannot be read.
+                tree.is_directory(*ino) && !tree.is_removed(*ino) && may
             });
             if let Some(directory) = self.directories.get_mut(number) {
                 if directory.ino != found {
