@@ -94,6 +94,17 @@ const HISTORIES: &[Named] = &[
             time(0, Op::Pull),
         ],
     ),
+    // The second path alone leads to it then.
+    (
+        "a_part_by_two_paths_is_read_by_the_other_one_when_the_first_is_renamed",
+        Config { layout: Layout::Split(2), ..PLAIN },
+        &[
+            time(0, Op::Bind(0, 1)),
+            time(1, Op::Link(0, 0)),
+            calls(0, Op::Remove(0)),
+            calls(0, Op::Pull),
+        ],
+    ),
     // Nothing can be read there, so it is tried again.
     (
         "a_directory_that_was_removed_below_a_bind_mount_is_tried_again",

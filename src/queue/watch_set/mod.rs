@@ -264,7 +264,9 @@ impl WatchSet {
         match (target.place, &target.watched) {
             (Place::Gone, _) => file::is_directory(&target.path).map(|is_there| !is_there),
             (Place::AliasOf(other), _) if !mutant!(AliasForEver) => {
-                Ok(file::stat_id(&target.path)? == file::stat_id(&self.targets[other].path)?)
+                // An error of the other path says nothing about this one.
+                let id = file::stat_id(&target.path)?;
+                Ok(file::stat_id(&self.targets[other].path).is_ok_and(|other| other == id))
             }
             (Place::Own, Some(watched)) if watched.local && !mutant!(DirectoryNotCompared) => {
                 Ok(file::stat_id(&target.path)? == watched.file_id)
