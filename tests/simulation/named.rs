@@ -94,6 +94,18 @@ const HISTORIES: &[Named] = &[
             time(0, Op::Pull),
         ],
     ),
+    // The appointment belongs to the path that it was made for.
+    (
+        "an_entry_that_another_path_leads_to_is_another_one",
+        Config {
+            layout: Layout::Directories(2),
+            consumer: Consumer::Requeues(20),
+            fs: FsKind::Unknown,
+            watches: 0,
+            ..PLAIN
+        },
+        &[calls(22, Op::Link(1, 3)), calls(18, Op::Exchange(0, 1)), time(13_878, Op::Pull)],
+    ),
     // The second path alone leads to it then.
     (
         "a_part_by_two_paths_is_read_by_the_other_one_when_the_first_is_renamed",

@@ -119,6 +119,8 @@ struct Tracked {
     due: Option<u64>,
     /// Its attributes were changed, which makes it a new arrival.
     touched: bool,
+    /// Another path of the queue leads to it than before. An appointment belongs to a path.
+    is_moved: bool,
     reachable: bool,
 }
 
@@ -272,17 +274,18 @@ impl Oracle {
                         last_returned: 0,
                         due: None,
                         touched: false,
+                        is_moved: false,
                         reachable: true,
                     }
                 });
-                if !tracked.reachable && tracked.since != now {
-                    // It was out of reach at the last look only if its place changed.
-                    if tracked.ino != ino {
-                        tracked.since = now;
-                        tracked.pulled = None;
-                        tracked.due = None;
-                        tracked.returned = 0;
-                    }
+                if tracked.ino != ino {
+                    tracked.due = None;
+                    tracked.returned = 0;
+                }
+                if (tracked.ino, tracked.directory) != (ino, number) {
+                    tracked.since = now;
+                    tracked.pulled = None;
+                    tracked.is_moved = true;
                 }
                 (tracked.directory, tracked.ino, tracked.reachable) = (number, ino, true);
             }
@@ -483,10 +486,15 @@ impl Oracle {
                         .missed
                         .get(&(tracked.ino, tracked.name.clone()))
                         .is_some_and(|missed| *missed > 0) => {}
-                _ if disturbed || tracked.touched => {}
+                _ if disturbed || tracked.touched || tracked.is_moved => {}
                 _ => return Err(Failure::RequeuedEarly),
             }
-        } else if how == How::Requeue && !disturbed && !tracked.touched && tracked.returned > 0 {
+        } else if how == How::Requeue
+            && !disturbed
+            && !tracked.touched
+            && !tracked.is_moved
+            && tracked.returned > 0
+        {
             return Err(Failure::RequeuedTwice);
         }
         let again = tracked.returned > 0 && due.is_none();
@@ -575,7 +583,7 @@ impl Oracle {
                 (deadline, situation) = (time, why);
             }
         };
-        if let Some(due) = tracked.due {
+        if let Some(due) = tracked.due.filter(|_| !tracked.is_moved) {
             let deadline = after(due, AT_ONCE).max(self.paths_disturbed + VERIFY);
             return (deadline.max(self.faulty_until + RETRY), Situation::Requeued);
         }
@@ -602,7 +610,9 @@ impl Oracle {
             at_most(after(since, when_hidden(POLL)), Situation::Polled);
         }
         let deadline = deadline.max(self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
-        (deadline, situation)
+        // If its old path leads to it again before that is noticed, its appointment holds.
+        let due = tracked.due.map_or(0, |due| after(due, AT_ONCE));
+        (deadline.max(due), situation)
     }
 
     /// The entries that should have been returned by now.
