@@ -106,6 +106,17 @@ const HISTORIES: &[Named] = &[
         },
         &[calls(22, Op::Link(1, 3)), calls(18, Op::Exchange(0, 1)), time(13_878, Op::Pull)],
     ),
+    // The queue cannot know that the entry was replaced after it was returned.
+    (
+        "an_entry_that_is_replaced_while_it_is_requeued_comes_at_its_time",
+        Config { consumer: Consumer::Requeues(3), ..OFF },
+        &[
+            time(0, Op::RenameIn(1, 1)),
+            calls(5, Op::Pull),
+            calls(18, Op::RenameIn(2, 1)),
+            time(0, Op::Pull),
+        ],
+    ),
     // The second path alone leads to it then.
     (
         "a_part_by_two_paths_is_read_by_the_other_one_when_the_first_is_renamed",

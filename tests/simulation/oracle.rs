@@ -526,10 +526,14 @@ impl Oracle {
         few && (self.had_burst || self.changes >= self.config.events as u64 / 2)
     }
 
-    /// The program requeued an entry.
-    pub(crate) fn requeued(&mut self, id: u64, due: u64) {
-        if let Some(tracked) = self.tracked.get_mut(&id) {
-            tracked.due = Some(due);
+    /// The program requeued an entry. `is_named` is the entry that its path named afterwards. If that
+    /// is another one, either may be the one that the queue has looked at, and has made the appointment for.
+    pub(crate) fn requeued(&mut self, id: u64, is_named: Option<u64>, due: u64) {
+        for named in [Some(id), is_named].into_iter().flatten() {
+            if let Some(tracked) = self.tracked.get_mut(&named) {
+                tracked.due = Some(due);
+                tracked.touched |= named != id;
+            }
         }
     }
 

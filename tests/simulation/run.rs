@@ -439,7 +439,9 @@ impl Program {
                 Mail::Receiver(_, receiver) => receiver.requeue(&entry, when),
             });
             if requeued.is_ok() {
-                self.world.borrow_mut().oracle.requeued(id, due);
+                // The path may have come to name another entry while the queue looked at it.
+                let is_named = sim::with(|kernel| kernel.entry(bytes));
+                self.world.borrow_mut().oracle.requeued(id, is_named, due);
                 return Ok(());
             }
         }
