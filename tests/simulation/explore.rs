@@ -131,7 +131,10 @@ pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> F
     thread::scope(|scope| {
         let work = || {
             let mut mine = Findings::default();
-            while begun.elapsed() < time && mine.failures.len() < 5 {
+            while begun.elapsed() < time
+                && mine.failures.len()
+                    < std::env::var("S5MOST").ok().and_then(|v| v.parse().ok()).unwrap_or(5)
+            {
                 let from = next.fetch_add(64, Ordering::Relaxed);
                 if from >= most {
                     break;

@@ -94,6 +94,146 @@ const HISTORIES: &[Named] = &[
             time(0, Op::Pull),
         ],
     ),
+    // The appointment belongs to the path that it was made for.
+    (
+        "an_entry_that_another_path_leads_to_is_another_one",
+        Config {
+            layout: Layout::Directories(2),
+            consumer: Consumer::Requeues(20),
+            fs: FsKind::Unknown,
+            watches: 0,
+            ..PLAIN
+        },
+        &[calls(22, Op::Link(1, 3)), calls(18, Op::Exchange(0, 1)), time(13_878, Op::Pull)],
+    ),
+    // A timeout that was computed before the process was stopped counts from its end.
+    (
+        "a_process_is_stopped_between_its_turn_and_its_wait",
+        OFF,
+        &[
+            time(1, Op::Link(1, 1)),
+            calls(0, Op::RequeueAgain(30, 100_000)),
+            calls(0, Op::Freeze(3_600_000)),
+        ],
+    ),
+    // The watch reports it, and the program may not remove it.
+    (
+        "an_entry_in_a_directory_that_must_not_be_read_is_returned_once",
+        Config { privileged: false, ..PLAIN },
+        &[time(1, Op::Forbid(0)), calls(0, Op::Link(0, 1)), time(1, Op::Allow(0))],
+    ),
+    // The poll that comes just before the rescan is no rescan.
+    (
+        "a_rescan_comes_just_after_a_poll",
+        Config { trigger: Trigger::None, fs: FsKind::Unknown, rescan: 20_000, ..PLAIN },
+        &[time(3012, Op::AddPart)],
+    ),
+    // Until its file system can be looked at, removals may hide other entries there.
+    (
+        "a_scan_after_a_failed_look_at_the_file_system_is_followed_by_another",
+        Config { layout: Layout::Directories(2), watches: 1, ..PLAIN },
+        &[
+            time(1, Op::FailNext(13, 3)),
+            time(110, Op::Link(1, 2)),
+            calls(0, Op::FailNext(18, 3)),
+            calls(0, Op::Link(2, 3)),
+        ],
+    ),
+    (
+        "an_entry_that_is_requeued_by_two_paths_comes_at_both_times",
+        Config { layout: Layout::Directories(2), rescan: 500, ..PLAIN },
+        &[
+            time(0, Op::RequeueAgain(30_000, 100_000)),
+            calls(0, Op::Link(0, 3)),
+            time(1, Op::Bind(0, 1)),
+            time(16_164, Op::Link(0, 3)),
+        ],
+    ),
+    (
+        "an_entry_that_replaces_a_requeued_one_within_a_tick_comes_at_its_time",
+        Config { consumer: Consumer::Requeues(3), ..OFF },
+        &[
+            time(0, Op::RenameIn(1, 1)),
+            calls(6, Op::Pull),
+            calls(18, Op::RenameIn(2, 1)),
+            time(0, Op::Pull),
+        ],
+    ),
+    (
+        "a_new_trigger_that_another_process_reads_may_look_like_the_old_one",
+        Config { fs: FsKind::Unknown, ..OFF },
+        &[
+            time(1, Op::ReplaceTrigger),
+            calls(0, Op::Unready(0, 1)),
+            calls(0, Op::Pull),
+            calls(0, Op::OtherReader),
+        ],
+    ),
+    // A wait with a wrong time may last an interval.
+    (
+        "a_time_that_is_wrong_twice_makes_a_requeued_entry_late_by_an_interval",
+        Config { consumer: Consumer::Requeues(0), fs: FsKind::Remote, ..PLAIN },
+        &[
+            time(1, Op::Link(1, 2)),
+            calls(0, Op::WrongTime(-3_600_000)),
+            time(0, Op::WrongTime(-3_600_000)),
+        ],
+    ),
+    // Each removal hides another entry there, also from the scan that a stopped process makes late.
+    (
+        "entries_that_a_network_file_system_hides_are_found_by_the_scans_that_follow",
+        Config { fs: FsKind::Remote, batch: 2, ..PLAIN },
+        &[
+            time(1, Op::Link(0, 3)),
+            calls(0, Op::Link(0, 1)),
+            time(0, Op::Link(2, 0)),
+            time(0, Op::Freeze(3_600_000)),
+        ],
+    ),
+    // The queue cannot know that the entry was replaced after it was returned.
+    (
+        "an_entry_that_is_replaced_while_it_is_requeued_comes_at_its_time",
+        Config { consumer: Consumer::Requeues(3), ..OFF },
+        &[
+            time(0, Op::RenameIn(1, 1)),
+            calls(5, Op::Pull),
+            calls(18, Op::RenameIn(2, 1)),
+            time(0, Op::Pull),
+        ],
+    ),
+    // The second path alone leads to it then.
+    (
+        "a_part_by_two_paths_is_read_by_the_other_one_when_the_first_is_renamed",
+        Config { layout: Layout::Split(2), ..PLAIN },
+        &[
+            time(0, Op::Bind(0, 1)),
+            time(1, Op::Link(0, 0)),
+            calls(0, Op::Remove(0)),
+            calls(0, Op::Pull),
+        ],
+    ),
+    // Whether both paths lead to the same directory is not known then, and is found out later.
+    (
+        "one_directory_by_two_paths_that_cannot_be_looked_at_for_a_while",
+        Config { layout: Layout::Directories(2), twice: true, ..PLAIN },
+        &[
+            time(1, Op::Freeze(20_000)),
+            calls(2, Op::FailFor(6, 1, 400)),
+            time(2741, Op::Link(0, 3)),
+        ],
+    ),
+    // It is known by the other path, and here by its type alone.
+    (
+        "a_trigger_that_cannot_be_looked_at_is_no_entry",
+        Config { layout: Layout::Directories(1), trigger: Trigger::Inside, twice: true, ..PLAIN },
+        &[calls(0, Op::FailFor(6, 9, 40_000))],
+    ),
+    // Nothing can be read there, so it is tried again.
+    (
+        "a_directory_that_was_removed_below_a_bind_mount_is_tried_again",
+        Config { layout: Layout::Directories(2), ..PLAIN },
+        &[calls(0, Op::Bind(0, 1)), calls(0, Op::Remake(2)), time(30_803, Op::Link(0, 3))],
+    ),
     // The defects of version 0.1.
     (
         "overflow_swallows_that_a_directory_was_made_again",
@@ -185,6 +325,11 @@ const HISTORIES: &[Named] = &[
         "trigger_by_another_path_is_replaced",
         Config { layout: Layout::Maildrop, trigger: Trigger::Alias, ..PLAIN },
         &[time(3, Op::ReplaceTrigger), time(11_000, Op::ReadySilently(0, 0)), calls(0, Op::Pull)],
+    ),
+    (
+        "relative_path",
+        Config { path: PathKind::Relative, ..PLAIN },
+        &[time(3, Op::Link(0, 0)), time(12_000, Op::Link(0, 1))],
     ),
     (
         "relative_path_and_chdir",

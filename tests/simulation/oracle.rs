@@ -117,8 +117,12 @@ struct Tracked {
     last_returned: u64,
     /// Requeued until then.
     due: Option<u64>,
+    /// The time for which it was requeued before, by another path, perhaps: that may come, too.
+    other_due: Option<u64>,
     /// Its attributes were changed, which makes it a new arrival.
     touched: bool,
+    /// Another path of the queue leads to it than before. An appointment belongs to a path.
+    is_moved: bool,
     reachable: bool,
 }
 
@@ -128,6 +132,8 @@ struct Directory {
     ino: Option<Ino>,
     /// How many scans of it there are reasons for.
     reasons: u32,
+    /// The rescan is due, or nearly so. A poll that comes just before is none.
+    is_rescan_due: bool,
     last_opened: u64,
     /// How many scans in a row had no other reason than that a removal may have hidden entries.
     follow_ups: u32,
@@ -147,6 +153,10 @@ pub(crate) struct Oracle {
     trigger_disturbed: u64,
     /// A failure, a frozen process or an overflow was possible until then.
     faulty_until: u64,
+    /// When the program last passed a wrong time, or had no timer.
+    wrong_time: u64,
+    /// When the process was stopped between two calls, and until when.
+    freezes: Vec<(u64, u64)>,
     pub(crate) opened_at: u64,
     rescan_at: u64,
     foreign_reader: bool,
@@ -161,6 +171,8 @@ pub(crate) struct Oracle {
     /// A directory is mounted over another as well. It may be removed where it was, and then its
     /// other path leads to a directory that cannot be read.
     has_bound: bool,
+    /// Entries that were returned while they were out of reach, in a directory that may not be read.
+    returned_unseen: Vec<u64>,
     /// Names that were returned while their path led elsewhere.
     returned_elsewhere: Vec<Name>,
     changes: u64,
@@ -177,6 +189,8 @@ impl Oracle {
             paths_disturbed: 0,
             trigger_disturbed: 0,
             faulty_until: 0,
+            wrong_time: 0,
+            freezes: Vec::new(),
             opened_at: now,
             rescan_at: u64::MAX,
             foreign_reader: false,
@@ -188,6 +202,7 @@ impl Oracle {
             names: 0,
             had_burst: false,
             has_bound: false,
+            returned_unseen: Vec::new(),
             returned_elsewhere: Vec::new(),
             changes: 0,
         }
@@ -218,8 +233,17 @@ impl Oracle {
         self.trigger_is_there = trigger.is_none_or(|found| found.is_some());
         let tree = kernel.tree();
         self.directories.resize_with(paths.len().max(self.directories.len()), Directory::default);
+        // Where numbers of files prove nothing, an entry that replaces a requeued one within a tick of
+        // the clock looks the same: it is returned in its place, at its time.
+        let mut replaced = BTreeMap::new();
         for tracked in self.tracked.values_mut() {
             tracked.reachable = false;
+            let tick = |time: u64| time / (4 * MS);
+            if let Some(due) = tracked.due.filter(|_| tick(tracked.since) == tick(now)) {
+                if !proves_numbers(&self.config) {
+                    replaced.insert((tracked.ino, tracked.name.clone()), due);
+                }
+            }
         }
         self.names = 0;
         let mut seen = Vec::new();
@@ -228,7 +252,8 @@ impl Oracle {
         for (number, path) in all.chain(above) {
             let found = kernel.find(path).ok().filter(|ino| {
                 let may = self.config.privileged || tree.mode(*ino) & 0o500 == 0o500;
-                tree.is_directory(*ino) && may
+                // A bind mount keeps a directory that was removed where it was: it cannot be read.
+                tree.is_directory(*ino) && !tree.is_removed(*ino) && may
             });
             if let Some(directory) = self.directories.get_mut(number) {
                 if directory.ino != found {
@@ -256,6 +281,8 @@ impl Oracle {
                     continue;
                 }
                 let (arrivals, elsewhere) = (&mut self.arrivals, &self.returned_elsewhere);
+                let unseen = &self.returned_unseen;
+                let due = replaced.get(&(ino, entry.name.clone())).copied();
                 let tracked = self.tracked.entry(entry.id).or_insert_with(|| {
                     *arrivals += 1;
                     Tracked {
@@ -265,23 +292,25 @@ impl Oracle {
                         since: now,
                         pulled: None,
                         silent: false,
-                        returned: 0,
+                        returned: u32::from(unseen.contains(&entry.id)),
                         is_exempt: elsewhere.contains(&entry.name),
                         by_watch: false,
                         last_returned: 0,
-                        due: None,
-                        touched: false,
+                        due,
+                        other_due: None,
+                        touched: due.is_some(),
+                        is_moved: false,
                         reachable: true,
                     }
                 });
-                if !tracked.reachable && tracked.since != now {
-                    // It was out of reach at the last look only if its place changed.
-                    if tracked.ino != ino {
-                        tracked.since = now;
-                        tracked.pulled = None;
-                        tracked.due = None;
-                        tracked.returned = 0;
-                    }
+                if tracked.ino != ino {
+                    tracked.due = None;
+                    tracked.returned = 0;
+                }
+                if (tracked.ino, tracked.directory) != (ino, number) {
+                    tracked.since = now;
+                    tracked.pulled = None;
+                    tracked.is_moved = true;
                 }
                 (tracked.directory, tracked.ino, tracked.reachable) = (number, ino, true);
             }
@@ -360,6 +389,10 @@ impl Oracle {
     }
 
     pub(crate) fn foreign_reader(&mut self, now: u64, reads: bool) {
+        if reads && !proves_numbers(&self.config) && now < self.trigger_disturbed + VERIFY {
+            // A new trigger that another process reads looks like the queue's own.
+            self.tracked.values_mut().for_each(|tracked| tracked.pulled = None);
+        }
         self.trigger_disturbed = now;
         self.foreign_reader = reads;
     }
@@ -373,15 +406,27 @@ impl Oracle {
         self.has_bound = true;
     }
 
-    /// The program passes a wrong time: an interval may seem to be over.
-    pub(crate) fn wrong_time(&mut self) {
+    /// The timer of a receiver cannot be set for a while, and the loop around it goes on to wait. Then
+    /// only an event wakes it. This is a known gap, and no promise.
+    pub(crate) fn timer_fails(&mut self) {
+        self.wrong_time = u64::MAX / 2;
+    }
+
+    /// The program passes a wrong time from now on, until its next turn: an interval may seem to be
+    /// over, or to have just begun.
+    pub(crate) fn wrong_time(&mut self, now: u64) {
+        self.wrong_time = self.wrong_time.max(now);
+        self.fault(now);
         self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
     }
 
     /// The process stood still until now: all its intervals may be over.
-    pub(crate) fn frozen(&mut self, now: u64) {
+    /// A timeout that was computed before `begin` and not yet waited for counts from now on.
+    pub(crate) fn frozen(&mut self, begin: u64, now: u64, is_asleep: bool) {
+        if !is_asleep {
+            self.freezes.push((begin, now));
+        }
         if self.is_disturbed(now) || now < self.paths_disturbed + 3 * VERIFY {
-            // A timeout that was computed before counts from now on.
             self.disturb_paths(now);
         }
         self.fault(now);
@@ -420,12 +465,15 @@ impl Oracle {
                 || !self.config.privileged);
         if now >= self.rescan_at {
             self.rescan_at = (self.rescan() / 10 * 9).saturating_add(now);
-            self.directories.iter_mut().for_each(|it| it.reasons += 1);
+            self.directories.iter_mut().for_each(|it| it.is_rescan_due = true);
         }
         for directory in self.directories.iter_mut().filter(|it| it.ino == Some(ino)) {
             // The queue counts from the time that its program passed last.
             let is_polled = polls && now + AT_ONCE >= directory.last_opened + POLL_INTERVAL;
-            let follows = !self.config.fs.is_local()
+            // A file system that could not be looked at is not known to be local.
+            let may_hide =
+                !self.config.fs.is_local() || directory.last_opened < self.faulty_until + RETRY;
+            let follows = may_hide
                 && directory.follow_ups < 3
                 && now + AT_ONCE >= directory.last_opened + POLL_INTERVAL;
             directory.last_opened = now;
@@ -436,6 +484,8 @@ impl Oracle {
                 directory.follow_ups = 0;
             } else if follows {
                 directory.follow_ups += 1;
+            } else if directory.is_rescan_due {
+                (directory.is_rescan_due, directory.follow_ups) = (false, 0);
             } else if !disturbed && !limited && !self.foreign_reader && !may_read_twice {
                 return Err(Failure::NeedlessScan);
             }
@@ -468,8 +518,13 @@ impl Oracle {
                 }
             }
         }
-        let Some(tracked) = id.and_then(|id| self.tracked.get_mut(&id)) else { return Ok(()) };
+        let Some(id) = id else { return Ok(()) };
+        let Some(tracked) = self.tracked.get_mut(&id) else {
+            self.returned_unseen.push(id);
+            return Ok(());
+        };
         let due = tracked.due.take();
+        let is_other = how == How::Requeue && tracked.other_due.is_some_and(|other| other <= now);
         if let Some(due) = due {
             match how {
                 How::Requeue if now >= due => {}
@@ -482,12 +537,19 @@ impl Oracle {
                         .missed
                         .get(&(tracked.ino, tracked.name.clone()))
                         .is_some_and(|missed| *missed > 0) => {}
-                _ if disturbed || tracked.touched => {}
+                _ if disturbed || tracked.touched || tracked.is_moved || is_other => {}
                 _ => return Err(Failure::RequeuedEarly),
             }
-        } else if how == How::Requeue && !disturbed && !tracked.touched && tracked.returned > 0 {
+        } else if how == How::Requeue
+            && !disturbed
+            && !tracked.touched
+            && !tracked.is_moved
+            && !is_other
+            && tracked.returned > 0
+        {
             return Err(Failure::RequeuedTwice);
         }
+        tracked.other_due = due.filter(|due| now < *due).or(tracked.other_due);
         let again = tracked.returned > 0 && due.is_none();
         if again {
             self.repeats += 1;
@@ -517,10 +579,14 @@ impl Oracle {
         few && (self.had_burst || self.changes >= self.config.events as u64 / 2)
     }
 
-    /// The program requeued an entry.
-    pub(crate) fn requeued(&mut self, id: u64, due: u64) {
-        if let Some(tracked) = self.tracked.get_mut(&id) {
-            tracked.due = Some(due);
+    /// The program requeued an entry. `is_named` is the entry that its path named afterwards. If that
+    /// is another one, either may be the one that the queue has looked at, and has made the appointment for.
+    pub(crate) fn requeued(&mut self, id: u64, is_named: Option<u64>, due: u64) {
+        for named in [Some(id), is_named].into_iter().flatten() {
+            if let Some(tracked) = self.tracked.get_mut(&named) {
+                tracked.due = Some(due);
+                tracked.touched |= named != id;
+            }
         }
     }
 
@@ -559,14 +625,39 @@ impl Oracle {
             && self.config.watches > self.directories.len() + 4
     }
 
+    /// When an entry is due, and why.
     fn deadline(&self, tracked: &Tracked) -> (u64, Situation) {
+        let (mut deadline, why) = self.undelayed(tracked);
+        let hidden = self.when_hidden(0);
+        // A turn with a wrong time may wait for an interval. What comes by itself does not wait.
+        if self.wrong_time > 0 && !matches!(why, Situation::Watched | Situation::Pulled) {
+            deadline = deadline.max(self.wrong_time + VERIFY + hidden);
+        }
+        // No timeout is longer than the verification's interval.
+        for &(begin, end) in &self.freezes {
+            if deadline < begin {
+                continue;
+            }
+            let moved = deadline.saturating_add(end - begin);
+            deadline = deadline.max(moved.min(end + VERIFY + hidden));
+        }
+        (deadline, why)
+    }
+
+    /// How long a scan may take to find an entry. Where each removal hides another entry, some scans
+    /// more find it.
+    fn when_hidden(&self, otherwise: u64) -> u64 {
+        if self.config.fs == FsKind::Remote { 8 * POLL } else { otherwise }
+    }
+
+    /// The same, if the process was never stopped, and its time never wrong.
+    fn undelayed(&self, tracked: &Tracked) -> (u64, Situation) {
         let watched = self.is_watched();
         let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);
         let rescan = self.rescan().saturating_add(AT_ONCE);
-        // Each removal hides another entry there. Some scans more find it, unless there are many.
-        let hides = self.config.fs == FsKind::Remote;
-        let is_hidden = hides && self.had_burst;
-        let when_hidden = |otherwise: u64| if hides { 8 * POLL } else { otherwise };
+        // Unless there are many.
+        let is_hidden = self.config.fs == FsKind::Remote && self.had_burst;
+        let when_hidden = |otherwise| self.when_hidden(otherwise);
         let rescan = if is_hidden { u64::MAX } else { rescan.max(when_hidden(0)) };
         let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);
         let mut at_most = |time: u64, why: Situation| {
@@ -574,9 +665,11 @@ impl Oracle {
                 (deadline, situation) = (time, why);
             }
         };
-        if let Some(due) = tracked.due {
-            let deadline = after(due, AT_ONCE).max(self.paths_disturbed + VERIFY);
-            return (deadline.max(self.faulty_until + RETRY), Situation::Requeued);
+        // After a change of the paths, or a failure, a scan finds it.
+        let found = (self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
+        let found = found + when_hidden(0);
+        if let Some(due) = tracked.due.filter(|_| !tracked.is_moved) {
+            return (after(due, AT_ONCE).max(found), Situation::Requeued);
         }
         if let Some(pulled) = tracked.pulled {
             let disturbed = self.trigger_disturbed + VERIFY;
@@ -600,8 +693,10 @@ impl Oracle {
             let since = tracked.since.max(self.trigger_disturbed + VERIFY);
             at_most(after(since, when_hidden(POLL)), Situation::Polled);
         }
-        let deadline = deadline.max(self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
-        (deadline, situation)
+        let deadline = deadline.max(found);
+        // If its old path leads to it again before that is noticed, its appointment holds.
+        let due = tracked.due.map_or(0, |due| after(due, AT_ONCE));
+        (deadline.max(due), situation)
     }
 
     /// The entries that should have been returned by now.
@@ -641,6 +736,11 @@ impl Oracle {
     pub(crate) fn waiting(&self) -> usize {
         self.tracked.len()
     }
+}
+
+/// Whether the numbers of files prove which is which: on a file system that is known to be local.
+fn proves_numbers(config: &Config) -> bool {
+    config.fs.is_local() && !cfg!(pullcord_sim = "none")
 }
 
 /// How an entry was found, as the queue says.

@@ -251,7 +251,7 @@ impl Program {
                         && !sim::with(|kernel| kernel.is_faulty())
                         && world.oracle.is_quiet(now)
                         && world.is_spent()
-                        && self.config.path != PathKind::Relative
+                        && self.is_path_there()
                         && (self.config.watch != WatchMode::Required
                             || self.config.watches_directories())
                         && world.oracle.all_are_there()
@@ -264,6 +264,12 @@ impl Program {
             }
             sim::with(|kernel| kernel.rest(100 * MS));
         }
+    }
+
+    /// A relative path leads to the queue until the program leaves its directory.
+    fn is_path_there(&self) -> bool {
+        let here = || sim::with(|kernel| kernel.current_directory());
+        self.config.path != PathKind::Relative || here().is_ok_and(|path| *path == *b"/v")
     }
 
     fn open(&self) -> Result<Mail, String> {
@@ -341,6 +347,10 @@ impl Program {
                 Some(Request::RegisterAgain(times)) => self.register_again = times,
                 Some(Request::RequeueAgain(time, times)) => self.requeue_again = (time, times),
             }
+        }
+        if self.wrong_time != 0 {
+            let now = sim::with(|kernel| kernel.now());
+            self.world.borrow_mut().oracle.wrong_time(now);
         }
         match mail {
             Mail::Queue(notifier, queue) if self.register_again > 0 => {
@@ -433,7 +443,9 @@ impl Program {
                 Mail::Receiver(_, receiver) => receiver.requeue(&entry, when),
             });
             if requeued.is_ok() {
-                self.world.borrow_mut().oracle.requeued(id, due);
+                // The path may have come to name another entry while the queue looked at it.
+                let is_named = sim::with(|kernel| kernel.entry(bytes));
+                self.world.borrow_mut().oracle.requeued(id, is_named, due);
                 return Ok(());
             }
         }

@@ -35,6 +35,8 @@ pub(crate) struct World {
     /// How long the history goes on after its last event.
     settle: u64,
     pub(crate) is_over: bool,
+    /// The queue's process sleeps: it is in no call that computes anything.
+    is_asleep: bool,
     pub(crate) oracle: Oracle,
     pub(crate) requests: VecDeque<Request>,
     /// How many single things have happened. The queue may spend calls on each.
@@ -228,6 +230,7 @@ impl World {
             last: now,
             settle,
             is_over: false,
+            is_asleep: false,
             oracle: Oracle::new(config, now),
             requests: VecDeque::new(),
             happened: 0,
@@ -297,7 +300,11 @@ impl World {
         }
         match self.events.get(self.next).map(|event| event.gap) {
             Some(Gap::Time(gap)) if kernel.now() < self.last + gap * MS => {}
-            Some(_) => self.happen(kernel),
+            Some(_) => {
+                self.is_asleep = true;
+                self.happen(kernel);
+                self.is_asleep = false;
+            }
             None if kernel.now() >= self.last + self.settle => {
                 self.is_over = true;
                 kernel.interrupt();
@@ -672,6 +679,9 @@ impl World {
                 if !errors.is_empty() {
                     let (errno, until) = (errors[error % errors.len()], now + time * MS);
                     kernel.inject(Fault::Until { call, errno, until });
+                    if call == Call::Kevent && self.config.wait.is_inside() {
+                        self.oracle.timer_fails();
+                    }
                     self.oracle.fault(until);
                 }
             }
@@ -679,13 +689,11 @@ impl World {
             Op::Freeze(time) => {
                 kernel.advance(time * MS);
                 self.reached.count(State::Frozen);
-                self.oracle.frozen(kernel.now());
+                self.oracle.frozen(now, kernel.now(), self.is_asleep);
             }
             Op::SetClock(by) => kernel.set_clock(by * MS as i64),
             Op::WrongTime(off) => {
-                self.oracle.wrong_time();
                 self.requests.push_back(Request::WrongTime(off));
-                self.oracle.fault(now);
                 kernel.interrupt();
             }
             Op::Spurious => {

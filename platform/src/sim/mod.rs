@@ -41,6 +41,10 @@ mod timer;
 mod tree;
 
 use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -93,6 +97,16 @@ pub fn with<R>(act: impl FnOnce(&mut Kernel) -> R) -> R {
 /// Returns the simulated time as an `Instant`.
 pub fn now() -> Instant {
     instant(with(|kernel| kernel.now()))
+}
+
+/// Returns the current directory of the queue's process.
+///
+/// # Errors
+///
+/// Fails with `NotFound` if it was removed.
+pub fn current_directory() -> io::Result<PathBuf> {
+    let path = with(|kernel| kernel.current_directory());
+    path.map(|bytes| OsString::from_vec(bytes).into()).map_err(io::Error::from_raw_os_error)
 }
 
 /// Returns the time since 1970 that the simulated wall clock shows.

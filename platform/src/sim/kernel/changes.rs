@@ -144,6 +144,11 @@ impl Kernel {
         Ok(())
     }
 
+    /// getcwd(3) of the current process.
+    pub fn current_directory(&self) -> Outcome<Vec<u8>> {
+        self.tree.path_of(self.here())
+    }
+
     /// The number of the entry that a path names, from the current process's directory.
     pub fn entry(&self, path: &[u8]) -> Option<u64> {
         self.tree.entry_at(self.here(), path).map(|entry| entry.id)

@@ -390,7 +390,8 @@ impl Tree {
         self.inodes[ino].mode & 0o7777
     }
 
-    pub(super) fn is_removed(&self, ino: Ino) -> bool {
+    /// Whether an inode has no links. A bind mount may still lead to it.
+    pub fn is_removed(&self, ino: Ino) -> bool {
         self.inodes[ino].links == 0
     }
 

@@ -63,6 +63,27 @@ impl Tree {
         }
     }
 
+    /// The path of a directory, as getcwd(3) returns it.
+    pub(in crate::sim) fn path_of(&self, mut place: Place) -> Result<Vec<u8>, Errno> {
+        let mut path = Vec::new();
+        loop {
+            let mount = &self.mounts[place.mount];
+            match mount.on {
+                Some(on) if place.ino == mount.root => place = on.place,
+                None if place.ino == mount.root => break,
+                _ => {
+                    let parent = self.parent(place)?;
+                    let mut entries = self.entries(parent.ino).iter();
+                    let entry = entries.find(|entry| entry.ino == place.ino).ok_or(ENOENT)?;
+                    path.splice(..0, entry.name.iter().copied());
+                    path.insert(0, b'/');
+                    place = parent;
+                }
+            }
+        }
+        Ok(if path.is_empty() { b"/".to_vec() } else { path })
+    }
+
     /// The place that `path` leads to from `start`.
     pub(in crate::sim) fn resolve(
         &self,
