@@ -78,6 +78,8 @@ pub struct Trigger {
     /// See "the special problem of the last writer". `None` if the reader is open for writing too.
     writer: Option<OwnedFd>,
     origin: Origin,
+    /// It shares its flags with the descriptor of another process, and may be blocking.
+    shares_flags: bool,
     buffer: fifo::DrainBuffer,
 }
 
@@ -93,10 +95,7 @@ enum Origin {
         other_readers: OtherReaders,
     },
     /// By another process, which has passed it on.
-    Descriptor {
-        /// The reader may be blocking.
-        shares_flags: bool,
-    },
+    Descriptor,
 }
 
 impl Trigger {
@@ -169,7 +168,8 @@ impl Trigger {
         let path = path_of(fd.as_fd());
         match fifo::inherit(fd.as_fd()) {
             Ok(fifo::Inherited { reader, writer, shares_flags }) => {
-                Ok(Trigger::new(path, reader, writer, Origin::Descriptor { shares_flags }))
+                let trigger = Trigger::new(path, reader, writer, Origin::Descriptor);
+                Ok(Trigger { shares_flags, ..trigger })
             }
             Err(e) => {
                 let hint = "pass a FIFO that is open for reading and writing";
@@ -180,7 +180,7 @@ impl Trigger {
 
     fn new(path: PathBuf, reader: OwnedFd, writer: Option<OwnedFd>, origin: Origin) -> Trigger {
         let buffer = fifo::DrainBuffer::new();
-        Trigger { path, reader, writer, origin, buffer }
+        Trigger { path, reader, writer, origin, shares_flags: false, buffer }
     }
 
     /// Reads the bytes, at most [`DRAIN_LIMIT`], with one read(2). Never blocks.
@@ -192,14 +192,19 @@ impl Trigger {
     /// # Errors
     ///
     /// Fails with the error of read(2), such as `EIO`. The caller should then act as after a pull.
+    #[inline]
     pub fn drain(&mut self) -> Result<DrainOutcome> {
-        let drained = match self.origin {
-            Origin::Descriptor { shares_flags: true } => {
-                fifo::drain_available(&self.reader, &mut self.buffer)
-            }
-            _ => fifo::drain(&self.reader, &mut self.buffer),
+        let drained = if self.shares_flags {
+            fifo::drain_available(&self.reader, &mut self.buffer)
+        } else {
+            fifo::drain(&self.reader, &mut self.buffer)
         };
-        drained.map_err(|e| Error::new(&self.path, "read the trigger", e))
+        drained.map_err(|e| self.read_error(e))
+    }
+
+    #[cold]
+    fn read_error(&self, error: io::Error) -> Error {
+        Error::new(&self.path, "read the trigger", error)
     }
 
     /// Puts a byte into the FIFO, unless there is one, for the reader that comes next.

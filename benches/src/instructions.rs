@@ -40,7 +40,7 @@ type Subject = fn() -> io::Result<usize>;
 pub const PAIRS: [Pair; 7] = [
     Pair {
         name: "wake",
-        most: 210.0,
+        most: 150.0,
         raw: wake::<RawEdge, Fifo>,
         ours: wake::<Ours<AnyBest, EDGE>, Trigger>,
     },

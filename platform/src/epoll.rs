@@ -11,7 +11,9 @@
 //!   readers `EPOLLERR` without `EPOLLOUT`; nobody can ask not to be told.
 //! - Whether an edge comes for each write into a pipe that was not drained has changed from version
 //!   to version (not so on 5.5 to 5.13). Nothing here relies on it.
-//! - Timeouts are milliseconds in an int. They are rounded up, never early.
+//! - The timeouts of epoll_wait(2) are milliseconds in an int. epoll_pwait2(2) has nanoseconds, since
+//!   Linux 5.11; where it does not exist, or a filter of system calls refuses it, timeouts are rounded up
+//!   to milliseconds, and are never early.
 //! - An epoll instance is inherited by fork(2), and is then one instance for both processes.
 
 use std::io;
@@ -24,17 +26,19 @@ use crate::{
     libc, timeout,
 };
 
-/// The backend of Linux and Android, over epoll_wait(2).
+/// The backend of Linux and Android, over epoll_wait(2) and epoll_pwait2(2).
 ///
 /// Man pages: [epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html),
 /// [epoll_ctl(2)](https://man7.org/linux/man-pages/man2/epoll_ctl.2.html),
-/// [epoll_wait(2)](https://man7.org/linux/man-pages/man2/epoll_wait.2.html).
+/// [epoll_wait(2), epoll_pwait2(2)](https://man7.org/linux/man-pages/man2/epoll_wait.2.html).
 #[derive(Debug)]
 pub struct Epoll {
     epoll: OwnedFd,
     /// A hint, one bit for each descriptor: whether this number was registered before.
     registered_hint: Vec<u64>,
     raw_events: Vec<libc::epoll_event>,
+    /// epoll_pwait2(2) was not tried yet, or has succeeded.
+    has_pwait2: bool,
     waker: Option<Waker>,
 }
 
@@ -50,7 +54,13 @@ impl Epoll {
     pub fn new() -> io::Result<Epoll> {
         // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
         let epoll = unsafe { fd::own(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
-        Ok(Epoll { epoll, registered_hint: Vec::new(), raw_events: Vec::new(), waker: None })
+        Ok(Epoll {
+            epoll,
+            registered_hint: Vec::new(),
+            raw_events: Vec::new(),
+            has_pwait2: true,
+            waker: None,
+        })
     }
 
     fn epoll_ctl(&self, operation: i32, source: RawFd, events: u32, key: Key) -> io::Result<()> {
@@ -80,6 +90,51 @@ impl Epoll {
         };
         self.set_registered(source, result.is_ok());
         result.map_err(|e| if e.raw_os_error() == Some(libc::EPERM) { always_ready() } else { e })
+    }
+
+    /// epoll_wait(2). -1 milliseconds wait without a timeout.
+    fn epoll_wait(&mut self, room: i32, milliseconds: i32) -> io::Result<usize> {
+        let to = self.raw_events.as_mut_ptr();
+        // SAFETY: `raw_events` has room for `room` events, and lives through the call.
+        let found = check_errno(unsafe {
+            libc::epoll_wait(self.epoll.as_raw_fd(), to, room, milliseconds)
+        })?;
+        Ok(found as usize)
+    }
+
+    /// epoll_pwait2(2), with the signal mask as it is.
+    fn epoll_pwait2(&mut self, room: i32, timeout: Duration) -> io::Result<usize> {
+        let to = self.raw_events.as_mut_ptr();
+        let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+        let nanoseconds = i64::from(timeout.subsec_nanos());
+        // SAFETY: as above.
+        let found = check_errno(unsafe {
+            libc::epoll_pwait2(self.epoll.as_raw_fd(), to, room, seconds, nanoseconds)
+        })?;
+        Ok(found as usize)
+    }
+
+    /// Waits with epoll_pwait2(2), or in milliseconds where that is refused.
+    fn wait_for(&mut self, room: i32, timeout: Duration) -> io::Result<usize> {
+        if self.has_pwait2 {
+            match self.epoll_pwait2(room, timeout) {
+                Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                    self.has_pwait2 = false;
+                }
+                found => return found,
+            }
+        }
+        timeout::wait_with_timeout(Some(timeout), |slice| {
+            self.epoll_wait(room, milliseconds(slice))
+        })
+    }
+
+    /// Takes the event of the waker out, which is none of a source.
+    #[cold]
+    fn take_waker_event(&self, events: &mut Events) {
+        events.list.retain(|event| event.key != Key::RESERVED);
+        events.set_woken();
+        Waker::acknowledge_if_any(&self.waker);
     }
 
     fn was_registered(&self, source: RawFd) -> bool {
@@ -134,31 +189,31 @@ impl Notifier for Epoll {
         events.clear();
         let none = || libc::epoll_event { events: 0, u64: 0 };
         grow(&mut self.raw_events, events.capacity(), none)?;
-        let epoll = self.epoll.as_raw_fd();
-        // An int's worth of room is asked for at most; what is beyond stays in the kernel.
-        let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
-        let found = timeout::wait_with_timeout(timeout, |slice| {
-            // SAFETY: `raw_events` has room for `room` events and lives through the call.
-            let n = check_errno(unsafe {
-                libc::epoll_wait(epoll, self.raw_events.as_mut_ptr(), room, milliseconds(slice))
-            })?;
-            Ok(n as usize)
-        })?;
-        for raw in &self.raw_events[..found] {
-            // A packed struct: its fields are copied, never borrowed.
+        let room = events.capacity() as i32;
+        let found = match timeout {
+            None => self.epoll_wait(room, -1),
+            Some(Duration::ZERO) => self.epoll_wait(room, 0),
+            Some(timeout) => self.wait_for(room, timeout),
+        };
+        let found = match found {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+            found => found?,
+        };
+        let mut is_woken = false;
+        // A packed struct: its fields are copied, never borrowed.
+        events.list.extend(self.raw_events[..found].iter().map(|raw| {
             let (bits, key) = (raw.events as i32, Key(raw.u64 as usize));
-            if key == Key::RESERVED {
-                Waker::acknowledge_if_any(&self.waker);
-                events.set_woken();
-                continue;
-            }
-            events.push(Event {
+            is_woken |= key == Key::RESERVED;
+            Event {
                 key,
                 readable: bits & (libc::EPOLLIN | libc::EPOLLHUP | libc::EPOLLERR) != 0,
                 writable: bits & (libc::EPOLLOUT | libc::EPOLLERR) != 0,
                 hang_up: bits & libc::EPOLLHUP != 0,
                 error: bits & libc::EPOLLERR != 0,
-            });
+            }
+        }));
+        if is_woken {
+            self.take_waker_event(events);
         }
         Ok(())
     }
@@ -222,6 +277,56 @@ mod tests {
             let event = events.iter().next().unwrap();
             assert!(event.error && event.readable && event.writable, "{interest:?}: {event:?}");
             epoll.deregister(&writer).unwrap();
+        }
+    }
+
+    /// Makes epoll_pwait2(2) fail with this error in this thread: seccomp(2).
+    #[cfg(all(target_os = "linux", not(pullcord_sim)))]
+    fn refuse_pwait2(errno: i32) {
+        use real_libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
+        let step = |code, jf, k| real_libc::sock_filter { code: code as u16, jt: 0, jf, k };
+        let number = real_libc::SYS_epoll_pwait2 as u32;
+        let mut filter = [
+            // `nr`, the first field of `struct seccomp_data`.
+            step(BPF_LD | BPF_W | BPF_ABS, 0, 0),
+            step(BPF_JMP | BPF_JEQ | BPF_K, 1, number),
+            step(BPF_RET | BPF_K, 0, real_libc::SECCOMP_RET_ERRNO | errno as u32),
+            step(BPF_RET | BPF_K, 0, real_libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = real_libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
+        let (no_new, mode) = (real_libc::PR_SET_NO_NEW_PRIVS, real_libc::PR_SET_SECCOMP);
+        // SAFETY: the program and its steps live through the calls.
+        unsafe {
+            check_errno(real_libc::prctl(no_new, 1, 0, 0, 0)).unwrap();
+            check_errno(real_libc::prctl(mode, real_libc::SECCOMP_MODE_FILTER, &raw const program))
+                .unwrap();
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(pullcord_sim)))]
+    #[cfg_attr(miri, ignore = "Miri has no seccomp(2)")]
+    fn a_filter_that_refuses_epoll_pwait2_costs_precision_and_no_wait() {
+        for errno in [libc::EPERM, libc::ENOSYS] {
+            // A filter is one of a thread, and stays as long as that.
+            let waits = std::thread::spawn(move || {
+                refuse_pwait2(errno);
+                let (mut epoll, mut events) = (Epoll::new().unwrap(), Events::with_capacity(4));
+                let (reader, writer) = crate::pipe::pipe().unwrap();
+                epoll.register(&reader, Key(7), Interest::Read, Mode::Level).unwrap();
+                for _ in 0..2 {
+                    let begun = std::time::Instant::now();
+                    epoll.wait(&mut events, Some(Duration::from_micros(300))).unwrap();
+                    assert!(events.is_empty());
+                    assert!(begun.elapsed() >= Duration::from_micros(300), "it was early");
+                    assert!(!epoll.has_pwait2, "it would be tried again");
+                }
+                // SAFETY: the descriptor is open; one byte is read from a constant.
+                assert_eq!(unsafe { libc::write(writer.as_raw_fd(), [1u8].as_ptr().cast(), 1) }, 1);
+                epoll.wait(&mut events, Some(Duration::from_secs(60))).unwrap();
+                assert_eq!(events.len(), 1);
+            });
+            waits.join().unwrap();
         }
     }
 

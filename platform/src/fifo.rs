@@ -165,6 +165,7 @@ impl Default for DrainBuffer {
 /// # Errors
 ///
 /// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
+#[inline]
 pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutcome> {
     drained(read(fifo, &mut buffer.0[..]))
 }
@@ -172,13 +173,19 @@ pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutco
 /// Returns what a read(2) of a FIFO says about the bytes that are left.
 #[inline(always)]
 fn drained(count: io::Result<usize>) -> io::Result<DrainOutcome> {
+    #[cold]
+    fn nothing_read(error: io::Error) -> io::Result<DrainOutcome> {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Ok(DrainOutcome::Empty),
+            io::ErrorKind::Interrupted => Ok(DrainOutcome::Partial),
+            _ => Err(error),
+        }
+    }
     match count {
         Ok(0) => Ok(DrainOutcome::Empty),
         Ok(DRAIN_LIMIT) => Ok(DrainOutcome::Partial),
         Ok(_) => Ok(DrainOutcome::Drained),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(DrainOutcome::Empty),
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(DrainOutcome::Partial),
-        Err(e) => Err(e),
+        Err(error) => nothing_read(error),
     }
 }
 
@@ -188,6 +195,7 @@ fn drained(count: io::Result<usize>) -> io::Result<DrainOutcome> {
 /// # Errors
 ///
 /// Fails with the error of read(2).
+#[inline]
 pub fn read(fifo: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: the descriptor is open for the length of the borrow, and the buffer has room for as

@@ -90,16 +90,17 @@ impl Event {
 /// [`Notifier::wait`].
 #[derive(Debug)]
 pub struct Events {
-    list: Vec<Event>,
+    /// At most `capacity`.
+    pub(crate) list: Vec<Event>,
     capacity: usize,
     woken: bool,
 }
 
 impl Events {
-    /// Room for `capacity` events a wait; 0 is taken as 1. What does not fit is reported by the
-    /// next wait.
+    /// Room for `capacity` events a wait; 0 is taken as 1, and more than an `i32` as the greatest `i32`.
+    /// What does not fit is reported by the next wait.
     pub fn with_capacity(capacity: usize) -> Events {
-        let capacity = capacity.max(1);
+        let capacity = capacity.clamp(1, i32::MAX as usize);
         Events { list: Vec::with_capacity(capacity), capacity, woken: false }
     }
 

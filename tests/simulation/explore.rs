@@ -226,6 +226,8 @@ const NEVER: &[(&str, &str)] = &[
     #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
     ("epoll_wait", NOT_HERE),
     #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
+    ("epoll_pwait2", NOT_HERE),
+    #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
     ("timerfd_create", NOT_HERE),
     #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
     ("timerfd_settime", NOT_HERE),

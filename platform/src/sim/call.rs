@@ -56,6 +56,7 @@ calls! {
     EpollCreate "epoll_create1" [EMFILE ENFILE ENOMEM],
     EpollCtl "epoll_ctl" [ENOMEM ENOSPC],
     EpollWait "epoll_wait" [EINTR ENOMEM],
+    EpollPwait2 "epoll_pwait2" [EINTR ENOMEM ENOSYS EPERM],
     Select "select" [EINTR ENOMEM],
     Kqueue "kqueue" [EMFILE ENFILE ENOMEM],
     Kevent "kevent" [EINTR ENOMEM],
@@ -72,6 +73,6 @@ calls! {
 impl Call {
     /// Whether a call of it waits: then it counts as a wake-up once it returns.
     pub const fn waits(self) -> bool {
-        matches!(self, Call::EpollWait | Call::Select | Call::Poll)
+        matches!(self, Call::EpollWait | Call::EpollPwait2 | Call::Select | Call::Poll)
     }
 }

@@ -430,8 +430,11 @@ const SECOND: u64 = 1_000_000_000;
 
 /// The nanoseconds of a time that is valid.
 fn nanoseconds(time: &timespec) -> Outcome<u64> {
-    let (seconds, rest) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
-    match (seconds, rest) {
+    duration(time.tv_sec as i64, time.tv_nsec as i64)
+}
+
+fn duration(seconds: i64, rest: i64) -> Outcome<u64> {
+    match (u64::try_from(seconds), u64::try_from(rest)) {
         (Ok(seconds), Ok(rest)) if rest < SECOND => {
             Ok(seconds.saturating_mul(SECOND).saturating_add(rest))
         }
@@ -516,15 +519,47 @@ pub unsafe fn epoll_wait(
     milliseconds: c_int,
 ) -> c_int {
     wait(Call::EpollWait, milliseconds != 0, |kernel| {
-        // SAFETY: the caller has room for as many events, filled by it before.
-        let to = unsafe { slice::from_raw_parts_mut(events, usize::try_from(room).unwrap_or(0)) };
-        let mut filled = 0;
-        let found = kernel.epoll_wait(epoll, to.len(), milliseconds, |events, u64| {
-            to[filled] = epoll_event { events, u64 };
-            filled += 1;
-        })?;
-        Ok(found as c_int)
+        let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
+        // SAFETY: the caller has room for as many events.
+        unsafe { events_of(kernel, epoll, events, room, timeout) }
     })
+}
+
+/// epoll_pwait2(2) without a mask, with its timeout by value.
+pub unsafe fn epoll_pwait2(
+    epoll: c_int,
+    events: *mut epoll_event,
+    room: c_int,
+    seconds: i64,
+    nanoseconds: i64,
+) -> c_int {
+    wait(Call::EpollPwait2, (seconds, nanoseconds) != (0, 0), |kernel| {
+        let timeout = duration(seconds, nanoseconds)?;
+        // SAFETY: the caller has room for as many events.
+        unsafe { events_of(kernel, epoll, events, room, Some(timeout)) }
+    })
+}
+
+/// Waits for the events of an epoll instance, for as many nanoseconds.
+///
+/// # Safety
+///
+/// The caller must have room for as many events, filled by it before.
+unsafe fn events_of(
+    kernel: &mut Kernel,
+    epoll: c_int,
+    events: *mut epoll_event,
+    room: c_int,
+    timeout: Option<u64>,
+) -> Outcome<c_int> {
+    // SAFETY: as the caller promises.
+    let to = unsafe { slice::from_raw_parts_mut(events, usize::try_from(room).unwrap_or(0)) };
+    let mut filled = 0;
+    let found = kernel.epoll_wait(epoll, to.len(), timeout, |events, u64| {
+        to[filled] = epoll_event { events, u64 };
+        filled += 1;
+    })?;
+    Ok(found as c_int)
 }
 
 pub unsafe fn poll(fds: *mut pollfd, count: nfds_t, milliseconds: c_int) -> c_int {

@@ -550,7 +550,12 @@ impl Generator<'_> {
 
     fn wait(&mut self) -> Op {
         let poller = self.slot_of(&[Kind::Poller]);
-        Op::Wait { poller, room: *self.rng.pick(&[16, 16, 16, 1, 1, 2, 3, 0, -1]) }
+        let room = *self.rng.pick(&[16, 16, 16, 1, 1, 2, 3, 0, -1]);
+        if self.means.precise_waits && self.rng.one_in(2) {
+            let nanoseconds = *self.rng.pick(&[0, 0, 0, 0, 1_000_000_000, -1]);
+            return Op::WaitPrecisely { poller, room, nanoseconds };
+        }
+        Op::Wait { poller, room }
     }
 
     fn poll(&mut self) -> Op {

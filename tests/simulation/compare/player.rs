@@ -38,6 +38,15 @@ macro_rules! call {
     }};
 }
 
+/// The result of a wait, with the events that it has returned.
+fn waited_for(waited: Result<i64, i32>, events: &[c::epoll_event]) -> Outcome {
+    let count = waited.unwrap_or(0) as usize;
+    Outcome::new(waited).with(|| {
+        let found = events[..count].iter();
+        Detail::Waited(found.map(|event| (event.u64, event.events)).collect())
+    })
+}
+
 fn errno() -> i32 {
     // SAFETY: the address of this thread's errno is valid.
     unsafe { *c::errno() }
@@ -404,11 +413,14 @@ impl<'a> Player<'a> {
                 let fd = fd(self, poller);
                 let mut events = [c::epoll_event { events: 0, u64: 0 }; 16];
                 let waited = call!(self, epoll_wait(fd, events.as_mut_ptr(), *room, 0));
-                let count = waited.unwrap_or(0) as usize;
-                Outcome::new(waited).with(|| {
-                    let found = events[..count].iter();
-                    Detail::Waited(found.map(|event| (event.u64, event.events)).collect())
-                })
+                waited_for(waited, &events)
+            }
+            Op::WaitPrecisely { poller, room, nanoseconds } => {
+                let fd = fd(self, poller);
+                let mut events = [c::epoll_event { events: 0, u64: 0 }; 16];
+                let to = events.as_mut_ptr();
+                let waited = call!(self, epoll_pwait2(fd, to, *room, 0, *nanoseconds));
+                waited_for(waited, &events)
             }
             Op::Poll(wanted) => {
                 let mut fds: Vec<c::pollfd> = Vec::new();

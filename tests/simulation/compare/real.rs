@@ -30,6 +30,29 @@ mod c {
         // SAFETY: as the caller promises.
         unsafe { libc::open(path, flags, mode) }
     }
+
+    pub(super) unsafe fn epoll_pwait2(
+        epoll: c_int,
+        events: *mut epoll_event,
+        room: c_int,
+        seconds: i64,
+        nanoseconds: i64,
+    ) -> c_int {
+        let (timeout, no_mask) = ([seconds, nanoseconds], std::ptr::null::<sigset_t>());
+        let timeout = &raw const timeout;
+        // SAFETY: as the caller promises; `timeout` lives through the call.
+        unsafe {
+            libc::syscall(SYS_epoll_pwait2, epoll, events, room, timeout, no_mask, 0) as c_int
+        }
+    }
+
+    /// Whether this kernel has the call.
+    pub(super) fn has_epoll_pwait2() -> bool {
+        // SAFETY: no events are returned through a descriptor that does not exist.
+        let waited = unsafe { epoll_pwait2(-1, std::ptr::null_mut(), 1, 0, 0) };
+        // SAFETY: the address of this thread's errno is valid.
+        waited == -1 && unsafe { *errno() } == EBADF
+    }
 }
 
 /// Longer than a tick of the time stamps, which is 10 ms at the most.
@@ -46,6 +69,8 @@ pub(crate) struct Means {
     pub(crate) mounts: bool,
     /// To lower the limits of inotify(7).
     pub(crate) limits: bool,
+    /// epoll_pwait2(2).
+    pub(crate) precise_waits: bool,
 }
 
 /// The kernel of this system, as the player sees it.
@@ -204,7 +229,11 @@ impl Ground {
         let limits = limits.knobs.clone();
         let (calls, exceptions) = Default::default();
         let host = Host { calls, exceptions, lowest, limits, lowered: None, turn: None };
-        let means = Means { privileged, mounts: mounts.is_ok(), limits: all };
+        let precise_waits = c::has_epoll_pwait2();
+        if !precise_waits {
+            left_out.push("epoll_pwait2: this kernel has none".into());
+        }
+        let means = Means { privileged, mounts: mounts.is_ok(), limits: all, precise_waits };
         let quirks = Quirks::of(base.path())?;
         Ok(Ground { host, means, quirks, left_out, base, bound: false })
     }

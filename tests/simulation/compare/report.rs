@@ -78,7 +78,8 @@ impl Report {
         let (no_mounts, no_limits) = (is_left_out("mounts: "), is_left_out("/proc/"));
         let functions = functions_of_the_simulation().into_iter().filter(|name| {
             let mounts = no_mounts && matches!(&name[..], "mount" | "umount2");
-            !mounts && !self.functions.contains_key(name.as_str())
+            let left_out = mounts || is_left_out(&format!("{name}: "));
+            !left_out && !self.functions.contains_key(name.as_str())
         });
         let seen = self.events.iter().fold(0, |all, mask| all | mask);
         let events = EVENTS.into_iter().filter(|(_, mask)| {

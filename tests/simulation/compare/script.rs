@@ -169,6 +169,12 @@ pub(crate) enum Op {
         poller: Slot,
         room: i32,
     },
+    /// epoll_pwait2(2) with a timeout of zero seconds and as many nanoseconds: none, or too many.
+    WaitPrecisely {
+        poller: Slot,
+        room: i32,
+        nanoseconds: i64,
+    },
     /// poll(2) with a zero timeout: the wanted events of each.
     Poll(Vec<(Slot, i16)>),
     /// select(2) with a zero timeout.
@@ -330,6 +336,7 @@ impl Op {
             Op::Poller(_) => "epoll_create1",
             Op::Control { .. } => "epoll_ctl",
             Op::Wait { .. } => "epoll_wait",
+            Op::WaitPrecisely { .. } => "epoll_pwait2",
             Op::Poll(_) => "poll",
             Op::Select { .. } => "select",
             Op::Mount(_) | Op::Bind { .. } => "mount",

@@ -137,20 +137,19 @@ impl Kernel {
         outer.map(|(outer, _)| self.depth_above(outer) + 1).max().unwrap_or(0)
     }
 
-    /// epoll_wait(2): `report` receives events and data.
+    /// epoll_wait(2), for as many nanoseconds: `report` receives events and data.
     pub(in crate::sim) fn epoll_wait(
         &mut self,
         fd: c_int,
         room: usize,
-        milliseconds: c_int,
+        timeout: Option<u64>,
         report: impl FnMut(u32, u64),
     ) -> Outcome<usize> {
         let number = self.description_of(fd)?;
         if !matches!(self.description(number).kind, Kind::Epoll(_)) || room == 0 {
             return Err(EINVAL);
         }
-        let timeout = u64::try_from(milliseconds).ok().map(|ms| ms * 1_000_000);
-        let deadline = timeout.map(|timeout| self.now() + timeout);
+        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         if !self.sleep(deadline, |kernel| kernel.readiness(number) != 0)? {
             return Ok(0);
         }
@@ -217,5 +216,48 @@ impl Kernel {
         read.retain(|fd| is_ready(self, fd, readable));
         write.retain(|fd| is_ready(self, fd, writable));
         Ok(read.len() + write.len())
+    }
+}
+
+#[cfg(all(test, not(any(pullcord_sim = "bsd", pullcord_sim = "none"))))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sim::libc::{ENOSYS, EPERM};
+    use crate::sim::{self, Call, Fault};
+    use crate::{Epoll, Events, Notifier};
+
+    /// Waits twice for 300 us on a kernel whose sleeps end on time, and on which epoll_pwait2(2) fails
+    /// for so long. Returns how long each wait took, and how often each of the two calls was made.
+    fn waits(errno: Option<Errno>) -> ([u64; 2], [u64; 2]) {
+        let settings = Settings { cost: 0, oversleep: 0, ..Settings::default() };
+        let mut kernel = Kernel::new(settings, FsKind::Ext4);
+        if let Some(errno) = errno {
+            kernel.inject(Fault::Until { call: Call::EpollPwait2, errno, until: u64::MAX });
+        }
+        sim::boot(kernel);
+        let (mut epoll, mut events) = (Epoll::new().unwrap(), Events::with_capacity(4));
+        let took = [(); 2].map(|()| {
+            let begun = sim::with(|kernel| kernel.now());
+            epoll.wait(&mut events, Some(Duration::from_micros(300))).unwrap();
+            sim::with(|kernel| kernel.now()) - begun
+        });
+        drop(epoll);
+        let kernel = sim::halt().unwrap();
+        let made = |call| kernel.census().made(call);
+        (took, [made(Call::EpollPwait2), made(Call::EpollWait)])
+    }
+
+    #[test]
+    fn a_wait_of_300_us_is_none_of_a_millisecond() {
+        assert_eq!(waits(None), ([300_000; 2], [2, 0]));
+    }
+
+    #[test]
+    fn a_kernel_or_a_filter_that_refuses_nanoseconds_is_asked_once_and_no_wait_is_early() {
+        for errno in [ENOSYS, EPERM] {
+            assert_eq!(waits(Some(errno)), ([1_000_000; 2], [1, 2]), "error {errno}");
+        }
     }
 }
