@@ -1,18 +1,19 @@
 //! epoll(7), Linux and Android.
 //!
-//! Its sins, and what is made of them:
-//! - A registration belongs to the open file description, not to the descriptor: a number that was
-//!   closed goes on being reported for as long as a duplicate of it is open anywhere, in a forked
-//!   child too. Only the caller can prevent that: deregister first.
-//! - There is no "add or change": `EPOLL_CTL_ADD` fails on what is there, `EPOLL_CTL_MOD` on what is
-//!   not, and a shadow set of what is there drifts when a descriptor is closed. So a set is kept,
-//!   but only as a hint at which of the two to try first.
-//! - A hung-up FIFO with no bytes in it says `EPOLLHUP` without `EPOLLIN`, and a full one without
-//!   readers `EPOLLERR` without `EPOLLOUT`; nobody can ask not to be told.
-//! - Whether an edge comes for each write into a pipe that was not drained has changed from version
-//!   to version (not so on 5.5 to 5.13). Nothing here relies on it.
-//! - Timeouts are milliseconds in an int. They are rounded up, never early.
-//! - An epoll instance is inherited by fork(2), and is then one instance for both processes.
+//! Its faults, and the remedies:
+//! - A registration belongs to the open file description, not to the descriptor. After a descriptor is
+//!   closed, it is still reported while a duplicate is open anywhere, also in a forked child. Only the
+//!   caller can prevent that: deregister first.
+//! - No operation adds or modifies. `EPOLL_CTL_ADD` fails if the descriptor is registered,
+//!   `EPOLL_CTL_MOD` if it is not. A set of the registered descriptors would become wrong when one is
+//!   closed. So the set is only a hint: it decides which operation is tried first.
+//! - An empty FIFO after a hang-up is reported with `EPOLLHUP` and without `EPOLLIN`. A full FIFO
+//!   without a reader is reported with `EPOLLERR` and without `EPOLLOUT`. These two events cannot be
+//!   turned off.
+//! - Some versions report an edge for each write into a pipe that was not drained, others (5.5 to 5.13)
+//!   do not. Nothing here relies on it.
+//! - Timeouts are milliseconds in an int. They are rounded up, so that no wait ends early.
+//! - fork(2) shares an epoll instance between both processes.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -42,13 +43,13 @@ impl Epoll {
     pub(crate) const INFO: BackendInfo =
         BackendInfo { name: "epoll", emulated: false, open: || Ok(Box::new(Epoll::new()?)) };
 
-    /// epoll_create1(2), with `EPOLL_CLOEXEC`.
+    /// Opens an epoll instance with epoll_create1(2) and `EPOLL_CLOEXEC`. Never blocks.
     ///
     /// # Errors
     ///
-    /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
+    /// Fails with `EMFILE` or `ENFILE` if no descriptor is free, or with `ENOMEM`.
     pub fn new() -> io::Result<Epoll> {
-        // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+        // SAFETY: no pointers; the returned descriptor has no other owner.
         let epoll = unsafe { fd::own(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
         Ok(Epoll { epoll, registered_hint: Vec::new(), raw_events: Vec::new(), waker: None })
     }
@@ -135,7 +136,7 @@ impl Notifier for Epoll {
         let none = || libc::epoll_event { events: 0, u64: 0 };
         grow(&mut self.raw_events, events.capacity(), none)?;
         let epoll = self.epoll.as_raw_fd();
-        // An int's worth of room is asked for at most; what is beyond stays in the kernel.
+        // The length is an int. The kernel keeps the events that do not fit.
         let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
         let found = timeout::wait_with_timeout(timeout, |slice| {
             // SAFETY: `raw_events` has room for `room` events and lives through the call.
@@ -183,7 +184,7 @@ impl AsFd for Epoll {
     }
 }
 
-/// Milliseconds, rounded up so that no wait is early; -1 is for ever. A slice is short enough for an
+/// Returns milliseconds, rounded up so that no wait ends early; -1 has no limit. A slice fits into an
 /// int.
 fn milliseconds(slice: Option<Duration>) -> i32 {
     slice.map_or(-1, |slice| {
@@ -195,7 +196,7 @@ fn milliseconds(slice: Option<Duration>) -> i32 {
 mod tests {
     use super::*;
 
-    /// What Miri can run of it: edges, on a pipe.
+    /// The part that Miri can run: edges, on a pipe.
     #[test]
     fn an_edge_is_reported_with_its_key() {
         let (mut epoll, mut events) = (Epoll::new().unwrap(), Events::with_capacity(4));
