@@ -46,13 +46,13 @@ impl Epoll {
     pub(crate) const INFO: BackendInfo =
         BackendInfo { name: "epoll", emulated: false, open: || Ok(Box::new(Epoll::new()?)) };
 
-    /// epoll_create1(2), with `EPOLL_CLOEXEC`.
+    /// Opens an epoll instance with epoll_create1(2) and `EPOLL_CLOEXEC`. Never blocks.
     ///
     /// # Errors
     ///
-    /// `EMFILE` and `ENFILE` when there is no descriptor left, `ENOMEM`.
+    /// Fails with `EMFILE` or `ENFILE` if no descriptor is free, or with `ENOMEM`.
     pub fn new() -> io::Result<Epoll> {
-        // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+        // SAFETY: no pointers; the returned descriptor has no other owner.
         let epoll = unsafe { fd::own(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
         Ok(Epoll {
             epoll,
@@ -238,7 +238,7 @@ impl AsFd for Epoll {
     }
 }
 
-/// Milliseconds, rounded up so that no wait is early; -1 is for ever. A slice is short enough for an
+/// Returns milliseconds, rounded up so that no wait ends early; -1 has no limit. A slice fits into an
 /// int.
 fn milliseconds(slice: Option<Duration>) -> i32 {
     slice.map_or(-1, |slice| {
@@ -250,7 +250,7 @@ fn milliseconds(slice: Option<Duration>) -> i32 {
 mod tests {
     use super::*;
 
-    /// What Miri can run of it: edges, on a pipe.
+    /// The part that Miri can run: edges, on a pipe.
     #[test]
     fn an_edge_is_reported_with_its_key() {
         let (mut epoll, mut events) = (Epoll::new().unwrap(), Events::with_capacity(4));

@@ -36,7 +36,7 @@ pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
     if raw >= LOWEST {
         return Ok(owned);
     }
-    // SAFETY: the descriptor is open; what the call returns has no other owner.
+    // SAFETY: the descriptor is open; the returned one has no other owner.
     unsafe {
         let moved = check_errno(libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, LOWEST))?;
         Ok(OwnedFd::from_raw_fd(moved))
@@ -50,8 +50,7 @@ pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
 ///
 /// Fails with `EMFILE` if no number from 3 on is free.
 pub(crate) fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
-    // SAFETY: the descriptor is open for the length of the borrow; what the call returns has no other
-    // owner.
+    // SAFETY: the descriptor is open for the length of the borrow; the returned one has no other owner.
     unsafe { own(libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, LOWEST)) }
 }
 

@@ -1,19 +1,20 @@
-//! Named pipes: mkfifo(2), and open(2), read(2) and write(2) on what it made.
+//! Named pipes: mkfifo(2), open(2), read(2) and write(2).
 //!
-//! Their sins, and what is made of them:
-//! - Bytes stay in a FIFO for as long as *anybody* has it open, a reader's close and re-open
-//!   notwithstanding. Only reading takes them out.
-//! - A reader without a writer is at end-of-file: hung up for ever (Linux, FreeBSD), until the next
-//!   read (NetBSD), readable in select's eyes (old systems; qmail's `HASNAMEDPIPEBUG1` worked around
-//!   those). Whoever holds a write end too never sees any of this, on any system.
-//! - Empty is 0 on one system and `EAGAIN` on the next; both are taken as empty.
-//! - A writer that comes while nobody reads gets `ENXIO`, and one whose reader goes gets `EPIPE` and
-//!   a signal that ends programs.
+//! Their faults, and the remedies:
+//! - Bytes stay in a FIFO while *any* process has it open. A reader that closes and re-opens it does not
+//!   remove them. Only read(2) does.
+//! - A reader without a writer is at end-of-file: on Linux and FreeBSD without an end, on NetBSD until
+//!   the next read. On old systems select(2) reports it as readable (qmail has `HASNAMEDPIPEBUG1` for
+//!   these). A reader that also has a writing end open sees none of this on any system.
+//! - A read from an empty FIFO returns 0 on some systems and fails with `EAGAIN` on others. Both count
+//!   as empty.
+//! - A writer gets `ENXIO` if no process reads the FIFO. It gets `EPIPE` and a signal that ends the
+//!   program if the last reader closes it.
 //! - The capacity is 64 KiB (Linux), 32 to 64 KiB (FreeBSD), 4 KiB (NetBSD 7).
-//! - Who may write may also fill it, hold it open, or (Linux) make a packet of each write, so that a
-//!   short read does not prove it empty.
-//! - open(2) follows symbolic links and opens anything. `O_NOFOLLOW`, and then a look at what was
-//!   opened.
+//! - A process that may write may also fill the FIFO, hold it open, or (Linux) make a packet of each
+//!   write. After a packet, a short read does not prove that the FIFO is empty.
+//! - open(2) follows symbolic links and opens any file. So `O_NOFOLLOW` is used, and the type of the
+//!   opened file is checked.
 
 mod inherited;
 
@@ -27,7 +28,7 @@ pub use inherited::{Inherited, drain_available, inherit};
 
 use crate::{OwnedFd, check_errno, fd, file, libc, to_c_string};
 
-/// mkfifo(2): creates a FIFO with exactly these permission bits. Ignores the umask.
+/// Creates a FIFO with exactly these permission bits, with mkfifo(2). Ignores the umask. Never blocks.
 ///
 /// Man pages: [Linux](https://man7.org/linux/man-pages/man3/mkfifo.3.html),
 /// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?mkfifo(2)),
@@ -38,21 +39,21 @@ use crate::{OwnedFd, check_errno, fd, file, libc, to_c_string};
 ///
 /// # Errors
 ///
-/// Those of mkfifo(2), `AlreadyExists` among them; and those of fchmod(2), after which the FIFO is
-/// there with fewer bits than asked for.
+/// Fails with the error of mkfifo(2), such as `AlreadyExists`. Fails with the error of fchmod(2) if the
+/// mode cannot be set; then the FIFO exists with fewer permission bits.
 pub fn create(path: &Path, mode: u32) -> io::Result<()> {
     let name = to_c_string(path)?;
     let mode = mode as libc::mode_t;
     // SAFETY: `name` ends with a NUL byte and lives through the call.
     check_errno(unsafe { libc::mkfifo(name.as_ptr(), mode) })?;
-    // The umask may have taken bits away. What was opened cannot be anything but a FIFO, so that a
-    // name changed meanwhile does no harm.
+    // The umask may have cleared bits. Only a FIFO is opened, so that another file that has the name by
+    // now is not changed.
     if let Ok(fifo) = open_read(path) {
         // SAFETY: the descriptor is open.
         check_errno(unsafe { libc::fchmod(fifo.as_raw_fd(), mode) })?;
         return Ok(());
     }
-    // The owner's own right to read was taken away too.
+    // The umask also cleared the owner's right to read.
     // SAFETY: as above.
     check_errno(unsafe {
         libc::fchmodat(libc::AT_FDCWD, name.as_ptr(), mode, libc::AT_SYMLINK_NOFOLLOW)
@@ -60,7 +61,7 @@ pub fn create(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// open(2) with `O_RDONLY | O_NONBLOCK | O_NOFOLLOW`: the reading end. Does not wait for a writer.
+/// Opens the reading end, with `O_RDONLY | O_NONBLOCK | O_NOFOLLOW` of open(2). Never blocks.
 ///
 /// Man pages: [Linux](https://man7.org/linux/man-pages/man7/fifo.7.html),
 /// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?open(2)),
@@ -71,23 +72,24 @@ pub fn create(path: &Path, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Those of open(2); `InvalidInput`, with words for what it is, for anything but a FIFO.
+/// Fails with `InvalidInput` if the path leads to another file than a FIFO; the message names its type.
+/// Otherwise fails with the error of open(2).
 pub fn open_read(path: &Path) -> io::Result<OwnedFd> {
     open(path, libc::O_RDONLY)
 }
 
-/// open(2) with `O_WRONLY | O_NONBLOCK | O_NOFOLLOW`: a writing end, or `None` if no process reads
-/// the FIFO (`ENXIO`). Never waits. Man pages as for [`open_read`].
+/// Opens a writing end, with `O_WRONLY | O_NONBLOCK | O_NOFOLLOW` of open(2). Returns `None` if no
+/// process reads the FIFO (`ENXIO`). Never blocks. Man pages as for [`open_read`].
 ///
 /// # Errors
 ///
-/// As [`open_read`].
+/// Fails as [`open_read`] does.
 pub fn open_write(path: &Path) -> io::Result<Option<OwnedFd>> {
     let opened = match open(path, libc::O_WRONLY) {
         Err(e) if e.raw_os_error() == Some(libc::ENXIO) => return Ok(None),
         opened => opened?,
     };
-    // Where SIGPIPE goes to the whole process, to block it in one thread is not enough.
+    // On a system that sends SIGPIPE to the whole process, it is not enough to block it in one thread.
     #[cfg(any(target_os = "netbsd", target_vendor = "apple"))]
     // SAFETY: the descriptor is open.
     check_errno(unsafe { libc::fcntl(opened.as_raw_fd(), libc::F_SETNOSIGPIPE, 1) })?;
@@ -96,7 +98,7 @@ pub fn open_write(path: &Path) -> io::Result<Option<OwnedFd>> {
 
 fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
     let opened = file::open_with(path, direction | libc::O_NONBLOCK | libc::O_NOFOLLOW);
-    // A socket says ENXIO as well, a symbolic link ELOOP, EMLINK or EFTYPE: say what is there.
+    // A socket fails with ENXIO too, a symbolic link with ELOOP, EMLINK or EFTYPE: name the type.
     let no_fifo = || {
         io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -110,7 +112,7 @@ fn open(path: &Path, direction: libc::c_int) -> io::Result<OwnedFd> {
     if file::fstat(&opened)?.is_fifo() { Ok(opened) } else { Err(no_fifo()) }
 }
 
-/// Puts the open FIFO `new` in the place of `old`, which keeps its descriptor number: dup3(2).
+/// Puts the open FIFO `new` in the place of `old`, which keeps its descriptor number, with dup3(2).
 ///
 /// # Errors
 ///
@@ -131,16 +133,16 @@ pub enum DrainOutcome {
     Partial,
 }
 
-/// The most that one [`drain`] takes: a FIFO's capacity.
+/// The largest number of bytes that one [`drain`] reads: the capacity of a FIFO on Linux.
 pub const DRAIN_LIMIT: usize = 64 * 1024;
 
-/// A buffer for drained bytes, on the heap and kept: on the stack, each drain would touch all its
-/// pages.
+/// A buffer for drained bytes. It is on the heap and is used again: on the stack, each drain would touch
+/// all its pages.
 #[derive(Debug)]
 pub struct DrainBuffer(Box<[u8; DRAIN_LIMIT]>);
 
 impl DrainBuffer {
-    /// Allocates it, once.
+    /// Allocates the buffer.
     pub fn new() -> DrainBuffer {
         DrainBuffer(Box::new([0; DRAIN_LIMIT]))
     }
@@ -152,8 +154,8 @@ impl Default for DrainBuffer {
     }
 }
 
-/// read(2), once: takes up to [`DRAIN_LIMIT`] bytes out of a non-blocking FIFO. A short count proves
-/// that it was empty (epoll(7), on FIFOs whose writers do not ask for packets). Never blocks.
+/// Reads up to [`DRAIN_LIMIT`] bytes from a non-blocking FIFO, with one read(2). A short count proves
+/// that the FIFO is empty (epoll(7)), unless a writer uses packets. Never blocks.
 ///
 /// Man pages: [Linux](https://man7.org/linux/man-pages/man2/read.2.html),
 /// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?read(2)),
@@ -170,7 +172,7 @@ pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutco
     drained(read(fifo, &mut buffer.0[..]))
 }
 
-/// Returns what a read(2) of a FIFO says about the bytes that are left.
+/// Returns the outcome of a drain, from the result of its read(2).
 #[inline(always)]
 fn drained(count: io::Result<usize>) -> io::Result<DrainOutcome> {
     #[cold]
@@ -189,8 +191,8 @@ fn drained(count: io::Result<usize>) -> io::Result<DrainOutcome> {
     }
 }
 
-/// read(2), once: reads up to `buffer.len()` bytes from a non-blocking FIFO. Returns 0 or fails with
-/// `EAGAIN` if the FIFO is empty, depending on the system. Never blocks.
+/// Reads up to `buffer.len()` bytes from a non-blocking FIFO, with one read(2). If the FIFO is empty,
+/// returns 0 or fails with `EAGAIN`, depending on the system. Never blocks.
 ///
 /// # Errors
 ///
@@ -215,8 +217,8 @@ pub enum WriteOutcome {
     NoReader,
 }
 
-/// write(2): one byte into a non-blocking FIFO. Never blocks, and raises no SIGPIPE: that signal is
-/// blocked in this thread for the length of the call, and taken back if the call has raised it.
+/// Writes one byte into a non-blocking FIFO, with write(2). Never blocks and never raises SIGPIPE: this
+/// thread blocks that signal during the call, and removes it if the call has raised it.
 ///
 /// Man pages: [Linux](https://man7.org/linux/man-pages/man2/write.2.html),
 /// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?write(2)),
@@ -227,7 +229,7 @@ pub enum WriteOutcome {
 ///
 /// # Errors
 ///
-/// Those of write(2), such as `EIO`; `EAGAIN` and `EPIPE` are none.
+/// Fails with the error of write(2), such as `EIO`. Never fails with `EAGAIN` or `EPIPE`.
 pub fn write_byte(fifo: impl AsFd) -> io::Result<WriteOutcome> {
     let fifo = fifo.as_fd().as_raw_fd();
     without_sigpipe(|| {
@@ -248,11 +250,11 @@ pub fn write_byte(fifo: impl AsFd) -> io::Result<WriteOutcome> {
     })
 }
 
-/// Runs `write` with SIGPIPE blocked in this thread. The kernel sends that signal to the writing
-/// thread (NetBSD, and perhaps macOS, to the process: see [`open_write`]), so one that is pending
-/// afterwards and was not before is ours, and is taken off.
+/// Runs `write` with SIGPIPE blocked in this thread. The kernel sends that signal to the writing thread
+/// (NetBSD, and perhaps macOS, to the process: see [`open_write`]). So a signal that is pending
+/// afterwards, and was not before, is removed.
 fn without_sigpipe(write: impl FnOnce() -> io::Result<WriteOutcome>) -> io::Result<WriteOutcome> {
-    /// Whether SIGPIPE waits for this thread.
+    /// Returns whether SIGPIPE is pending for this thread.
     fn pending() -> bool {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigpending fills the set, which is then only read.

@@ -1,7 +1,7 @@
-//! The words that every backend speaks, and the contract it keeps.
+//! The types that every backend uses, and the contract that it keeps.
 //!
-//! The trait stands here rather than above, because the backends implement it and arrows point
-//! down; `pullcord::notifier` is where its users find it, with the contract as a table.
+//! The trait is in this crate because the backends implement it. Users find it in
+//! `pullcord::notifier`, which has the contract as a table.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,35 +9,35 @@ use std::time::Duration;
 
 use crate::Waker;
 
-/// What an embedder calls a source; every event of that source carries it.
+/// The caller's number for a source. Each event of the source carries it.
 ///
-/// Keys need not be unique: sources are told apart by their descriptors.
+/// Keys need not be unique: the notifier identifies a source by its descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub usize);
 
 impl Key {
-    /// The one key that cannot be registered: the notifier's own, for its [`Waker`].
+    /// The key that cannot be registered: the notifier uses it for its [`Waker`].
     pub const RESERVED: Key = Key(usize::MAX);
 }
 
-/// Which readiness of a source is asked for.
+/// The readiness of a source that the caller waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interest {
-    /// A read would not block.
+    /// Reading does not block.
     Read,
-    /// A write would not block.
+    /// Writing does not block.
     Write,
     /// Either.
     Both,
 }
 
 impl Interest {
-    /// Whether it includes readiness to be read.
+    /// Returns whether it includes readiness for reading.
     pub const fn is_readable(self) -> bool {
         matches!(self, Interest::Read | Interest::Both)
     }
 
-    /// Whether it includes readiness to be written.
+    /// Returns whether it includes readiness for writing.
     pub const fn is_writable(self) -> bool {
         matches!(self, Interest::Write | Interest::Both)
     }
@@ -47,33 +47,33 @@ impl Interest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// At every wait, for as long as it lasts.
+    /// At each wait, while it lasts: level-triggered.
     Level,
-    /// At least once after every arrival into a source that was drained. How often a source that
-    /// was left partly read is reported is not promised; where the system has no edges (select),
-    /// level is what is reported.
+    /// At least once after each arrival into a source that was drained: edge-triggered. The number of
+    /// reports for a source that was read in part is not specified. On systems without edges (select),
+    /// the source is reported as with `Level`.
     Edge,
-    /// Once; then the source stays registered but silent, both directions of it, until it is
+    /// Once. Then the source stays registered, and neither direction is reported until the source is
     /// registered again.
     OneShot,
 }
 
-/// What a wait says of one source.
+/// The readiness of one source, as a wait reports it.
 ///
-/// `readable` and `writable` are promises: the next read or write will not block (it may fail, or
-/// say end-of-file). `hang_up` and `error` are hints: select never sets them for a source that is
-/// alive, the others may. An error sets both directions that the backend can report, so that
-/// whoever looks only at `readable` or only at `writable` still hears of it.
+/// `readable` and `writable` are promises: the next read or write does not block. It may fail or return
+/// end-of-file. `hang_up` and `error` are hints: select never sets them for a source that is open, the
+/// other backends may. On an error, `readable` and `writable` are both set if the backend can report
+/// both, so that a caller that checks only one of them sees the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Event {
-    /// The key the source was registered with.
+    /// The key that the source was registered with.
     pub key: Key,
-    /// A read would not block.
+    /// Reading does not block.
     pub readable: bool,
-    /// A write would not block.
+    /// Writing does not block.
     pub writable: bool,
-    /// Hint: the other side is gone.
+    /// Hint: the other end is closed.
     pub hang_up: bool,
     /// Hint: the source failed, or (select) was closed while it was registered.
     pub error: bool,
@@ -86,8 +86,7 @@ impl Event {
     }
 }
 
-/// The events of one wait: a buffer of fixed capacity, allocated once and filled anew by each
-/// [`Notifier::wait`].
+/// The events of one wait: a buffer of fixed capacity. Each [`Notifier::wait`] replaces its contents.
 #[derive(Debug)]
 pub struct Events {
     /// At most `capacity`.
@@ -104,44 +103,44 @@ impl Events {
         Events { list: Vec::with_capacity(capacity), capacity, woken: false }
     }
 
-    /// How many events one wait can report.
+    /// Returns the largest number of events that one wait can report.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// How many the last wait reported.
+    /// Returns the number of events that the last wait reported.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether the last wait reported none: it timed out, was woken or was ended by a signal.
+    /// Returns whether the last wait reported no event: it timed out, or a waker or a signal ended it.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether the last wait was ended by a [`Waker`].
+    /// Returns whether a [`Waker`] ended the last wait.
     pub fn woken(&self) -> bool {
         self.woken
     }
 
-    /// The events of the last wait, in no promised order.
+    /// Returns the events of the last wait. Their order is not specified.
     pub fn iter(&self) -> std::slice::Iter<'_, Event> {
         self.list.iter()
     }
 
-    /// Forgets the last wait. For those who implement [`Notifier`].
+    /// Removes the events of the last wait. For implementations of [`Notifier`].
     pub fn clear(&mut self) {
         self.list.clear();
         self.woken = false;
     }
 
-    /// Adds one; whoever implements [`Notifier`] adds at most [`Events::capacity`].
+    /// Adds an event. An implementation of [`Notifier`] must add at most [`Events::capacity`].
     pub fn push(&mut self, event: Event) {
         debug_assert!(self.list.len() < self.capacity, "more events than there is room for");
         self.list.push(event);
     }
 
-    /// Says that a waker ended this wait. For those who implement [`Notifier`].
+    /// Records that a waker ended this wait. For implementations of [`Notifier`].
     pub fn set_woken(&mut self) {
         self.woken = true;
     }
@@ -164,23 +163,24 @@ impl<'a> IntoIterator for &'a Events {
 ///
 /// # After a fork
 ///
-/// A child must not use a notifier that it inherited: an epoll instance is shared with the parent,
-/// so that the child's changes would be the parent's, and a kqueue is not inherited at all. It
-/// drops the notifier, which leaves the parent's alone, and opens one of its own. Nothing leaks
+/// A child must not use a notifier of its parent. The two processes share an epoll instance, so that
+/// the child's changes would be the parent's; a kqueue is not inherited at all. The child drops the
+/// notifier, which leaves the parent's unchanged, and opens one of its own. No descriptor is inherited
 /// across exec(2).
 pub trait Notifier: Send {
-    /// Registers `source`, or changes how it is registered: its key, interest and mode all become
-    /// those given, a one-shot source is armed again, and readiness there is already is reported.
-    /// Never blocks.
+    /// Registers `source`. If it is registered already, replaces its key, interest and mode, and arms a
+    /// one-shot source again. The next wait also reports readiness that exists already. Never blocks.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a regular file and a directory, for [`Key::RESERVED`], and for a descriptor
-    /// too high for select(2) on a system that limits it. Devices and odd combinations are as the
-    /// system has them: `/dev/null` is refused by epoll and kqueue and not by select, and OpenBSD's
-    /// kqueue refuses [`Interest::Both`] on one end of a FIFO. And those of epoll_ctl(2) or kevent(2), such as `ENOMEM`, and `ENOSPC` (Linux, when
-    /// `/proc/sys/fs/epoll/max_user_watches` is reached). After an error the source may not be
-    /// registered any more; no other source is affected.
+    /// Fails with `InvalidInput` if `source` is a regular file or a directory, if `key` is
+    /// [`Key::RESERVED`], or if the descriptor is too high for select(2) on a system that limits it.
+    /// Otherwise fails with the error of epoll_ctl(2) or kevent(2): `ENOMEM`, or `ENOSPC` on Linux if
+    /// `/proc/sys/fs/epoll/max_user_watches` is reached. After an error, `source` may be deregistered;
+    /// other sources are not affected.
+    ///
+    /// For devices and rare combinations, the result depends on the system: epoll and kqueue refuse
+    /// `/dev/null`, select accepts it; OpenBSD's kqueue refuses [`Interest::Both`] on one end of a FIFO.
     fn register(
         &mut self,
         source: &dyn AsFd,
@@ -189,41 +189,42 @@ pub trait Notifier: Send {
         mode: Mode,
     ) -> io::Result<()>;
 
-    /// Deregisters `source`: no later wait reports an event of it. Does nothing if `source` is not
-    /// registered. Never blocks.
+    /// Deregisters `source`. No later wait reports it. Does nothing if `source` is not registered. Never
+    /// blocks.
     ///
     /// # Errors
     ///
     /// Fails with the error of epoll_ctl(2) or kevent(2) if `source` stays registered.
     fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()>;
 
-    /// Waits until a source is ready, a [`Waker`] wakes, a signal is handled, or `timeout` has
-    /// passed (never earlier; `None` is for ever, zero only looks). `events` then holds what is
-    /// ready, and is empty in the other three cases. Allocates only when `events` has more room
-    /// than at any wait before.
+    /// Blocks until a source is ready, a [`Waker`] is used, a signal handler has run, or `timeout` has
+    /// passed; never returns before the timeout for another reason. `None` waits without a limit; zero
+    /// never blocks. Then `events` contains the sources that are ready; it is empty in the other three
+    /// cases. Allocates only if `events` has a larger capacity than in each earlier wait.
     ///
     /// # Errors
     ///
-    /// Those of epoll_wait(2), kevent(2) and select(2), `EINTR` excepted; none of them is expected
-    /// of a healthy system but `ENOMEM`.
+    /// Fails with the error of epoll_wait(2), kevent(2) or select(2); in practice only with `ENOMEM`.
+    /// Never fails with `EINTR`.
     fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// The waker of this notifier: the same one at every call, made at the first.
+    /// Returns the waker of this notifier. The first call creates it; each later call returns the same
+    /// one. Never blocks.
     ///
     /// # Errors
     ///
-    /// `EMFILE` and `ENFILE`: it takes two descriptors.
+    /// Fails with `EMFILE` or `ENFILE` if two descriptors cannot be opened.
     fn waker(&mut self) -> io::Result<Waker>;
 
     /// Returns a descriptor that is readable while this notifier has events, so that another event
-    /// loop can wait for it. Returns `None` on select. When it is readable, call `wait` with a zero
-    /// timeout until no event is left: a kqueue stays readable until then, and an edge-triggered
-    /// outer registration reports it no more before that. On FreeBSD, the outer loop may see it readable a
-    /// few milliseconds late.
+    /// loop can wait for it. Returns `None` on select. When it is readable, the caller must call `wait`
+    /// with a zero timeout until no event is left: a kqueue stays readable until then, and an
+    /// edge-triggered outer registration does not report it again before that. On FreeBSD, the outer loop
+    /// may see the readiness a few milliseconds late.
     fn pollable_fd(&self) -> Option<BorrowedFd<'_>>;
 }
 
-/// Implements [`Notifier`] for a pointer to one: each call is passed on.
+/// Implements [`Notifier`] for a pointer to a notifier.
 macro_rules! impl_for_pointer {
     ($pointer:ty) => {
         impl<N: Notifier + ?Sized> Notifier for $pointer {
@@ -267,8 +268,7 @@ pub(crate) fn always_ready() -> io::Error {
     )
 }
 
-/// Grows a list to `len` elements, if it is shorter. Without memory this is an error, and not the end of
-/// the program.
+/// Grows a list to `len` elements, if it is shorter. Fails with `OutOfMemory`; never aborts.
 #[inline]
 pub(crate) fn grow<T>(list: &mut Vec<T>, len: usize, value: fn() -> T) -> io::Result<()> {
     #[cold]
@@ -280,7 +280,7 @@ pub(crate) fn grow<T>(list: &mut Vec<T>, len: usize, value: fn() -> T) -> io::Re
     if len <= list.len() { Ok(()) } else { resize(list, len, value) }
 }
 
-/// Refuses the key that is the notifiers' own.
+/// Refuses [`Key::RESERVED`].
 pub(crate) fn check_key(key: Key) -> io::Result<()> {
     if key == Key::RESERVED {
         return Err(io::Error::new(
