@@ -1,20 +1,21 @@
 //! epoll(7), Linux and Android.
 //!
-//! Its sins, and what is made of them:
-//! - A registration belongs to the open file description, not to the descriptor: a number that was
-//!   closed goes on being reported for as long as a duplicate of it is open anywhere, in a forked
-//!   child too. Only the caller can prevent that: deregister first.
-//! - There is no "add or change": `EPOLL_CTL_ADD` fails on what is there, `EPOLL_CTL_MOD` on what is
-//!   not, and a shadow set of what is there drifts when a descriptor is closed. So a set is kept,
-//!   but only as a hint at which of the two to try first.
-//! - A hung-up FIFO with no bytes in it says `EPOLLHUP` without `EPOLLIN`, and a full one without
-//!   readers `EPOLLERR` without `EPOLLOUT`; nobody can ask not to be told.
-//! - Whether an edge comes for each write into a pipe that was not drained has changed from version
-//!   to version (not so on 5.5 to 5.13). Nothing here relies on it.
-//! - The timeouts of epoll_wait(2) are milliseconds in an int. epoll_pwait2(2) has nanoseconds, since
-//!   Linux 5.11; where it does not exist, or a filter of system calls refuses it, timeouts are rounded up
-//!   to milliseconds, and are never early.
-//! - An epoll instance is inherited by fork(2), and is then one instance for both processes.
+//! Its faults, and the remedies:
+//! - A registration belongs to the open file description, not to the descriptor. After a descriptor is
+//!   closed, it is still reported while a duplicate is open anywhere, also in a forked child. Only the
+//!   caller can prevent that: deregister first.
+//! - No operation adds or modifies. `EPOLL_CTL_ADD` fails if the descriptor is registered,
+//!   `EPOLL_CTL_MOD` if it is not. A set of the registered descriptors would become wrong when one is
+//!   closed. So the set is only a hint: it decides which operation is tried first.
+//! - An empty FIFO after a hang-up is reported with `EPOLLHUP` and without `EPOLLIN`. A full FIFO
+//!   without a reader is reported with `EPOLLERR` and without `EPOLLOUT`. These two events cannot be
+//!   turned off.
+//! - Some versions report an edge for each write into a pipe that was not drained, others (5.5 to 5.13)
+//!   do not. Nothing here relies on it.
+//! - The timeouts of epoll_wait(2) are milliseconds in an int. epoll_pwait2(2) has nanoseconds, since Linux
+//!   5.11. If the kernel does not have it, or a filter of system calls refuses it, timeouts are rounded up
+//!   to milliseconds, so that no wait ends early.
+//! - fork(2) shares an epoll instance between both processes.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};

@@ -83,7 +83,7 @@ pub(crate) fn replace(old: &OwnedFd, new: &OwnedFd) -> io::Result<()> {
         // macOS has no dup3(2), and the libc crate has none for Android: another thread's
         // exec(2) between the two calls would inherit it.
         #[cfg(any(target_vendor = "apple", target_os = "android"))]
-        // SAFETY: both descriptors are open, and `old` goes on being owned by its owner.
+        // SAFETY: both descriptors are open, and the owner of `old` keeps it.
         let done = unsafe {
             check_errno(libc::dup2(new.as_raw_fd(), old.as_raw_fd())).and_then(|_| {
                 check_errno(libc::fcntl(old.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC))

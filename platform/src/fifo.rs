@@ -166,7 +166,7 @@ impl Default for DrainBuffer {
 ///
 /// # Errors
 ///
-/// Those of read(2), such as `EIO`; `EAGAIN` and `EINTR` are none.
+/// Fails with the error of read(2), such as `EIO`. Never fails with `EAGAIN` or `EINTR`.
 #[inline]
 pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutcome> {
     drained(read(fifo, &mut buffer.0[..]))

@@ -96,8 +96,8 @@ pub struct Events {
 }
 
 impl Events {
-    /// Room for `capacity` events a wait; 0 is taken as 1, and more than an `i32` as the greatest `i32`.
-    /// What does not fit is reported by the next wait.
+    /// Creates a buffer for at most `capacity` events. 0 counts as 1, and more than `i32::MAX` as that. The
+    /// next wait reports the events that do not fit.
     pub fn with_capacity(capacity: usize) -> Events {
         let capacity = capacity.clamp(1, i32::MAX as usize);
         Events { list: Vec::with_capacity(capacity), capacity, woken: false }
