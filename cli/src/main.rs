@@ -7,6 +7,8 @@ mod backends;
 mod bench;
 mod demo;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod failure;
 mod generate;
 mod json;
