@@ -3,7 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Entry, Event, Interest, Key, Mode, Notifier, Queue, Receiver, Warning};
+use pullcord::{
+    Backend, Entry, Event, Interest, Key, Mode, Notifier, OwnedEntry, Queue, Receiver, Warning,
+};
 
 /// The key of the receiver, or of the trigger of a queue. Other sources use keys from 2.
 const MAIL: Key = Key(0);
@@ -69,6 +71,19 @@ impl Mail {
                 entry
             }
             Mail::Queue(queue) => queue.next_entry(Instant::now()),
+        }
+    }
+
+    /// Returns the entry again, after this time.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of [`Queue::requeue`].
+    pub(crate) fn requeue(&mut self, entry: &OwnedEntry, after: Duration) -> pullcord::Result<()> {
+        let at = Instant::now() + after;
+        match self {
+            Mail::Receiver { receiver, .. } => receiver.requeue(entry, at),
+            Mail::Queue(queue) => queue.requeue(entry, at),
         }
     }
 
