@@ -95,6 +95,18 @@ impl Mail {
         }
     }
 
+    /// Closes the queue, whose trigger a supervisor has opened: see [`Queue::close`].
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of [`Queue::close`].
+    pub(crate) fn close(self) -> pullcord::Result<bool> {
+        match self {
+            Mail::Receiver { receiver, .. } => receiver.close(),
+            Mail::Queue(queue) => queue.close(),
+        }
+    }
+
     /// Returns the queue.
     pub(crate) fn queue(&self) -> &Queue {
         match self {

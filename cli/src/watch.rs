@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         pullcord_platform::inherited::close_on_exec();
     }
     let backend = arguments.queue.backend.backend()?;
-    let Description { name, options, notice } = arguments.queue.describe()?;
+    let Description { name, options, trigger_fd, notice } = arguments.queue.describe()?;
     let signals = Signals::catch().map_err(|e| Failure::at_start(&name, "catch signals", e))?;
     let children = arguments.exec.exec.as_ref().map(|_| Signals::of_children()).transpose();
     let children = children.map_err(|e| Failure::at_start(&name, "catch signals", e))?;
@@ -70,6 +70,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if matches!(end, Ok(End::AsAsked | End::BySignal)) {
         observer.finish(mail.queue());
         outputs.report(summary(observer.found(), observer.commands(), mail.queue()));
+    }
+    if let Some(trigger) = trigger_fd {
+        // Bytes that stay would start the service again.
+        let closed = match end {
+            Ok(End::AsAsked) => mail.close().map(drop),
+            Ok(End::BySignal) => open::empty(&trigger),
+            _ => Ok(()),
+        };
+        closed.unwrap_or_else(|e| outputs.report(e));
     }
     let limit = matches!(end, Ok(End::BySignal)).then_some(GRACE);
     outputs.finish(&mut waits, limit)?;

@@ -316,8 +316,10 @@ impl<'a> Observer<'a> {
     }
 
     fn numbers(&mut self, queue: &Queue) -> Numbers {
+        let has_trigger =
+            self.arguments.queue.trigger_fd.is_some() || queue.options().trigger_path().is_some();
         Numbers {
-            totals: Totals::now(self.found, self.commands(), queue),
+            totals: Totals::now(self.found, self.commands(), has_trigger, queue),
             survey: self.surveyor.survey(&mut self.known, queue, self.trigger.as_deref()),
             unwatched_directories: queue.unwatched_directories(),
         }

@@ -55,6 +55,12 @@ pub(super) struct QueueArguments {
     /// The FIFO that is pulled, instead of QUEUE
     #[arg(long, value_name = "FIFO", requires = "directories")]
     pub(super) trigger: Option<PathBuf>,
+    /// The FIFO that is pulled, as a descriptor that another program has opened: 3 in a unit of systemd
+    /// with one ListenFIFO=, or `3<>FIFO` in a shell. It takes the place of the one of QUEUE, and must not
+    /// lie in one of the directories
+    #[arg(long, value_name = "N", conflicts_with = "trigger",
+          value_parser = clap::value_parser!(i32).range(0..))]
+    pub(super) trigger_fd: Option<i32>,
     /// The directories that entries are linked or renamed into, instead of QUEUE; may be repeated.
     /// With --layout postfix, also `incoming` and `active`, below QUEUE if that is given
     #[arg(long = "dir", value_name = "DIR", num_args = 1..)]
@@ -201,6 +207,12 @@ Commands (--exec):
   "exit_code", "signal", "seconds", "outcome" ("removed", "kept", "again" or
   "retry") and "retry_seconds". With --json and --stats, standard output of the
   command is standard error of pullcord.
+
+A trigger that a supervisor has opened (--trigger-fd):
+  A pull starts the service. With --idle-exit or --count, this command leaves a
+  byte in the FIFO if entries may be left, and none otherwise: the supervisor
+  starts it again only for new mail. After a signal it leaves none, so that a
+  stopped service stays stopped; the next start finds all entries.
 
 Exit codes:
   0  ended by a signal, --count or --idle-exit, or the output is not read any more

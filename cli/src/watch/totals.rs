@@ -25,9 +25,14 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn now(found: u64, commands: Option<Counts>, queue: &Queue) -> Totals {
+    pub(super) fn now(
+        found: u64,
+        commands: Option<Counts>,
+        has_trigger: bool,
+        queue: &Queue,
+    ) -> Totals {
         let stats = queue.stats();
-        let pulls = queue.options().trigger_path().map(|_| stats.pulls);
+        let pulls = has_trigger.then_some(stats.pulls);
         Totals { found, pulls, queue: stats, commands, cpu: processor::time() }
     }
 }

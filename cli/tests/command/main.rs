@@ -25,3 +25,4 @@ mod watch_exec_end;
 mod watch_options;
 mod watch_output;
 mod watch_reports;
+mod watch_supervised;
