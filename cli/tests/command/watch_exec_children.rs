@@ -34,7 +34,7 @@ fn a_command_inherits_no_descriptor_no_ignored_sigpipe_and_no_variable_of_a_supe
         {
             echo stdin: $(readlink /proc/$$/fd/0)
             echo group: $(cut -d ' ' -f 5 /proc/$$/stat) $$
-            grep -E 'Sig(Blk|Ign)' /proc/$$/status
+            grep -E 'Sig(Blk|Ign)' /proc/self/status
             echo variables: $(env | grep -cE 'LISTEN_|NOTIFY_SOCKET|WATCHDOG_')
         } > "$LOG""#;
     const PIPE: u64 = 1 << 12;
