@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     backend: backends::BackendArg,
     #[command(flatten)]
     watch: watch_arg::WatchArg,
-    /// Print one object instead of the table
+    /// Print one object instead of the table; "verdict" is the table's last line
     #[arg(long)]
     json: bool,
 }

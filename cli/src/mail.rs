@@ -3,7 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Entry, Event, Interest, Key, Mode, Notifier, Queue, Receiver, Warning};
+use pullcord::{
+    Backend, Entry, Event, Interest, Key, Mode, Notifier, OwnedEntry, Queue, Receiver, Warning,
+};
 
 /// The key of the receiver, or of the trigger of a queue. Other sources use keys from 2.
 const MAIL: Key = Key(0);
@@ -72,11 +74,36 @@ impl Mail {
         }
     }
 
+    /// Returns the entry again, after this time.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of [`Queue::requeue`].
+    pub(crate) fn requeue(&mut self, entry: &OwnedEntry, after: Duration) -> pullcord::Result<()> {
+        let at = Instant::now() + after;
+        match self {
+            Mail::Receiver { receiver, .. } => receiver.requeue(entry, at),
+            Mail::Queue(queue) => queue.requeue(entry, at),
+        }
+    }
+
     /// Returns the next warning, or `None`.
     pub(crate) fn next_warning(&mut self) -> Option<Warning> {
         match self {
             Mail::Receiver { receiver, .. } => receiver.next_warning(),
             Mail::Queue(queue) => queue.next_warning(),
+        }
+    }
+
+    /// Closes the queue, whose trigger a supervisor has opened: see [`Queue::close`].
+    ///
+    /// # Errors
+    ///
+    /// Fails with the error of [`Queue::close`].
+    pub(crate) fn close(self) -> pullcord::Result<bool> {
+        match self {
+            Mail::Receiver { receiver, .. } => receiver.close(),
+            Mail::Queue(queue) => queue.close(),
         }
     }
 

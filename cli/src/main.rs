@@ -40,7 +40,7 @@ struct Command {
 
 #[derive(clap::Subcommand)]
 enum Subcommand {
-    Watch(watch::Arguments),
+    Watch(Box<watch::Arguments>),
     Doctor(doctor::Arguments),
     Pull(pull::Arguments),
     Backends(backends::Arguments),

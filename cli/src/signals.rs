@@ -1,21 +1,31 @@
-//! SIGINT and SIGTERM as one more source to wait for.
+//! Signals as one more source to wait for.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-/// Readable once a signal has asked the command to end.
+/// Readable once one of its signals has come.
 pub(crate) struct Signals(UnixStream);
 
 impl Signals {
-    /// Catches these signals: they do not end the process any more.
+    /// Catches SIGINT and SIGTERM: they do not end the process any more.
     pub(crate) fn catch() -> io::Result<Signals> {
+        Signals::of(&[SIGINT, SIGTERM])
+    }
+
+    /// Catches SIGCHLD: a child process has ended.
+    pub(crate) fn of_children() -> io::Result<Signals> {
+        Signals::of(&[SIGCHLD])
+    }
+
+    fn of(signals: &[i32]) -> io::Result<Signals> {
         let (reader, writer) = UnixStream::pair()?;
-        pipe::register(SIGINT, writer.try_clone()?)?;
-        pipe::register(SIGTERM, writer)?;
+        for signal in signals {
+            pipe::register(*signal, writer.try_clone()?)?;
+        }
         Ok(Signals(reader))
     }
 

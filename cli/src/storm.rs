@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// Whether pullcord watches the directory. With off, the numbers of scans can be compared
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = watch_arg::WatchWhen::Off)]
     watch: watch_arg::WatchWhen,
-    /// Print an array of objects, one for each strategy, instead of the table
+    /// Print an array of objects, one for each strategy, instead of the table; each has a "verdict"
     #[arg(long)]
     json: bool,
     /// Draw scans per second over time into this file, one line for each strategy

@@ -2,23 +2,53 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command};
+use std::thread;
 
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
+
+/// The option of a writer that is to end with the process that has started it.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Lifeline {
+    /// End once standard input is at end-of-file
+    #[arg(long)]
+    lifeline: bool,
+}
+
+impl Lifeline {
+    /// Waits in a thread for the end of the process that holds the other end, and ends this one then.
+    pub(crate) fn hold(&self) -> Result<(), Failure> {
+        if self.lifeline {
+            let wait = || {
+                // Nothing is written into it, so that the copy ends at end-of-file or with an error.
+                let _ = io::copy(&mut io::stdin(), &mut io::sink());
+                process::exit(1);
+            };
+            let waiting = thread::Builder::new().name("lifeline".into()).spawn(wait);
+            waiting.map_err(|e| Failure::failed(format!("cannot start a thread: {e}")))?;
+        }
+        Ok(())
+    }
+}
 
 /// The running writers. They end when this is dropped.
 ///
 /// All writers share one end of a socket pair as their standard output. They write reports into it,
 /// one object per line, each with one write(2). The other end is at end-of-file when the last writer
 /// has ended.
+///
+/// They also share one end of another socket pair as their standard input. Nothing is ever written into
+/// the other end: it is at end-of-file when this process is gone, also after SIGKILL.
 pub(crate) struct Writers {
     children: Vec<Child>,
+    _lifeline: UnixStream,
     received: Vec<u8>,
     reports: UnixStream,
     are_done: bool,
@@ -32,14 +62,21 @@ impl Writers {
     ) -> Result<Writers, Failure> {
         let cannot = |e| Failure::at_start(queue, "start writers", e);
         let (reports, stdout) = UnixStream::pair().map_err(cannot)?;
-        let stdout = OwnedFd::from(stdout);
-        let mut writers =
-            Writers { children: Vec::new(), received: Vec::new(), reports, are_done: false };
+        let (lifeline, stdin) = UnixStream::pair().map_err(cannot)?;
+        let [stdin, stdout] = [stdin, stdout].map(OwnedFd::from);
+        let mut writers = Writers {
+            children: Vec::new(),
+            _lifeline: lifeline,
+            received: Vec::new(),
+            reports,
+            are_done: false,
+        };
         let command = env::current_exe().map_err(cannot)?;
         for arguments in each {
             let child = Command::new(&command)
                 .args(arguments)
-                .stdin(Stdio::null())
+                .arg("--lifeline")
+                .stdin(stdin.try_clone().map_err(cannot)?)
                 .stdout(stdout.try_clone().map_err(cannot)?)
                 .spawn();
             writers.children.push(child.map_err(cannot)?);

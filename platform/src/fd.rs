@@ -17,7 +17,7 @@ pub use crate::sim::OwnedFd;
 pub type OwnedFd = std::os::fd::OwnedFd;
 
 /// The lowest number that is kept.
-const LOWEST: libc::c_int = 3;
+pub(crate) const LOWEST: libc::c_int = 3;
 
 /// Takes the result of a system call that opens a descriptor. Moves a descriptor below 3 to the
 /// lowest free number from 3 on; the moved one is closed by exec(2).

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `libc` | the C library: every system call is made through this module | everywhere |
 //! | `fd` | descriptors: their owner, and their numbers | everywhere |
+//! | `inherited` | descriptors that were passed on through exec(2) | everywhere |
 //! | `notifier` | the words every backend speaks: key, interest, mode, event | |
 //! | `epoll` | epoll(7) | Linux, Android |
 //! | `kqueue` | kqueue(2) | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS |
@@ -45,6 +46,8 @@ pub mod clock;
 mod fd;
 pub mod fifo;
 pub mod file;
+#[cfg(not(pullcord_sim))]
+pub mod inherited;
 #[cfg(not(pullcord_sim))]
 mod libc;
 mod notifier;

@@ -32,6 +32,8 @@ pub(super) struct Report {
     watch: &'static str,
     /// From just before link(2) until the entry was returned.
     latency_us: Latency,
+    /// All of this in one sentence.
+    verdict: String,
 }
 
 impl Tally {
@@ -75,10 +77,12 @@ impl Tally {
             _ if watched == 0 => "off",
             _ => "partly",
         };
+        let (injected, seen) = (total.injected, self.seen());
+        let latency_us = Latency::of(self.latencies);
         Report {
-            injected: total.injected,
-            seen: self.seen(),
-            lost: total.injected.saturating_sub(self.seen()),
+            injected,
+            seen,
+            lost: injected.saturating_sub(seen),
             duplicates: self.duplicates,
             wakeups: stats.wakeups,
             scans: stats.scans,
@@ -86,7 +90,8 @@ impl Tally {
             refused: total.refused,
             backend: backend.as_str(),
             watch,
-            latency_us: Latency::of(self.latencies),
+            verdict: verdict(injected, seen, self.duplicates, latency_us.p50),
+            latency_us,
         }
     }
 }
@@ -112,7 +117,21 @@ impl Report {
         for (what, latency) in [("latency p50", p50), ("p99", p99), ("max", max)] {
             table += &format!("{what:>14} {latency:>10} µs\n");
         }
-        table.trim_end().into()
+        table + "\n" + &self.verdict
+    }
+}
+
+/// Returns the result in one sentence.
+fn verdict(injected: u64, seen: u64, duplicates: u64, p50: u64) -> String {
+    let [all, lost, twice] =
+        [injected, injected.saturating_sub(seen), duplicates].map(indicatif::HumanCount);
+    let half = format!("half of them within {} µs", indicatif::HumanCount(p50));
+    if seen < injected {
+        format!("{lost} of {all} messages were not noticed: they are lost.")
+    } else if duplicates > 0 {
+        format!("All {all} messages were noticed, {half}, and {twice} were reported again.")
+    } else {
+        format!("All {all} messages were noticed, each once, {half}.")
     }
 }
 
@@ -136,5 +155,14 @@ mod tests {
         let report = tally.report(Backend::Select, &queue, total);
         assert_eq!(report.watch, "off");
         assert_eq!((report.seen, report.lost, report.duplicates), (2, 1, 1));
+        assert_eq!(report.verdict, "1 of 3 messages were not noticed: they are lost.");
+    }
+
+    #[test]
+    fn the_verdict_tells_a_success_from_repeats() {
+        let all = verdict(2_000, 2_000, 0, 57);
+        assert_eq!(all, "All 2,000 messages were noticed, each once, half of them within 57 µs.");
+        let again = verdict(2_000, 2_000, 3, 57);
+        assert!(again.contains("3 were reported again") && !again.contains("each once"), "{again}");
     }
 }

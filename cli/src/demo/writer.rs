@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::message::{Message, Moment};
 use crate::print_json;
-use crate::writers::Writers;
+use crate::writers::{Lifeline, Writers};
 
 /// Queue a share of the demo's messages
 #[derive(clap::Args)]
@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     first: u64,
     step: usize,
     end: u64,
+    #[command(flatten)]
+    lifeline: Lifeline,
 }
 
 /// The work of a writer, which it reports in one line on its standard output.
@@ -50,6 +52,7 @@ pub(super) fn total(writers: &mut Writers) -> Result<WriterReport, Failure> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.lifeline.hold()?;
     let queue = TestQueue::open(&arguments.queue)?;
     let mut report = WriterReport::default();
     for number in (arguments.first..arguments.end).step_by(arguments.step) {

@@ -28,6 +28,8 @@ pub(super) struct Report {
     /// How often another descriptor in the same notifier was served, and how long its messages waited.
     pub(super) served: u64,
     pub(super) waited_us: Latency,
+    /// All of this in one sentence.
+    pub(super) verdict: String,
 }
 
 /// Returns the text of a cell.
@@ -68,5 +70,88 @@ pub(super) fn table(load: &Load, reports: &[Report]) -> String {
             table += &format!(" {:>12}", cell(report));
         }
     }
-    table
+    table + "\n\n" + &overall(reports)
+}
+
+/// The numbers that decide about a strategy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome {
+    pub(super) seconds: f64,
+    pub(super) pulls: u64,
+    pub(super) scans: u64,
+    pub(super) empty_scans: u64,
+    pub(super) injected: u64,
+    pub(super) lost: u64,
+}
+
+impl Outcome {
+    /// Returns whether it scans without end: for nothing, and more often than the pace of pullcord lets
+    /// it, which is 500 times a second.
+    fn spins(&self) -> bool {
+        self.empty_scans as f64 > 600.0 * self.seconds
+    }
+
+    /// Returns the result of a strategy in one sentence.
+    pub(super) fn verdict(&self, strategy: &str) -> String {
+        let [scans, pulls, empty, lost, injected] =
+            [self.scans, self.pulls, self.empty_scans, self.lost, self.injected]
+                .map(indicatif::HumanCount);
+        let spins = if self.spins() { "spins" } else { "does not spin" };
+        let loss = match self.lost {
+            0 => "no entry was lost".into(),
+            _ => format!("{lost} of {injected} entries were lost"),
+        };
+        format!("{strategy} {spins}: {scans} scans for {pulls} pulls, {empty} for nothing; {loss}.")
+    }
+}
+
+impl Report {
+    fn outcome(&self) -> Outcome {
+        let Report { seconds, pulls, scans, empty_scans, injected, lost, .. } = *self;
+        Outcome { seconds, pulls, scans, empty_scans, injected, lost }
+    }
+}
+
+/// Returns the result of all strategies in one sentence.
+fn overall(reports: &[Report]) -> String {
+    if let [report] = reports {
+        return report.verdict.clone();
+    }
+    let names = |is_wanted: &dyn Fn(&Outcome) -> bool| {
+        let wanted = reports.iter().filter(|report| is_wanted(&report.outcome()));
+        let names = wanted.map(|report| report.strategy).collect::<Vec<_>>().join(", ");
+        if names.is_empty() { "none".to_owned() } else { names }
+    };
+    format!(
+        "Spin: {}. Do not spin: {}. Lost entries: {}.",
+        names(&Outcome::spins),
+        names(&|outcome| !outcome.spins()),
+        names(&|outcome| outcome.lost > 0)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_names_a_spin_and_a_loss() {
+        let good = Outcome {
+            seconds: 5.0,
+            pulls: 18_980,
+            scans: 14_856,
+            empty_scans: 452,
+            injected: 18_980,
+            lost: 0,
+        };
+        assert_eq!(
+            good.verdict("pullcord"),
+            "pullcord does not spin: 14,856 scans for 18,980 pulls, 452 for nothing; \
+             no entry was lost."
+        );
+        let bad = Outcome { scans: 366_977, empty_scans: 352_724, lost: 2, ..good };
+        let verdict = bad.verdict("reopen");
+        assert!(verdict.starts_with("reopen spins: 366,977 scans"), "{verdict}");
+        assert!(verdict.ends_with("2 of 18,980 entries were lost."), "{verdict}");
+    }
 }

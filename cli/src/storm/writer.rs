@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::message::{Message, Moment};
 use crate::print_json;
+use crate::writers::Lifeline;
 
 /// Pull a trigger until a moment has come
 #[derive(clap::Args)]
@@ -29,6 +30,8 @@ pub(crate) struct Arguments {
     /// Queue nothing, and write as fast as possible
     #[arg(long)]
     flood: bool,
+    #[command(flatten)]
+    lifeline: Lifeline,
 }
 
 /// The work of a writer since its last report, which it reports in one line on its standard output.
@@ -46,6 +49,7 @@ pub(super) struct WriterReport {
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.lifeline.hold()?;
     let mut writer = Writer {
         mess: arguments.queue.join("mess"),
         todo: arguments.queue.join("todo"),

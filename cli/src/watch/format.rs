@@ -1,5 +1,6 @@
 //! How an entry is printed.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io::Write;
@@ -103,13 +104,31 @@ pub(super) enum Style {
 /// One line of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
-    id: std::borrow::Cow<'a, str>,
-    path: std::borrow::Cow<'a, str>,
+    #[serde(flatten)]
+    names: Names<'a>,
+    origin: &'static str,
+    at: String,
+}
+
+/// The members of a line that name the entry.
+#[derive(Serialize)]
+pub(super) struct Names<'a> {
+    id: Cow<'a, str>,
+    path: Cow<'a, str>,
     /// The bytes of the path, in hexadecimal, if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     path_hex: Option<String>,
-    origin: &'static str,
-    at: String,
+}
+
+impl Names<'_> {
+    pub(super) fn of(path: &Path) -> Names<'_> {
+        let hex = || path.as_os_str().as_encoded_bytes().iter().map(|byte| format!("{byte:02x}"));
+        Names {
+            id: path.file_name().unwrap_or_default().to_string_lossy(),
+            path: path.to_string_lossy(),
+            path_hex: path.to_str().is_none().then(|| hex().collect()),
+        }
+    }
 }
 
 impl LineFormat {
@@ -171,14 +190,7 @@ impl LineFormat {
 }
 
 fn json_line(entry: &Entry<'_>, path: &Path) -> String {
-    let hex = || path.as_os_str().as_encoded_bytes().iter().map(|byte| format!("{byte:02x}"));
-    let line = Line {
-        id: entry.name.to_string_lossy(),
-        path: path.to_string_lossy(),
-        path_hex: path.to_str().is_none().then(|| hex().collect()),
-        origin: entry.origin.as_str(),
-        at: now(),
-    };
+    let line = Line { names: Names::of(path), origin: entry.origin.as_str(), at: now() };
     json::to_line(&line).expect("strings only")
 }
 

@@ -53,6 +53,10 @@ impl File {
     }
 }
 
+/// The clock that gives a file its change time moves in ticks, of this length at most. It may be so much
+/// behind the clock of [`since_1970`](super::format::since_1970).
+pub(super) const CLOCK_TICK: Duration = Duration::from_millis(10);
+
 /// What was known of an entry that the queue has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
@@ -83,6 +87,21 @@ impl KnownEntries {
                 entries.insert(name.into(), Entry { file, is_recent: true });
                 Before::Unknown
             }
+        }
+    }
+
+    /// Returns whether this file was added before. It is not forgotten by the scan that has returned it.
+    pub(super) fn is_known(&mut self, directory: &Path, name: &OsStr, file: File) -> bool {
+        let known = self.0.get_mut(directory).and_then(|it| it.entries.get_mut(name));
+        let Some(known) = known.filter(|known| known.file == file) else { return false };
+        known.is_recent = true;
+        true
+    }
+
+    /// Forgets an entry.
+    pub(super) fn forget(&mut self, directory: &Path, name: &OsStr) {
+        if let Some(directory) = self.0.get_mut(directory) {
+            directory.entries.remove(name);
         }
     }
 

@@ -119,6 +119,9 @@ impl Metrics {
             count(stats.watch_overflows),
             count(stats.warnings),
             count(unwatched_directories as u64),
+            totals.commands.and_then(|commands| count(commands.started)),
+            totals.commands.and_then(|commands| count(commands.failed)),
+            totals.commands.and_then(|commands| count(commands.running)),
             totals.cpu.map(seconds),
             Some(seconds(self.started)),
             Some(seconds(now)),
@@ -140,7 +143,7 @@ const SUFFIX: &str = ".tmp";
 
 /// Name, type and help. They are the same in every instance, and for all releases of a major version:
 /// a collector takes differences for an error.
-const FAMILIES: [(&str, &str, &str); 13] = [
+const FAMILIES: [(&str, &str, &str); 16] = [
     ("pullcord_entries_total", "counter", "Entries found in the queue, each counted once."),
     ("pullcord_waiting_entries", "gauge", "Entries in the queue."),
     (
@@ -159,6 +162,9 @@ const FAMILIES: [(&str, &str, &str); 13] = [
     ("pullcord_watch_overflows_total", "counter", "How often the directory watch has lost events."),
     ("pullcord_warnings_total", "counter", "Warnings about the queue."),
     ("pullcord_unwatched_directories", "gauge", "Directories that cannot be watched reliably."),
+    ("pullcord_runs_total", "counter", "Commands of --exec that were started. Absent without it."),
+    ("pullcord_run_failures_total", "counter", "Commands of --exec that have failed."),
+    ("pullcord_running_commands", "gauge", "Commands of --exec that run."),
     ("pullcord_cpu_seconds_total", "counter", "Processor time of pullcord."),
     ("pullcord_start_time_seconds", "gauge", "When pullcord was started, since 1970."),
     (

@@ -1,23 +1,22 @@
-//! The loop: takes the entries of a queue, and prints them or counts them.
+//! The loop: takes the entries of a queue, and prints them, counts them, or runs a command for each.
 
+use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pullcord::{Entry, Events, Origin, Queue, QueueOptions};
+use pullcord::{Entry, Events, Origin, OwnedEntry, Queue, QueueOptions};
 
+use super::exec::{Counts, Ending, Runner};
 use super::format::{self, LineFormat};
-use super::known::{Before, File, KnownEntries};
+use super::known::{Before, CLOCK_TICK, File, KnownEntries};
 use super::metrics::{self, Metrics, Numbers};
 use super::options::Arguments;
 use super::stats::Statistics;
 use super::totals::{Interval, Surveyor, Totals};
-use super::{Outputs, SIGNALS, Waits};
+use super::{CHILDREN, Outputs, SIGNALS, Waits};
 use crate::failure::Failure;
 use crate::mail::Mail;
-
-/// The clock that gives a file its change time may be so much behind the clock of [`format`].
-const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 /// Why the command ends.
 pub(super) enum End {
@@ -26,14 +25,16 @@ pub(super) enum End {
     OutputClosed,
 }
 
-/// Prints the entries of a queue.
+/// Prints the entries of a queue, or runs a command for each.
 pub(super) struct Observer<'a> {
     arguments: &'a Arguments,
     outputs: &'a Outputs,
     format: Option<LineFormat>,
     /// The trigger, which may lie in one of the directories, and is not an entry.
     trigger: Option<PathBuf>,
+    /// The entries that were printed, or for which the command has succeeded.
     known: KnownEntries,
+    runner: Option<Runner<'a>>,
     surveyor: Surveyor,
     statistics: Option<Statistics>,
     metrics: Option<(Metrics, Interval)>,
@@ -42,7 +43,7 @@ pub(super) struct Observer<'a> {
     begun: Instant,
     last: Instant,
     found: u64,
-    /// The output was full before the queue had no more entries.
+    /// The output was full, or no more commands could be started, before the queue had no more entries.
     is_interrupted: bool,
 }
 
@@ -52,18 +53,19 @@ impl<'a> Observer<'a> {
         options: &QueueOptions,
         outputs: &'a Outputs,
         started: Duration,
-    ) -> Observer<'a> {
+    ) -> Result<Observer<'a>, Failure> {
         let now = Instant::now();
         let output = &arguments.output;
         let statistics = output
             .stats
             .map(|length| Statistics::new(length, output.is_json(), output.timestamps, now));
-        Observer {
+        Ok(Observer {
             arguments,
             outputs,
             format: output.line_format(),
             trigger: options.trigger_path().and_then(|path| std::path::absolute(path).ok()),
             known: KnownEntries::default(),
+            runner: Runner::new(arguments, outputs)?,
             surveyor: Surveyor::default(),
             statistics,
             metrics: None,
@@ -72,7 +74,7 @@ impl<'a> Observer<'a> {
             last: now,
             found: 0,
             is_interrupted: false,
-        }
+        })
     }
 
     /// Writes the file of --metrics for the first time. Fails if that cannot be written.
@@ -93,12 +95,17 @@ impl<'a> Observer<'a> {
         self.found
     }
 
+    /// Returns how often the command was run.
+    pub(super) fn commands(&self) -> Option<Counts> {
+        self.runner.as_ref().map(Runner::counts)
+    }
+
     pub(super) fn run(&mut self, mail: &mut Mail, waits: &mut Waits) -> Result<End, Failure> {
-        let mut events = Events::with_capacity(3);
+        let mut events = Events::with_capacity(4);
         loop {
-            if self.outputs.lines.is_full() {
+            if !self.may_take_entries() {
                 let timeout = self.time_left();
-                waits.for_output.wait(&mut events, timeout).map_err(Failure::waiting)?;
+                waits.for_signals.wait(&mut events, timeout).map_err(Failure::waiting)?;
             } else {
                 let at_once = self.is_interrupted.then_some(Duration::ZERO);
                 let timeouts = [mail.prepare(&mut *waits.for_all), self.time_left(), at_once];
@@ -106,11 +113,22 @@ impl<'a> Observer<'a> {
                 waits.for_all.wait(&mut events, timeout).map_err(Failure::waiting)?;
             }
             for event in &events {
-                if event.key == SIGNALS {
-                    waits.signals.take();
-                    return Ok(End::BySignal);
+                match event.key {
+                    SIGNALS => {
+                        waits.signals.take();
+                        return Ok(End::BySignal);
+                    }
+                    CHILDREN => {
+                        waits.take_children();
+                        self.runner.iter_mut().for_each(Runner::on_child);
+                    }
+                    _ => mail.handle_event(event),
                 }
-                mail.handle_event(event);
+            }
+            if let Some(runner) = &mut self.runner {
+                if runner.reap(mail, &mut self.known)? {
+                    self.last = Instant::now();
+                }
             }
             if let Break(end) = self.take_entries(mail)? {
                 return Ok(end);
@@ -134,6 +152,19 @@ impl<'a> Observer<'a> {
         }
     }
 
+    /// Waits for the commands that run.
+    pub(super) fn stop_commands(
+        &mut self,
+        ending: Ending,
+        mail: &mut Mail,
+        waits: &mut Waits,
+    ) -> Result<(), Failure> {
+        match &mut self.runner {
+            Some(runner) => runner.stop(ending, mail, &mut self.known, waits),
+            None => Ok(()),
+        }
+    }
+
     /// Prints the interval that the end cuts short, and writes the last metrics.
     pub(super) fn finish(&mut self, queue: &Queue) {
         self.print_statistics(queue, Instant::now());
@@ -145,11 +176,15 @@ impl<'a> Observer<'a> {
         let now = Instant::now();
         let statistics = self.statistics.as_ref().and_then(|it| it.interval.left(now));
         let metrics = self.metrics.as_ref().and_then(|(_, interval)| interval.left(now));
-        let times = [self.idle_time_left(), self.timeout_left(), statistics, metrics];
+        let runner = self.runner.as_ref().and_then(Runner::time_left);
+        let times = [self.idle_time_left(), self.timeout_left(), statistics, metrics, runner];
         times.into_iter().flatten().min()
     }
 
     fn idle_time_left(&self) -> Option<Duration> {
+        if !self.runner.as_ref().is_none_or(Runner::is_idle) {
+            return None;
+        }
         self.arguments.end.idle_exit.map(|limit| limit.saturating_sub(self.last.elapsed()))
     }
 
@@ -158,20 +193,61 @@ impl<'a> Observer<'a> {
         timeout.map(|limit| limit.saturating_sub(self.begun.elapsed()))
     }
 
-    /// Takes entries until the queue has no more, or the output is full.
+    /// Takes entries until the queue has no more, or no more may be taken.
     fn take_entries(&mut self, mail: &mut Mail) -> Result<ControlFlow<End>, Failure> {
         loop {
-            self.is_interrupted = self.outputs.lines.is_full();
+            if self.has_enough() {
+                return Ok(Break(End::AsAsked));
+            }
+            self.is_interrupted = !self.may_take_entries();
             if self.is_interrupted {
                 return Ok(Continue(()));
             }
             let Some(entry) = mail.next_entry() else { return Ok(Continue(())) };
-            self.observe(&entry);
-            let is_enough = self.arguments.end.count.is_some_and(|count| self.found >= count.get());
-            if is_enough {
-                return Ok(Break(End::AsAsked));
+            if self.runner.is_some() {
+                let entry = entry.into_owned();
+                self.run_command(entry, mail)?;
+            } else {
+                self.observe(&entry);
             }
         }
+    }
+
+    /// Returns whether an entry that the queue returns could be processed now.
+    fn may_take_entries(&self) -> bool {
+        !self.outputs.lines.is_full() && self.runner.as_ref().is_none_or(Runner::has_room)
+    }
+
+    /// Returns whether as many entries as --count says were printed, or processed.
+    fn has_enough(&self) -> bool {
+        match &self.runner {
+            Some(runner) => runner.has_enough(),
+            None => self.arguments.end.count.is_some_and(|count| self.found >= count.get()),
+        }
+    }
+
+    /// Runs the command for an entry, unless it has succeeded for the same file.
+    fn run_command(&mut self, entry: OwnedEntry, mail: &mut Mail) -> Result<(), Failure> {
+        let path = entry.path();
+        if self.trigger.as_ref() == Some(&path) {
+            return Ok(());
+        }
+        let metadata = path.symlink_metadata();
+        let file = metadata.as_ref().ok().map(File::from);
+        let is_old = file.is_some_and(|file| self.is_old(&entry.directory, file));
+        let Some(runner) = &mut self.runner else { return Ok(()) };
+        if metadata.is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            runner.forget(&entry, &mut self.known);
+            return Ok(());
+        }
+        if is_old && entry.origin == Origin::Scan {
+            return Ok(());
+        }
+        if runner.take(entry, file, mail, &mut self.known)? {
+            self.found += 1;
+            self.last = Instant::now();
+        }
+        Ok(())
     }
 
     /// Prints an entry, unless it was printed and is still the same.
@@ -240,8 +316,10 @@ impl<'a> Observer<'a> {
     }
 
     fn numbers(&mut self, queue: &Queue) -> Numbers {
+        let has_trigger =
+            self.arguments.queue.trigger_fd.is_some() || queue.options().trigger_path().is_some();
         Numbers {
-            totals: Totals::now(self.found, queue),
+            totals: Totals::now(self.found, self.commands(), has_trigger, queue),
             survey: self.surveyor.survey(&mut self.known, queue, self.trigger.as_deref()),
             unwatched_directories: queue.unwatched_directories(),
         }

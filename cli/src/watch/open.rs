@@ -1,12 +1,17 @@
 //! Opening the queue: with its trigger only if that is needed.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use pullcord::{Escaped, OtherReaders, Queue, QueueOptions, Trigger, WatchMode, WriteMethod};
+use pullcord::{
+    DrainOutcome, Escaped, OtherReaders, Queue, QueueOptions, Trigger, WatchMode, WriteMethod,
+};
+use pullcord_platform::inherited;
+use rustix::fs::{FileType, fstat};
 
 use super::layout::{self, Layout};
 use super::options::QueueArguments;
@@ -17,6 +22,8 @@ pub(super) struct Description {
     /// The path that messages name it by.
     pub(super) name: PathBuf,
     pub(super) options: QueueOptions,
+    /// The descriptor of --trigger-fd.
+    pub(super) trigger_fd: Option<OwnedFd>,
     /// Why there is no trigger although the layout has one.
     pub(super) notice: Option<String>,
 }
@@ -38,6 +45,11 @@ impl QueueArguments {
         if self.layout == Layout::Postfix {
             options = options.write_method(WriteMethod::OwnerExecutable);
         }
+        let trigger_fd = self.trigger_fd.map(supervised_trigger).transpose()?;
+        if let Some(fd) = &trigger_fd {
+            let fd = fd.try_clone().map_err(|e| Failure::at_start(&name, "open the trigger", e))?;
+            options = options.trigger_fd(fd);
+        }
         if let Some(trigger) = options.trigger_path().filter(|path| layout::is_socket(path)) {
             notice = Some(format!(
                 "{}: a socket, not a FIFO: the directories are watched without a trigger",
@@ -53,7 +65,7 @@ impl QueueArguments {
             .assume_local(self.assume_local)
             .poll_interval(self.poll)
             .must_exist(!self.wait);
-        Ok(Description { name, options, notice })
+        Ok(Description { name, options, trigger_fd, notice })
     }
 
     /// Returns the queue of this layout. With a layout of Postfix, --dir adds directories.
@@ -110,6 +122,29 @@ impl QueueArguments {
         }
         options.open()
     }
+}
+
+/// Returns the FIFO that another program has opened under this number.
+fn supervised_trigger(number: i32) -> Result<OwnedFd, Failure> {
+    let refused = |why: &dyn std::fmt::Display| {
+        Failure::bad_input(format!(
+            "descriptor {number}: cannot use it as the trigger: {why}; open a FIFO for it, with \
+             ListenFIFO= in a unit of systemd, or with {number}<>FIFO in a shell"
+        ))
+    };
+    let fd = inherited::duplicate_number(number).map_err(|e| refused(&e))?;
+    match fstat(&fd) {
+        Ok(status) if FileType::from_raw_mode(status.st_mode).is_fifo() => Ok(fd),
+        Ok(_) => Err(refused(&"it is not a FIFO")),
+        Err(e) => Err(refused(&e)),
+    }
+}
+
+/// Takes all bytes out of the trigger, for an end that is no reason to be started again.
+pub(super) fn empty(trigger: &OwnedFd) -> pullcord::Result<()> {
+    let mut trigger = Trigger::from_fd(trigger)?;
+    while trigger.drain()? != DrainOutcome::Empty {}
+    Ok(())
 }
 
 fn is_missing(path: &Path) -> bool {

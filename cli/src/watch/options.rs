@@ -1,5 +1,6 @@
 //! The options of `watch`.
 
+use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,9 +9,9 @@ use super::format::{LineFormat, Style, Template};
 use super::layout::Layout;
 use crate::{backends, watch_arg};
 
-/// Print each entry of a queue as it appears
+/// Print each entry of a queue as it appears, or run a command for it
 ///
-/// Only observes: the entries stay in the queue. The command ends with exit code 0 on an interrupt
+/// Without --exec it only observes: the entries stay in the queue. The command ends with exit code 0 on an interrupt
 /// (Ctrl-C), on SIGTERM, and as --count and --idle-exit say, and prints its counters on standard
 /// error.
 ///
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) output: OutputArguments,
     #[command(flatten)]
+    pub(super) exec: ExecArguments,
+    #[command(flatten)]
     pub(super) end: EndArguments,
 }
 
@@ -52,6 +55,12 @@ pub(super) struct QueueArguments {
     /// The FIFO that is pulled, instead of QUEUE
     #[arg(long, value_name = "FIFO", requires = "directories")]
     pub(super) trigger: Option<PathBuf>,
+    /// The FIFO that is pulled, as a descriptor that another program has opened: 3 in a unit of systemd
+    /// with one ListenFIFO=, or `3<>FIFO` in a shell. It takes the place of the one of QUEUE, and must not
+    /// lie in one of the directories
+    #[arg(long, value_name = "N", conflicts_with = "trigger",
+          value_parser = clap::value_parser!(i32).range(0..))]
+    pub(super) trigger_fd: Option<i32>,
     /// The directories that entries are linked or renamed into, instead of QUEUE; may be repeated.
     /// With --layout postfix, also `incoming` and `active`, below QUEUE if that is given
     #[arg(long = "dir", value_name = "DIR", num_args = 1..)]
@@ -119,12 +128,32 @@ pub(super) struct OutputArguments {
 
 #[derive(clap::Args)]
 #[group(skip)]
+#[command(next_help_heading = "Command")]
+pub(super) struct ExecArguments {
+    /// Run this command for each entry, instead of printing it, with the path in place of each argument
+    /// {}, or else as the last argument. It must be the last option: all words after it are the command's
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true,
+          conflicts_with_all = ["format", "null", "quiet"])]
+    pub(super) exec: Option<Vec<OsString>>,
+    /// Run at most N commands at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "exec",
+          value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(super) jobs: u16,
+    /// How long commands may take to end after a signal, before they are killed
+    #[arg(long, value_name = "SECONDS", default_value = "10", requires = "exec",
+          value_parser = seconds)]
+    pub(super) grace: Duration,
+}
+
+#[derive(clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "End")]
 pub(super) struct EndArguments {
-    /// End once N entries were printed
+    /// End once N entries were printed, or N commands have succeeded
     #[arg(long, value_name = "N")]
     pub(super) count: Option<NonZeroU64>,
-    /// End once nothing was printed for this time; fractions are allowed
+    /// End once nothing was printed for this time, or no command has run or waits to be run again;
+    /// fractions are allowed
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) idle_exit: Option<Duration>,
     /// End with exit code 4 if this time passes with nothing found
@@ -152,14 +181,44 @@ Columns of --stats, each about the interval before:
   rate      entries per second       wakes   events of the trigger and the watch
   waiting   entries in the queue     scans   rounds of scans
   oldest    age of the oldest, in s  cpu     processor time in ms
+  with --exec: runs, those that have failed, and commands that run at the end
   "-" is printed where a number is not known. The trigger is not read while the
   watch reports all. A queue of a million entries is counted only so often that
   counting takes a tenth of the time.
 
+Commands (--exec):
+  The command is started without a shell, in a process group of its own, with
+  nothing on standard input. The path is absolute. It is in the environment, too:
+    PULLCORD_PATH     the path         PULLCORD_ATTEMPT  1, and one more for each
+    PULLCORD_NAME     the name                           time it has failed
+  To use a shell:  --exec sh -c 'mail-in < "$1" && rm -- "$1"' sh
+  Exit code 0 is a success. After anything else the command is run again: after
+  1 s, then 2 s, and so on up to 5 min, unless the entry is gone. Other entries do
+  not wait for that.
+  The command removes the entry, or moves it. An entry that it leaves is not run
+  again until the entry changes, or pullcord is started again. An entry that
+  comes again while its command runs is run again afterwards.
+  Each entry is run at least once: after a crash, some are run twice.
+  SIGTERM and SIGINT start no more commands, and send SIGTERM to the process
+  group of each that runs. After --grace, or at a second signal, they are killed,
+  and their entries are run after the next start.
+  With --json, two objects report each run: {"run": "start"} and {"run": "end"},
+  both with "id", "path", "attempt", "pid" and "at", the second one with
+  "exit_code", "signal", "seconds", "outcome" ("removed", "kept", "again" or
+  "retry") and "retry_seconds". With --json and --stats, standard output of the
+  command is standard error of pullcord.
+
+A trigger that a supervisor has opened (--trigger-fd):
+  A pull starts the service. With --idle-exit or --count, this command leaves a
+  byte in the FIFO if entries may be left, and none otherwise: the supervisor
+  starts it again only for new mail. After a signal it leaves none, so that a
+  stopped service stays stopped; the next start finds all entries.
+
 Exit codes:
   0  ended by a signal, --count or --idle-exit, or the output is not read any more
-  1  failed while it observed the queue
-  2  the queue cannot be observed, or another process reads the trigger
+  1  failed while it observed the queue, or a command cannot be started any more
+  2  the queue cannot be observed, another process reads the trigger, or the
+     command does not exist
   4  nothing was found within --timeout"#;
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -33,6 +33,17 @@ struct Row {
     wakeups: u64,
     scans: u64,
     cpu_ms: Option<u64>,
+    #[serde(flatten)]
+    commands: Option<Commands>,
+}
+
+/// What the commands of --exec have done in an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Commands {
+    runs: u64,
+    failures: u64,
+    /// At the end of the interval.
+    running: u64,
 }
 
 #[derive(Serialize)]
@@ -68,7 +79,7 @@ impl Statistics {
         let time = |text: &str| if self.has_time { format!("{text:27} ") } else { String::new() };
         let mut lines = String::new();
         if self.lines % LINES_PER_HEADER == 0 {
-            lines = format!("{}{}\n", time("time"), Row::header());
+            lines = format!("{}{}\n", time("time"), row.header());
         }
         self.lines += 1;
         lines + &format!("{}{}\n", time(&at), row.columns())
@@ -91,20 +102,32 @@ impl Row {
                 let used = cpu.saturating_sub(before.cpu.unwrap_or_default());
                 used.as_millis() as u64
             }),
+            commands: after.commands.map(|after| {
+                let before = before.commands.unwrap_or_default();
+                Commands {
+                    runs: after.started - before.started,
+                    failures: after.failed - before.failed,
+                    running: after.running,
+                }
+            }),
         }
     }
 
-    fn header() -> String {
-        format!(
+    fn header(&self) -> String {
+        let header = format!(
             "{:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>6}",
             "arrivals", "rate", "waiting", "oldest", "pulls", "wakes", "scans", "cpu"
-        )
+        );
+        match self.commands {
+            None => header,
+            Some(_) => header + &format!(" {:>7} {:>7} {:>7}", "runs", "failed", "running"),
+        }
     }
 
     fn columns(&self) -> String {
         let number = |number: Option<u64>| number.map_or_else(|| "-".into(), |n| n.to_string());
         let oldest = self.oldest_seconds.map_or_else(|| "-".into(), |age| format!("{age:.1}"));
-        format!(
+        let columns = format!(
             "{:>8} {:>8.1} {:>8} {:>8} {:>7} {:>7} {:>7} {:>6}",
             self.arrivals,
             self.rate,
@@ -114,7 +137,13 @@ impl Row {
             self.wakeups,
             self.scans,
             number(self.cpu_ms)
-        )
+        );
+        match self.commands {
+            None => columns,
+            Some(Commands { runs, failures, running }) => {
+                columns + &format!(" {runs:>7} {failures:>7} {running:>7}")
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pullcord::{Queue, Stats};
 
+use super::exec::Counts;
 use super::format;
 use super::known::{KnownEntries, Survey};
 use crate::processor;
@@ -17,15 +18,22 @@ pub(super) struct Totals {
     /// Pulls that were seen; `None` while the trigger is not read.
     pub(super) pulls: Option<u64>,
     pub(super) queue: Stats,
+    /// The commands of --exec; `None` without it.
+    pub(super) commands: Option<Counts>,
     /// Processor time of this process.
     pub(super) cpu: Option<Duration>,
 }
 
 impl Totals {
-    pub(super) fn now(found: u64, queue: &Queue) -> Totals {
+    pub(super) fn now(
+        found: u64,
+        commands: Option<Counts>,
+        has_trigger: bool,
+        queue: &Queue,
+    ) -> Totals {
         let stats = queue.stats();
-        let pulls = queue.options().trigger_path().map(|_| stats.pulls);
-        Totals { found, pulls, queue: stats, cpu: processor::time() }
+        let pulls = has_trigger.then_some(stats.pulls);
+        Totals { found, pulls, queue: stats, commands, cpu: processor::time() }
     }
 }
 

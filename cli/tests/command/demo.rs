@@ -62,6 +62,26 @@ fn the_table_has_a_row_for_each_counter() {
     }
 }
 
+#[test]
+fn it_ends_with_a_verdict_in_one_line() {
+    const VERDICT: &str = "All 1,050 messages were noticed, each once, half of them within ";
+    let done = output(&mut pullcord(["demo", "--messages", "1050"]));
+    let last = text(&done.stdout).lines().last().unwrap();
+    assert!(last.starts_with(VERDICT) && last.ends_with(" µs."), "{last}");
+    let done = output(&mut pullcord(["demo", "--messages", "1050", "--json"]));
+    let report: Value = serde_json::from_str(text(&done.stdout)).unwrap();
+    assert!(report["verdict"].as_str().unwrap().starts_with(VERDICT), "{report}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn progress_is_shown_on_a_terminal() {
+    let place = tempfile::tempdir().unwrap();
+    let mut command = pullcord(["demo", "--messages", "2000"]);
+    let shown = crate::support::on_terminal(command.env("TMPDIR", place.path()));
+    assert!(shown.contains("/2000 seen"), "{shown}");
+}
+
 fn is_empty(place: &Path) -> bool {
     fs::read_dir(place).unwrap().next().is_none()
 }
@@ -73,7 +93,7 @@ mod cut_short {
     use tempfile::TempDir;
 
     use super::is_empty;
-    use crate::support::{Running, children_of, eventually, pullcord, stat, text};
+    use crate::support::{Running, children_of, eventually, has_ended, pullcord, stat, text};
 
     /// Starts a demo that does not end by itself, with two writers. Returns the directory of its queue,
     /// the process and its writers.
@@ -99,6 +119,14 @@ mod cut_short {
             assert!(is_empty(place.path()));
             assert!(writers.into_iter().all(|writer| stat(writer).is_none()), "they have ended");
         }
+    }
+
+    #[test]
+    fn a_killed_demo_leaves_no_writers_behind() {
+        let (_place, mut running, writers) = endless();
+        running.signal(Signal::KILL);
+        running.end();
+        eventually("the writers end", || writers.iter().all(|it| has_ended(*it)).then_some(()));
     }
 
     #[test]

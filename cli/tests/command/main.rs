@@ -18,6 +18,11 @@ mod support;
 #[cfg(target_os = "linux")]
 mod syscalls;
 mod watch;
+mod watch_exec;
+#[cfg(target_os = "linux")]
+mod watch_exec_children;
+mod watch_exec_end;
 mod watch_options;
 mod watch_output;
 mod watch_reports;
+mod watch_supervised;

@@ -125,6 +125,51 @@ fn table_and_plot_show_every_strategy() {
 }
 
 #[test]
+fn it_ends_with_a_verdict_in_one_line() {
+    let report = storm("pullcord", &["--scenario", "hold"]);
+    let verdict = report["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("pullcord does not spin: "), "{verdict}");
+    assert!(verdict.contains(" for 1 pulls, ") && verdict.ends_with("no entry was lost."));
+
+    let arguments = ["storm", "--seconds", "1", "--scenario", "hold"];
+    let done = output(&mut pullcord(arguments));
+    let last = text(&done.stdout).lines().last().unwrap();
+    assert!(last.starts_with("Spin: reopen, early-close. Do not spin: "), "{last}");
+    assert!(last.contains("pullcord. Lost entries: ") && !last.ends_with("pullcord."), "{last}");
+
+    let done = output(pullcord(arguments).args(["--strategy", "reopen"]));
+    let last = text(&done.stdout).lines().last().unwrap();
+    assert!(last.starts_with("reopen spins: "), "{last}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn progress_is_shown_on_a_terminal() {
+    let mut command = pullcord(["storm", "--seconds", "1", "--strategy", "pullcord"]);
+    let shown = crate::support::on_terminal(&mut command);
+    assert!(shown.contains("pullcord") && shown.contains(" left"), "{shown}");
+}
+
+/// A flooder, and a writer that holds the trigger open for a day, end as any other.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_killed_storm_leaves_no_writers_behind() {
+    use crate::support::{children_of, has_ended};
+    for (scenario, writers) in [("storm", 3), ("hold", 1), ("flood", 2)] {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = pullcord(["storm", "--seconds", "86400", "--writers", "3"]);
+        command.args(["--strategy", "pullcord", "--scenario", scenario]);
+        let mut running = Running::start(command.env("TMPDIR", place.path()));
+        let started = eventually("the writers run", || {
+            Some(children_of(running.id())).filter(|started| started.len() == writers)
+        });
+        running.signal(Signal::KILL);
+        running.end();
+        eventually("the writers end", || started.iter().all(|it| has_ended(*it)).then_some(()));
+    }
+}
+
+#[test]
 fn an_unwritable_plot_is_reported_before_the_storm() {
     let done =
         output(&mut pullcord(["storm", "--seconds", "86400", "--plot", "/missing/plot.svg"]));

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -198,4 +200,40 @@ pub(crate) fn stat(id: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// Returns whether a process has ended. One whose parent is gone may stay as a zombie in a container.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_ended(id: u32) -> bool {
+    stat(id).is_none_or(|(state, _)| state == 'Z')
+}
+
+/// Runs a command that ends by itself, with a terminal as standard error. Returns what it has shown there.
+#[cfg(target_os = "linux")]
+pub(crate) fn on_terminal(command: &mut Command) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let inside =
+        fs::File::options().read(true).write(true).open(OsStr::from_bytes(name.to_bytes()));
+    let mut child =
+        command.env("TERM", "xterm").stdout(Stdio::null()).stderr(inside.unwrap()).spawn().unwrap();
+    // The command object keeps a copy of the inner end, and the reader would not see the end of file.
+    command.stderr(Stdio::null());
+    let (sender, shown) = channel();
+    thread::spawn(move || {
+        let (mut terminal, mut shown, mut bytes) =
+            (fs::File::from(terminal), Vec::new(), [0; 4096]);
+        // EIO: the last process that has the inner end open is gone.
+        while let Ok(count @ 1..) = terminal.read(&mut bytes) {
+            shown.extend_from_slice(&bytes[..count]);
+        }
+        sender.send(shown)
+    });
+    let status = eventually("the command ends", || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+    let shown = shown.recv_timeout(PATIENCE).expect("the terminal is closed");
+    String::from_utf8_lossy(&shown).into_owned()
 }
