@@ -61,6 +61,13 @@ fn the_shared_library_has_the_listed_name_and_is_not_unloaded() {
     assert!(makefile.lines().any(|line| line == format!("ABI = {abi}")));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_that_has_called_the_library_ends_after_dlclose_which_does_not_unload_it() {
+    let program = Program::compile_with("cc", &["unload.c"], &["-pthread"], ["-ldl"]);
+    assert_eq!(program.run(&[&built().join("libpullcord_capi.so")]), "ended\n");
+}
+
 #[test]
 fn the_debian_package_lists_the_same_symbols_and_name() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../debian/libpullcord1.symbols");

@@ -14,6 +14,8 @@ pub(crate) struct Page {
     pub(crate) environment: &'static str,
     /// `PATH  text`, with two blanks between.
     pub(crate) files: &'static str,
+    /// What else an administrator must know; may be empty.
+    pub(crate) notes: &'static str,
     /// Other pages, as `name(section)`.
     pub(crate) see_also: &'static str,
 }
@@ -51,6 +53,7 @@ pullcord doctor /var/qmail/queue",
         files: "\
 /var/qmail/queue  the queue of qmail
 /var/spool/postfix  the queue of Postfix",
+        notes: "",
         see_also: "\
 pullcord-watch(1) pullcord-doctor(1) pullcord-pull(1) pullcord-backends(1) pullcord-demo(1)
 pullcord-storm(1) pullcord-selftest(1) qmail-send(8) postfix(1)",
@@ -68,6 +71,9 @@ pullcord watch --dir /srv/in --in-place --count 1 --timeout 3600
 pullcord watch --stats 5 --metrics /srv/node/pullcord.prom /var/qmail/queue",
         environment: BACKEND_AND_COLOURS,
         files: QUEUE_FILES,
+        notes: "\
+The file of --metrics keeps the numbers of a process that has ended. An alert must therefore look at
+their age, for example: time() - pullcord_written_time_seconds > 60",
         see_also: "pullcord(1) pullcord-doctor(1) pullcord-pull(1) inotify(7) fifo(7)",
     },
     Page {
@@ -86,6 +92,7 @@ QUEUE/todo  qmail: the directory of new messages, or its numbered parts (big-tod
 QUEUE/public/pickup  Postfix: a socket, or a FIFO if it was made one
 QUEUE/maildrop  Postfix: the directory of new messages
 /proc  Linux: the processes that have the trigger open, and their limits",
+        notes: "",
         see_also: "pullcord(1) pullcord-watch(1) fuser(1) proc(5) fifo(7)",
     },
     Page {
@@ -97,6 +104,9 @@ pullcord pull /var/qmail/queue/lock/trigger
 pullcord pull --json /var/qmail/queue/lock/trigger",
         environment: COLOURS,
         files: "/var/qmail/queue/lock/trigger  the trigger of qmail, a FIFO with mode 0622",
+        notes: "\
+systemd opens a FIFO of ListenFIFO= for reading and keeps it open. A pull is delivered there although
+no service runs, and starts the service.",
         see_also: "pullcord(1) pullcord-doctor(1) fifo(7)",
     },
     Page {
@@ -108,6 +118,7 @@ pullcord backends
 pullcord backends --json | jq -r .best",
         environment: COLOURS,
         files: "none  it opens no file",
+        notes: "",
         see_also: "pullcord(1) pullcord-selftest(1) select(2) epoll(7) kqueue(2)",
     },
     Page {
@@ -119,6 +130,7 @@ pullcord demo
 pullcord demo --messages 1000000 --watch off",
         environment: TEMPORARY,
         files: "TMPDIR  a temporary queue, which is removed at the end",
+        notes: "",
         see_also: "pullcord(1) pullcord-storm(1)",
     },
     #[cfg(feature = "bench")]
@@ -133,6 +145,7 @@ pullcord bench --workload ring",
 TMPDIR  the directory in which queues are made; /tmp if it is not set
 NO_COLOR  if it is not empty, messages have no colours, also on terminals",
         files: "TMPDIR  temporary queues, which are removed at the end",
+        notes: "",
         see_also: "pullcord(1) pullcord-selftest(1)",
     },
     Page {
@@ -144,6 +157,7 @@ pullcord storm --plot storm.svg
 pullcord storm --scenario hold",
         environment: TEMPORARY,
         files: "TMPDIR  a temporary queue, which is removed at the end",
+        notes: "",
         see_also: "pullcord(1) pullcord-demo(1) fifo(7)",
     },
     Page {
@@ -157,6 +171,7 @@ TMPDIR=/var/qmail pullcord selftest --json >report.json",
 TMPDIR  the directory in which it tests; /tmp if it is not set
 NO_COLOR  if it is not empty, messages have no colours, also on terminals",
         files: "TMPDIR  temporary files, which are removed at the end",
+        notes: "",
         see_also: "pullcord(1) pullcord-backends(1)",
     },
 ];

@@ -42,6 +42,10 @@ pub(super) fn render(command: &clap::Command, page: &Page, date: &str) -> io::Re
     items(&mut rest, page.environment, bold);
     rest.control("SH", ["FILES"]);
     items(&mut rest, page.files, italic);
+    if !page.notes.is_empty() {
+        rest.control("SH", ["NOTES"]);
+        rest.text([roman(page.notes.replace('\n', " "))]);
+    }
     rest.control("SH", ["EXAMPLES"]);
     examples(&mut rest, page.examples);
     rest.control("SH", ["SEE ALSO"]);

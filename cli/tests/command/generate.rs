@@ -39,12 +39,22 @@ fn man_writes_a_page_with_every_section_for_each_command() {
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"] {
             assert!(sections.contains(&section), "{name}: {section}: {sections:?}");
         }
+        let sections: Vec<_> = sections.into_iter().filter(|name| *name != "NOTES").collect();
         let last = ["\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "EXAMPLES", "\"SEE ALSO\""];
         assert!(sections.ends_with(&last), "{name}: {sections:?}");
         assert!(page.contains("\n0  "), "{name}: no exit status 0");
         assert!(page.contains("\n\\fBpullcord "), "{name}: no example");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), names.len());
+}
+
+#[test]
+fn the_manual_tells_how_to_alert_and_where_a_pull_is_always_delivered() {
+    let directory = pages();
+    for (page, word) in [("watch", "pullcord_written_time_seconds"), ("pull", "ListenFIFO=")] {
+        let path = directory.path().join(format!("pullcord-{page}.1"));
+        assert!(fs::read_to_string(path).unwrap().contains(word), "{page}");
+    }
 }
 
 #[test]
