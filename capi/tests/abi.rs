@@ -5,14 +5,16 @@
 
 mod support;
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use support::{Program, built, has_command};
+use support::{Program, built, has_command, left_out};
 
 /// Runs a tool of binutils on a built library; `None`, with a message, if it is not here.
 fn inspect(tool: &str, arguments: &[&str], library: &str) -> Option<String> {
     if !has_command(tool) {
-        eprintln!("left out: {tool} is not here");
+        left_out(&format!("{tool} is not here"));
         return None;
     }
     let done = Command::new(tool).args(arguments).arg(built().join(library)).output().unwrap();
@@ -57,6 +59,25 @@ fn the_shared_library_has_the_listed_name_and_is_not_unloaded() {
     assert!(header.lines().any(|line| line == format!("#define PULLCORD_ABI {abi}")));
     let makefile = include_str!("../Makefile");
     assert!(makefile.lines().any(|line| line == format!("ABI = {abi}")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_that_has_called_the_library_ends_after_dlclose_which_does_not_unload_it() {
+    let program = Program::compile_with("cc", &["unload.c"], &["-pthread"], ["-ldl"]);
+    assert_eq!(program.run(&[&built().join("libpullcord_capi.so")]), "ended\n");
+}
+
+#[test]
+fn the_debian_package_lists_the_same_symbols_and_name() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../debian/libpullcord1.symbols");
+    let Ok(text) = fs::read_to_string(path) else {
+        return left_out("debian/ is not here");
+    };
+    let mut lines = text.lines();
+    assert_eq!(lines.next().unwrap().split(' ').next(), listed("soname").first().copied());
+    let symbols: Vec<_> = lines.filter_map(|line| line.trim().split('@').next()).collect();
+    assert_eq!(symbols, listed("symbol"));
 }
 
 #[test]

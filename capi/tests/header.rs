@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Program, has_command};
+use support::{Program, has_command, left_out};
 
 #[test]
 fn the_header_is_fresh() {
@@ -56,7 +56,7 @@ fn c17_accepts_the_header() {
 #[test]
 fn cplusplus_accepts_the_header_and_links() {
     if !has_command("c++") {
-        eprintln!("left out: c++ is not here");
+        left_out("c++ is not here");
         return;
     }
     // The first with long long, which uint64_t is on some systems.

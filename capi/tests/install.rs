@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Program, Queue, built, has_command, native_libs};
+use support::{Program, Queue, built, has_command, left_out, native_libs};
 use tempfile::TempDir;
 
 /// Runs make in the directory of the Makefile.
@@ -69,9 +69,10 @@ fn compile_installed(prefix: &Path, options: &[&str], link: &[&str]) -> Program 
 
 #[test]
 fn pkg_config_links_the_shared_and_the_static_library() {
-    if !has_command("pkg-config") {
-        eprintln!("left out: pkg-config is not here");
-        return;
+    for tool in ["make", "pkg-config"] {
+        if !has_command(tool) {
+            return left_out(&format!("{tool} is not here"));
+        }
     }
     let (queue, prefix, from) = (Queue::new(), TempDir::new().unwrap(), build_directory());
     make("install", &[("PREFIX", prefix.path()), ("BUILT", from.path())]);
@@ -98,6 +99,9 @@ fn pkg_config_links_the_shared_and_the_static_library() {
 
 #[test]
 fn a_package_is_made_below_destdir_and_removed_again() {
+    if !has_command("make") {
+        return left_out("make is not here");
+    }
     let (root, from) = (TempDir::new().unwrap(), build_directory());
     let variables = [
         ("DESTDIR", root.path()),

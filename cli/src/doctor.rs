@@ -69,12 +69,7 @@ Exit codes:
   1  errors (✗)
   2  could not look: there is no such queue, or something (?) could not be seen
 With --monitor:
-  0  OK, 1  WARNING, 2  CRITICAL: errors, 3  UNKNOWN: could not look, bad usage
-
-Examples:
-  pullcord doctor /var/qmail/queue
-  pullcord doctor --layout postfix --seconds 60 /var/spool/postfix
-  pullcord doctor --monitor /var/qmail/queue";
+  0  OK, 1  WARNING, 2  CRITICAL: errors, 3  UNKNOWN: could not look, bad usage";
 
 fn seconds(text: &str) -> Result<u64, String> {
     match text.parse() {

@@ -8,13 +8,31 @@ use std::process::ExitCode;
 use pullcord::Escaped;
 use rustix::io::Errno;
 
-/// The exit codes except 0; `--help` lists them.
+/// The exit codes; `--help` and the manual page list them from here.
 #[derive(Clone, Copy, Debug)]
-enum Exit {
+pub(crate) enum Exit {
+    Done = 0,
     Failed = 1,
     BadInput = 2,
     NoReader = 3,
     NothingFound = 4,
+}
+
+impl Exit {
+    pub(crate) const ALL: [Exit; 5] =
+        [Exit::Done, Exit::Failed, Exit::BadInput, Exit::NoReader, Exit::NothingFound];
+
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => {
+                "success: pulled (or a pull was pending), no message lost, or ended as asked"
+            }
+            Exit::Failed => "failure, or messages were lost",
+            Exit::BadInput => "bad input or usage; nothing was changed",
+            Exit::NoReader => "no process reads the trigger",
+            Exit::NothingFound => "watch --timeout has passed with nothing found",
+        }
+    }
 }
 
 #[derive(Debug)]

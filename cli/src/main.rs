@@ -14,6 +14,7 @@ mod generate;
 mod json;
 mod latency;
 mod mail;
+mod manual;
 mod message;
 mod processor;
 mod pull;
@@ -26,13 +27,13 @@ mod writers;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{FromArgMatches, Parser};
 
 use failure::Failure;
 
 /// Notify a mail queue manager of new mail, without delay and without polling
 #[derive(Parser)]
-#[command(name = "pullcord", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "pullcord", version, after_help = ENVIRONMENT, arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]
     subcommand: Subcommand,
@@ -57,20 +58,14 @@ enum Subcommand {
     StormWriter(storm::writer::Arguments),
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  success: pulled (or a pull was pending), no message lost, or ended as asked
-  1  failure, or messages were lost
-  2  bad input or usage; nothing was changed
-  3  no process reads the trigger
-  4  watch --timeout has passed with nothing found
-
+const ENVIRONMENT: &str = "\
 Environment:
   PULLCORD_BACKEND  epoll, kqueue or select: used if --backend is not given
   NO_COLOR          no colours, also on terminals";
 
 fn main() -> ExitCode {
-    let command = match Command::try_parse() {
+    let parsed = manual::command().try_get_matches();
+    let command = match parsed.and_then(|matches| Command::from_arg_matches(&matches)) {
         Ok(command) => command,
         Err(e) => return usage(&e),
     };
@@ -89,7 +84,7 @@ fn main() -> ExitCode {
         Subcommand::DemoWriter(arguments) => demo::writer::run(&arguments),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(failure::Exit::Done as u8),
         Err(failure) => failure.report(),
     }
 }
@@ -134,7 +129,6 @@ fn print(line: impl std::fmt::Display) -> Result<bool, Failure> {
 mod tests {
     #[test]
     fn the_options_of_every_command_are_consistent() {
-        use clap::CommandFactory as _;
-        super::Command::command().debug_assert();
+        super::manual::command().debug_assert();
     }
 }

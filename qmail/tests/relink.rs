@@ -210,7 +210,7 @@ fn what_was_added_to_the_set_can_be_removed() {
 #[test]
 fn the_archive_has_qmails_names_only() {
     if !support::has_command("nm") {
-        eprintln!("left out: nm is not here");
+        support::left_out("nm is not here");
         return;
     }
     let archive = support::built().join("libpullcord_qmail.a");

@@ -23,6 +23,12 @@ pub(crate) fn has_command(name: &str) -> bool {
     Command::new(name).arg("--version").output().is_ok()
 }
 
+/// Says that a test is left out, also where the output of good tests is hidden.
+pub(crate) fn left_out(why: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "left out: {why}");
+}
+
 /// Where cargo puts the libraries of the crate under test.
 pub(crate) fn built() -> PathBuf {
     env::current_exe().unwrap().parent().unwrap().to_owned()

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use pullcord::{OtherReaders, Trigger};
 
 use crate::doctor::{Checks, examine_at};
-use crate::support::{Queue, output};
+use crate::support::{Queue, left_out, output};
 
 /// A mount, which is gone when this is dropped.
 struct Mount(PathBuf);
@@ -22,11 +22,11 @@ impl Mount {
         match done {
             Ok(done) if done.status.success() => Some(Mount(at.into())),
             Ok(done) => {
-                println!("left out: cannot mount: {}", String::from_utf8_lossy(&done.stderr));
+                left_out(&format!("cannot mount: {}", String::from_utf8_lossy(&done.stderr)));
                 None
             }
             Err(e) => {
-                println!("left out: there is no mount(8): {e}");
+                left_out(&format!("there is no mount(8): {e}"));
                 None
             }
         }
@@ -44,7 +44,7 @@ fn can_unshare(namespace: &str) -> bool {
     let done = Command::new("unshare").args([namespace, "--fork", "true"]).output();
     let can = done.is_ok_and(|done| done.status.success());
     if !can {
-        println!("left out: needs root and unshare(1)");
+        left_out("needs root and unshare(1)");
     }
     can
 }
@@ -140,7 +140,7 @@ fn a_reader_in_another_pid_namespace_is_not_taken_for_none() {
 #[test]
 fn a_dead_mount_that_another_process_has_open_does_not_block() {
     let Ok(device) = fs::File::options().read(true).write(true).open("/dev/fuse") else {
-        return println!("left out: needs /dev/fuse");
+        return left_out("needs /dev/fuse");
     };
     let place = tempfile::tempdir().unwrap();
     let options = "fd=0,rootmode=40000,user_id=0,group_id=0";
@@ -227,7 +227,7 @@ fn the_limits_of_inotify_are_those_of_this_user_namespace() {
     command.args(["--map-root-user", "sh", "-c", script, env!("CARGO_BIN_EXE_pullcord")]);
     let done = output(command.arg(queue.trigger()).arg(queue.root()));
     if done.status.code() == Some(9) {
-        return println!("left out: the limits of a user namespace cannot be set here");
+        return left_out("the limits of a user namespace cannot be set here");
     }
     let checks = Checks::parse(&done);
     assert_eq!(checks.code, Some(0), "warnings only: {checks:?}");

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::doctor::{Checks, examine_at};
-use crate::support::{Queue, Running, copy_binary, eventually, output, pullcord, stat};
+use crate::support::{Queue, Running, copy_binary, eventually, left_out, output, pullcord, stat};
 
 /// `pullcord storm` with one strategy for an hour, in a place of its own.
 struct Storm {
@@ -188,7 +188,7 @@ fn an_ordinary_user_is_told_that_the_reader_cannot_be_seen() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !rustix::process::geteuid().is_root() {
-        return println!("left out: needs root, to become another user");
+        return left_out("needs root, to become another user");
     }
     let queue = Queue::flat();
     let copy = queue.path("pullcord");

@@ -11,6 +11,7 @@ mod doctor_running;
 #[cfg(target_os = "linux")]
 mod faults;
 mod generate;
+mod packages;
 mod pull;
 mod selftest;
 mod storm;

@@ -45,6 +45,17 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("the command speaks UTF-8")
 }
 
+/// Says that a test is left out, also where the output of good tests is hidden.
+pub(crate) fn left_out(why: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "left out: {why}");
+}
+
+/// Whether a command is installed.
+pub(crate) fn has_command(name: &str) -> bool {
+    Command::new(name).arg("--version").output().is_ok()
+}
+
 /// Tries until it succeeds.
 pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
