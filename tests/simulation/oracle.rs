@@ -153,6 +153,8 @@ pub(crate) struct Oracle {
     trigger_disturbed: u64,
     /// A failure, a frozen process or an overflow was possible until then.
     faulty_until: u64,
+    /// How far the program's time is ahead in this turn.
+    ahead: u64,
     /// When the program last passed a wrong time, or had no timer.
     wrong_time: u64,
     /// When the process was stopped between two calls, and until when.
@@ -189,6 +191,7 @@ impl Oracle {
             paths_disturbed: 0,
             trigger_disturbed: 0,
             faulty_until: 0,
+            ahead: 0,
             wrong_time: 0,
             freezes: Vec::new(),
             opened_at: now,
@@ -315,8 +318,11 @@ impl Oracle {
                 (tracked.directory, tracked.ino, tracked.reachable) = (number, ino, true);
             }
         }
+        if self.all_are_reachable() {
+            return;
+        }
         let missed = &mut self.missed;
-        self.tracked.retain(|_, tracked| {
+        self.tracked.retain(|id, tracked| {
             if !tracked.reachable {
                 if tracked.returned == 0 {
                     *missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
@@ -325,7 +331,8 @@ impl Oracle {
                 tracked.since = now;
                 tracked.pulled = None;
             }
-            tracked.reachable || tree.is_directory(tracked.ino)
+            // An entry that was removed has a number of its own, and never comes back.
+            tracked.reachable || tree.entries(tracked.ino).iter().any(|entry| entry.id == *id)
         });
     }
 
@@ -412,9 +419,13 @@ impl Oracle {
         self.wrong_time = u64::MAX / 2;
     }
 
-    /// The program passes a wrong time from now on, until its next turn: an interval may seem to be
-    /// over, or to have just begun.
-    pub(crate) fn wrong_time(&mut self, now: u64) {
+    /// The program passes a time that is so many milliseconds off in this turn: an interval may seem to
+    /// be over, or to have just begun.
+    pub(crate) fn wrong_time(&mut self, off: i64, now: u64) {
+        self.ahead = u64::try_from(off).unwrap_or(0) * MS;
+        if off == 0 {
+            return;
+        }
         self.wrong_time = self.wrong_time.max(now);
         self.fault(now);
         self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
@@ -527,7 +538,7 @@ impl Oracle {
         let is_other = how == How::Requeue && tracked.other_due.is_some_and(|other| other <= now);
         if let Some(due) = due {
             match how {
-                How::Requeue if now >= due => {}
+                How::Requeue if now + self.ahead >= due => {}
                 // The event of its arrival may come late where the scan does not wait for it.
                 How::Watch if !self.config.fs.is_local() || !tracked.by_watch => {}
                 _ if (self.has_bound || self.config.twice) && !self.config.fs.is_local() => {}

@@ -348,10 +348,8 @@ impl Program {
                 Some(Request::RequeueAgain(time, times)) => self.requeue_again = (time, times),
             }
         }
-        if self.wrong_time != 0 {
-            let now = sim::with(|kernel| kernel.now());
-            self.world.borrow_mut().oracle.wrong_time(now);
-        }
+        let now = sim::with(|kernel| kernel.now());
+        self.world.borrow_mut().oracle.wrong_time(self.wrong_time, now);
         match mail {
             Mail::Queue(notifier, queue) if self.register_again > 0 => {
                 self.register_again -= 1;
@@ -393,7 +391,7 @@ impl Program {
         let mut items = 0;
         loop {
             items += 1;
-            if items > 1000 {
+            if items > 1000 * self.turns_at_once() {
                 return Err(self.long_turn());
             }
             let Some((path, how)) = counted(|| mail.next(now)) else { break };
@@ -515,6 +513,12 @@ impl Program {
         Ok(())
     }
 
+    /// Returns how many turns may follow each other without a wait. On kqueue a receiver goes on while its
+    /// notifier has more events, for four turns.
+    fn turns_at_once(&self) -> u64 {
+        if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 4 } else { 1 }
+    }
+
     fn long_turn(&self) -> Failure {
         let Turn { calls, stats, opens } = self.world.borrow().turn;
         Failure::LongTurn { calls, stats, opens }
@@ -535,8 +539,7 @@ impl Program {
         self.note_faults();
         let now = self.window();
         let Turn { stats, opens, .. } = self.world.borrow().turn;
-        // On kqueue a receiver goes on for a while, as long as its notifier has more events.
-        let turns = if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 4 } else { 1 };
+        let turns = self.turns_at_once();
         if stats > turns * (64 + 32) || opens > turns * (64 + 8) {
             return Err(self.long_turn());
         }
