@@ -259,6 +259,13 @@ impl Receiver {
         is_empty
     }
 
+    /// Returns whether a turn has begun and [`try_recv`](Receiver::try_recv) has not returned `None`: its
+    /// next call does not ask the notifier first.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.turn.is_active
+    }
+
     /// Waits for events, and passes them on.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.notifier.wait(&mut self.events, timeout)?;

@@ -149,8 +149,8 @@ impl DirWatcher {
         directory: &Path,
         watch_for: WatchFor,
     ) -> Result<WatchedDir> {
-        let added =
-            is_local(locality).and_then(|local| Ok((local, self.0.watch(directory, watch_for)?)));
+        let added = is_local(locality)
+            .and_then(|local| Ok((local, self.0.watch(directory, watch_for, local)?)));
         match added {
             Ok((local, (id, file_id))) => Ok(WatchedDir { id, local, file_id }),
             Err(e) => Err(with_context(directory, "watch the directory", e)),

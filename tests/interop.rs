@@ -59,8 +59,10 @@ impl Fixture {
         self.root.path().join("lock/trigger")
     }
 
+    /// Without an interval whose end would wake a loop that has missed something.
     fn options(&self) -> QueueOptions {
-        QueueOptions::qmail(self.root.path()).unwrap()
+        let options = QueueOptions::qmail(self.root.path()).unwrap();
+        options.verify_interval(Duration::from_secs(3600)).rescan_interval(None)
     }
 
     fn entry(&self, name: &str) -> PathBuf {
@@ -439,7 +441,7 @@ mod in_mio {
 
     use mio::unix::SourceFd;
     use mio::{Events, Interest, Poll, Token};
-    use pullcord::DrainOutcome;
+    use pullcord::{DirWatcher, DrainOutcome};
 
     use super::*;
 
@@ -513,6 +515,26 @@ mod in_mio {
                 poll.registry().deregister(&mut mail).unwrap();
             }
         });
+    }
+
+    #[test]
+    fn a_directory_watcher_is_a_source() {
+        let mut fixture = Fixture::new();
+        let Ok(mut watcher) = DirWatcher::new() else { return }; // not on every system
+        watcher.watch(fixture.root.path().join("todo")).unwrap();
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(8);
+        poll.registry().register(&mut watcher, MAIL, Interest::READABLE).unwrap();
+        for n in 0..100 {
+            fixture.link(&n.to_string());
+            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert_eq!(events.iter().map(|event| event.token()).collect::<Vec<_>>(), [MAIL]);
+            let mut reported = 0;
+            while watcher.read_events().unwrap() > 0 {
+                reported += std::iter::from_fn(|| watcher.next_event().map(drop)).count();
+            }
+            assert!(reported > 0);
+        }
     }
 
     #[test]
@@ -599,6 +621,45 @@ mod in_tokio {
                         writer.join().unwrap();
                     });
                     task.await.unwrap();
+                });
+            }
+        }
+    }
+
+    /// tokio may notice the edge of the second entry before the first turn has ended.
+    #[test]
+    fn an_entry_that_comes_between_two_calls_is_returned() {
+        for runtime in runtimes() {
+            for watch in [WatchMode::Auto, WatchMode::Off] {
+                let mut fixture = Fixture::new();
+                let queue = fixture.options().watch(watch).open().unwrap();
+                runtime.block_on(async {
+                    let mut mail = AsyncReceiver::new(queue).unwrap();
+                    for n in 0..20 {
+                        let (first, second) = (format!("{n}-first"), format!("{n}-second"));
+                        let path = fixture.link(&first);
+                        pull(fixture.trigger()).unwrap();
+                        expect(&mut mail, &first).await;
+                        remove(&path);
+                        let path = fixture.link(&second);
+                        pull(fixture.trigger()).unwrap();
+                        time::sleep(Duration::from_millis(5)).await;
+                        match n % 2 {
+                            0 => drop(expect(&mut mail, &second).await),
+                            _ => loop {
+                                let readable = time::timeout(PATIENCE, mail.readable()).await;
+                                readable.unwrap_or_else(|_| panic!("for {second}")).unwrap();
+                                let mut names = Vec::new();
+                                while let Some(entry) = mail.try_recv() {
+                                    names.push(entry.name.to_owned());
+                                }
+                                if names.iter().any(|name| *name == *second) {
+                                    break;
+                                }
+                            },
+                        }
+                        remove(&path);
+                    }
                 });
             }
         }

@@ -177,3 +177,34 @@ fn a_second_file_system_is_mounted_over_the_first_one() {
         },
     );
 }
+
+/// inotify has one watch for both paths.
+#[test]
+#[ignore = "needs root, to mount"]
+fn a_part_is_bound_to_the_place_of_another_part() {
+    let mut fixture = QueueFixture::new(Backend::best(), Some(2));
+    let options = fixture.options().rescan_interval(None);
+    fixture.open(&options.verify_interval(Duration::from_millis(100)));
+    fixture.settle();
+    let parts = |fixture: &mut QueueFixture| fixture.queue().status().count();
+    let mount = Mount::bind(&fixture.path("todo/0"), &fixture.path("todo/1"));
+    fixture.turn_until("it is an alias", |fixture| parts(fixture) == 2);
+    for round in 0..3 {
+        let entry = fixture.path(&format!("todo/{}/{round}", round % 2));
+        let before = fixture.stats().watch_entries;
+        fs::write(&entry, "a message").unwrap();
+        let (mut paths, _) =
+            fixture.turn_until("it is returned", |fixture| fixture.stats().watch_entries > before);
+        paths.extend(fixture.settle().0);
+        assert_eq!(paths.len(), 1, "it is returned once, by one of its paths: {paths:?}");
+        assert_eq!(paths[0].file_name(), entry.file_name());
+        fs::remove_file(entry).unwrap();
+    }
+    drop(mount);
+    fixture.turn_until("it is a part of its own", |fixture| parts(fixture) == 3);
+    fixture.turn_until("all is watched", |fixture| fixture.queue().is_fully_watched());
+    for part in 0..2 {
+        let entry = fixture.link(format!("{part}/mail"));
+        assert_eq!(fixture.expect_and_settle(&[&entry]), [entry]);
+    }
+}

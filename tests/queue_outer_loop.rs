@@ -120,13 +120,18 @@ fn on_each(
     }
 }
 
+/// Without an interval whose end would wake a loop that has missed something.
+fn without_intervals(fixture: &QueueFixture) -> QueueOptions {
+    fixture.options().verify_interval(Duration::from_secs(3600)).rescan_interval(None)
+}
+
 fn paths(entries: Vec<OwnedEntry>) -> BTreeSet<PathBuf> {
     queue_fixture::sorted(entries.iter().map(OwnedEntry::path).collect())
 }
 
 #[test]
 fn a_thousand_entries_arrive_with_one_turn_for_each_wakeup() {
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         outer.drain();
         let linked: BTreeSet<_> = (0..1000).map(|n| fixture.link(format!("1/{n}"))).collect();
         fixture.pull();
@@ -144,7 +149,7 @@ fn entries_that_were_queued_before_the_registration_arrive() {
     for mode in [Mode::Level, Mode::Edge] {
         let mut fixture = QueueFixture::new(Backend::best(), None);
         let linked: BTreeSet<_> = (0..300).map(|n| fixture.link(format!("{n}"))).collect();
-        let mail = fixture.options().receiver().unwrap();
+        let mail = without_intervals(&fixture).receiver().unwrap();
         // The receiver may be registered late.
         let mut outer = Outer::new(mail, mode);
         assert_eq!(paths(outer.receive(300)), linked);
@@ -153,7 +158,7 @@ fn entries_that_were_queued_before_the_registration_arrive() {
 
 #[test]
 fn each_of_a_hundred_messages_wakes_the_loop() {
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         outer.drain();
         for message in 0..100 {
             let path = fixture.link(format!("{}/{message}", message % 2));
@@ -170,7 +175,7 @@ fn each_of_a_hundred_messages_wakes_the_loop() {
 #[test]
 fn messages_of_a_writer_at_any_moment_all_arrive() {
     const MESSAGES: usize = 3000;
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         outer.drain();
         let (todo, trigger) = (fixture.path("todo"), fixture.trigger());
         let writer = std::thread::spawn(move || {
@@ -198,7 +203,7 @@ fn messages_of_a_writer_at_any_moment_all_arrive() {
 
 #[test]
 fn a_requeued_entry_arrives_at_its_time() {
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         fixture.link("0/1");
         let entry = outer.receive(1).remove(0);
         outer.drain();
@@ -214,7 +219,7 @@ fn a_requeued_entry_arrives_at_its_time() {
 /// An earlier deadline must replace a later one, and a later one must not delay an earlier one.
 #[test]
 fn entries_that_are_requeued_from_the_loop_itself_arrive_in_their_order() {
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         let linked: Vec<_> = (0..10).map(|n| fixture.link(format!("1/{n}"))).collect();
         let start = Instant::now();
         let at = |n: u32| start + Duration::from_millis(100) * (10 - n) + PATIENCE / 40;
@@ -245,7 +250,7 @@ fn entries_that_are_requeued_from_the_loop_itself_arrive_in_their_order() {
 
 #[test]
 fn a_requeue_after_the_turn_wakes_the_loop_that_sleeps() {
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         fixture.link("0/1");
         let entry = outer.receive(1).remove(0);
         outer.drain();
@@ -257,7 +262,7 @@ fn a_requeue_after_the_turn_wakes_the_loop_that_sleeps() {
 }
 
 fn verified(fixture: &QueueFixture) -> QueueOptions {
-    fixture.options().verify_interval(Duration::from_millis(300))
+    fixture.options().verify_interval(Duration::from_millis(300)).rescan_interval(None)
 }
 
 #[test]
@@ -273,6 +278,29 @@ fn a_warning_arrives() {
             outer.wait("the next attempt");
             outer.turn();
         }
+    });
+}
+
+/// The loop does not ask for warnings, and has nothing else to wait for.
+#[test]
+fn a_warning_makes_the_descriptor_readable_once_more() {
+    on_each(without_intervals, |fixture, outer| {
+        outer.drain();
+        if !outer.mail.queue().is_fully_watched() {
+            return;
+        }
+        // One directory by two paths: that is reported, and not tried again.
+        std::os::unix::fs::symlink("1", fixture.path("todo/5")).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while outer.mail.queue().stats().warnings == 0 {
+            assert!(Instant::now() < deadline, "the link is not noticed");
+            outer.wait("the link");
+            outer.turn();
+        }
+        outer.wait("the warning");
+        outer.turn();
+        assert!(outer.drain().is_empty());
+        assert_eq!(outer.mail.next_warning().map(|it| it.kind()), Some(WarningKind::Alias));
     });
 }
 
@@ -307,7 +335,7 @@ impl Outer {
 fn a_poll_arrives() {
     let configure = |fixture: &QueueFixture| {
         let poll = Duration::from_millis(300);
-        fixture.options().without_trigger().poll_interval(poll)
+        without_intervals(fixture).without_trigger().poll_interval(poll)
     };
     on_each(configure, |fixture, outer| {
         for message in 0..5 {
@@ -322,7 +350,7 @@ fn a_poll_arrives() {
 fn a_quiet_time_arrives() {
     let configure = |fixture: &QueueFixture| {
         let quiet = Duration::from_millis(300);
-        fixture.options().write_method(pullcord::WriteMethod::InPlace { quiet })
+        without_intervals(fixture).write_method(pullcord::WriteMethod::InPlace { quiet })
     };
     on_each(configure, |fixture, outer| {
         outer.drain();
@@ -335,7 +363,7 @@ fn a_quiet_time_arrives() {
 
 #[test]
 fn the_waker_wakes_the_loop_once() {
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         outer.drain();
         let waker = outer.mail.waker().unwrap();
         for _ in 0..3 {
@@ -357,7 +385,7 @@ fn the_waker_wakes_the_loop_once() {
 
 #[test]
 fn a_queue_that_is_changed_by_the_loop_wakes_it() {
-    on_each(QueueFixture::options, |fixture, outer| {
+    on_each(without_intervals, |fixture, outer| {
         fixture.link("0/1");
         let entry = outer.receive(1).remove(0);
         outer.drain();

@@ -88,6 +88,23 @@ fn a_program_that_has_returned_everything_leaves_no_byte() {
     }
 }
 
+/// A watched queue does not wait for the trigger, and empties it now and then.
+#[test]
+fn pulls_for_entries_that_the_watch_has_reported_are_taken_out_at_the_end() {
+    let mut queue = Supervised::new();
+    let mut mail = queue.start(WatchMode::Auto);
+    if !mail.queue().is_fully_watched() {
+        return;
+    }
+    for name in ["1", "2", "3"] {
+        let path = queue.link(name);
+        assert_eq!(mail.recv().unwrap().unwrap().path(), path);
+        queue.pull();
+    }
+    assert!(!mail.close().unwrap(), "nothing is left");
+    assert_eq!(queue.bytes(), 0, "it would be started again");
+}
+
 #[test]
 fn a_program_that_leaves_an_entry_leaves_one_byte() {
     for watch in WATCH_MODES {

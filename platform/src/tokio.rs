@@ -37,7 +37,8 @@ impl ReadReadiness {
     }
 
     /// Is ready while tokio takes the descriptor for readable. The caller clears that through the
-    /// guard, or with [`try_read`](ReadReadiness::try_read), once it is not.
+    /// guard, or with [`take`](ReadReadiness::take), *before* it looks what there is: tokio notices an
+    /// edge at any time, and one that it notices after the look must not be cleared.
     ///
     /// # Errors
     ///
@@ -49,10 +50,13 @@ impl ReadReadiness {
         self.0.poll_read_ready(context)
     }
 
-    /// Calls `read` if tokio takes the descriptor for readable. If it returns `None`, tokio waits for
-    /// the next edge.
-    pub fn try_read<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
-        let read = |_: &OwnedFd| read().ok_or_else(|| io::ErrorKind::WouldBlock.into());
-        self.0.try_io(Interest::READABLE, read).ok()
+    /// Returns whether tokio takes the descriptor for readable, and makes it wait for the next edge.
+    pub fn take(&self) -> bool {
+        let mut is_readable = false;
+        let _ = self.0.try_io(Interest::READABLE, |_| {
+            is_readable = true;
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        is_readable
     }
 }

@@ -76,7 +76,7 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
             let mut watch = opened.map_err(failed("open the watch"))?;
             if let Some(watch) = &mut watch {
                 watch
-                    .watch(queue, pullcord_platform::watch::WatchFor::Entries)
+                    .watch(queue, pullcord_platform::watch::WatchFor::Entries, true)
                     .map_err(failed("watch the directory"))?;
             }
             watch

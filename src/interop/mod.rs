@@ -22,6 +22,8 @@
 //! - *Edge*: after `try_recv` has returned `None`, a new edge comes as soon as there is something to
 //!   return. A loop that stops earlier must call `try_recv` again by itself.
 //! - *One-shot*: register the descriptor again after `try_recv` has returned `None`.
+//! - *Cached readiness* (tokio's `AsyncFd`, which is why `AsyncReceiver` exists): clear it before the first
+//!   `try_recv` of a turn. After the last one, the loop may have noticed the next edge already.
 //!
 //! # Duplicates
 //!

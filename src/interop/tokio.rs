@@ -1,8 +1,8 @@
 //! tokio: a queue as an asynchronous receiver, and as a stream.
 //!
 //! tokio waits for the descriptor of the [`Receiver`], edge-triggered, and for nothing else: the
-//! deadlines are behind that descriptor. Its readiness is cleared only after
-//! [`Receiver::try_recv`] has returned `None`, which promises another edge.
+//! deadlines are behind that descriptor. Its readiness is cleared before a turn begins: tokio may notice
+//! the next edge, in another thread or while other tasks run, before the turn is over.
 
 use std::future;
 use std::io;
@@ -104,18 +104,22 @@ impl AsyncReceiver {
     ///
     /// As [`recv`](AsyncReceiver::recv).
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<OwnedEntry>> {
-        let mut readable = ready!(self.readiness.poll(context))?;
+        if !self.receiver.is_in_turn() {
+            ready!(self.readiness.poll(context))?.clear_ready();
+        }
         if let Some(entry) = self.receiver.try_recv() {
             return Poll::Ready(Ok(entry.into_owned()));
         }
-        readable.clear_ready();
-        // If another thread has noticed the next edge already, other tasks have their turn first.
+        // If there was an edge since the turn began, other tasks have their turn first.
         match self.readiness.poll(context) {
-            Poll::Ready(Ok(_)) => context.waker().wake_by_ref(),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => {}
+            Poll::Ready(Ok(mut readable)) => {
+                readable.retain_ready();
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Pending
     }
 
     /// Waits until there may be an entry or a warning. Then call
@@ -128,6 +132,9 @@ impl AsyncReceiver {
     ///
     /// Fails when the runtime shuts down.
     pub async fn readable(&mut self) -> io::Result<()> {
+        if self.receiver.is_in_turn() {
+            return Ok(());
+        }
         let poll = |context: &mut Context<'_>| {
             self.readiness.poll(context).map_ok(|mut readable| readable.retain_ready())
         };
@@ -138,8 +145,11 @@ impl AsyncReceiver {
     /// 64 entries were returned and other tasks should have their turn: see
     /// [`readable`](AsyncReceiver::readable).
     pub fn try_recv(&mut self) -> Option<Entry<'_>> {
-        let receiver = &mut self.receiver;
-        self.readiness.try_read(move || receiver.try_recv())
+        if self.receiver.is_in_turn() || self.readiness.take() {
+            self.receiver.try_recv()
+        } else {
+            None
+        }
     }
 
     /// Returns an entry again once `not_before` has come: see [`Queue::requeue`].

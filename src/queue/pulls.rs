@@ -17,8 +17,8 @@ impl Queue {
         self.trigger.is_open() && !self.retry.is_failing(Thing::Trigger)
     }
 
-    /// Records that the trigger cannot be opened or read. Nobody can pull until it can be, so that
-    /// directories without a reliable watch are polled.
+    /// Records that the trigger cannot be opened or read. Pulls may be lost until it can be, so that
+    /// directories without a reliable watch are polled. Once it is open, they are read as after a pull.
     pub(super) fn trigger_failed(&mut self, error: Error, now: Instant) {
         self.retry.failed(Thing::Trigger, now);
         self.warn(Problem::Trigger, WarningKind::Trigger, error);
@@ -35,7 +35,6 @@ impl Queue {
 
     /// Opens the FIFO that the path names now, and acts as on a pull: pulls may have failed meanwhile.
     pub(super) fn reopen_trigger(&mut self, now: Instant) {
-        let is_first = !self.retry.is_failing(Thing::Trigger);
         match self.trigger.open() {
             Ok(()) => {
                 self.work.stats.trigger_reopens += 1;
@@ -45,12 +44,7 @@ impl Queue {
                     self.on_pull(now);
                 }
             }
-            Err(error) => {
-                self.trigger_failed(error, now);
-                if is_first {
-                    self.on_pull(now);
-                }
-            }
+            Err(error) => self.trigger_failed(error, now),
         }
     }
 
@@ -95,10 +89,7 @@ impl Queue {
                     self.schedule.pacer().charge_empty(now);
                 }
             }
-            Err(error) => {
-                self.trigger_failed(error, now);
-                self.on_pull(now);
-            }
+            Err(error) => self.trigger_failed(error, now),
         }
     }
 

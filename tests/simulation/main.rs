@@ -11,6 +11,7 @@
 //! | `explore` | runs many, and reports |
 //! | `shrink` | makes a failing history short |
 //! | `named` | the histories that are tests |
+//! | `idle` | an idle queue, call by call |
 //! | `mutants` | rules of the queue that are switched off, and found to be missing |
 //! | `strategies` | the older strategies in the same world |
 //! | `compare` | the simulated kernel beside the one of this system |
@@ -26,6 +27,7 @@ mod explore;
 #[cfg(pullcord_sim)]
 mod history;
 #[cfg(pullcord_sim)]
+mod idle;
 #[cfg(pullcord_sim)]
 mod memory;
 #[cfg(pullcord_sim)]
@@ -70,7 +72,7 @@ mod simulation {
     use libtest_mimic::{Arguments, Trial};
 
     use crate::explore::{self, Source};
-    use crate::{mutants, named, run, shrink, strategies};
+    use crate::{idle, mutants, named, run, shrink, strategies};
 
     pub(crate) fn main() -> ExitCode {
         // A panic is a failure of the history, and is reported with it.
@@ -90,6 +92,7 @@ mod simulation {
 
     fn trials() -> Vec<Trial> {
         let mut trials = named::trials();
+        trials.extend(idle::trials());
         trials.extend(strategies::trials());
         trials.extend(mutants::trials());
         trials.push(Trial::test("explored_histories_pass", || {

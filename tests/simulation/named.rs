@@ -457,6 +457,67 @@ const HISTORIES: &[Named] = &[
         PLAIN,
         &[time(1, Op::FailFor(2, 3, 400)), calls(0, Op::FailFor(15, 0, 400)), calls(0, Op::Pull)],
     ),
+    // Ways in which something on the path to an entry changes: with those above, each kind of them.
+    (
+        "directory_is_renamed_away_and_made_again",
+        PLAIN,
+        &[time(3, Op::Replace(0)), time(10_000, Op::Link(0, 0))],
+    ),
+    (
+        "part_of_a_split_queue_is_renamed_away_and_made_again",
+        Config { layout: Layout::Split(2), ..PLAIN },
+        &[time(3, Op::Replace(1)), time(10_000, Op::Link(1, 0)), time(1, Op::Link(0, 0))],
+    ),
+    (
+        "directory_is_moved_away_and_comes_back",
+        PLAIN,
+        &[time(3, Op::Remove(0)), time(3_000, Op::Restore(0)), time(10_000, Op::Link(0, 0))],
+    ),
+    (
+        "two_directories_change_places",
+        Config { layout: Layout::Directories(2), ..PLAIN },
+        &[time(3, Op::Exchange(0, 1)), time(10_000, Op::Link(0, 0)), calls(0, Op::Link(1, 1))],
+    ),
+    (
+        "file_system_is_mounted_over_a_directory_and_unmounted",
+        PLAIN,
+        &[
+            time(3, Op::MountOver(0)),
+            time(10_000, Op::Link(0, 0)),
+            time(1, Op::Unmount(false)),
+            time(11_000, Op::Link(0, 1)),
+        ],
+    ),
+    (
+        "file_system_that_is_mounted_over_the_queue_is_unmounted_lazily",
+        PLAIN,
+        &[
+            time(3, Op::MountOverHome),
+            time(10_000, Op::Link(0, 0)),
+            time(1, Op::Unmount(true)),
+            time(11_000, Op::Link(0, 1)),
+        ],
+    ),
+    (
+        "directory_is_bound_to_the_place_of_another_one",
+        Config { layout: Layout::Directories(2), ..PLAIN },
+        &[
+            time(3, Op::Bind(0, 1)),
+            time(11_000, Op::Link(0, 0)),
+            time(1, Op::Unmount(false)),
+            time(11_000, Op::Link(1, 0)),
+        ],
+    ),
+    (
+        "queue_without_a_watch_is_replaced_as_a_whole",
+        OFF,
+        &[time(3, Op::ReplaceHome), time(10_000, Op::Link(0, 0)), time(1, Op::Pull)],
+    ),
+    (
+        "trigger_is_replaced",
+        OFF,
+        &[time(3, Op::ReplaceTrigger), time(11_000, Op::Link(0, 0)), calls(0, Op::Pull)],
+    ),
 ];
 
 /// One test for each. Where a receiver has no descriptor, it cannot be in another loop.

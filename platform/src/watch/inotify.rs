@@ -67,7 +67,8 @@ impl DirWatcher {
 
     /// [inotify_add_watch(2)](https://man7.org/linux/man-pages/man2/inotify_add_watch.2.html):
     /// watches a directory for entries that appear, and with `attributes` for those whose
-    /// attributes change. Says which directory it is that is watched now.
+    /// attributes change. Says which directory it is that is watched now, if `is_local`: on other file
+    /// systems the numbers of files may change by themselves.
     ///
     /// # Errors
     ///
@@ -76,6 +77,7 @@ impl DirWatcher {
         &mut self,
         directory: &Path,
         watch_for: WatchFor,
+        is_local: bool,
     ) -> io::Result<(WatchId, FileId)> {
         let name = to_c_string(directory)?;
         let more = match watch_for {
@@ -97,7 +99,7 @@ impl DirWatcher {
         })?);
         // The path may have come to name another directory meanwhile: then it is not known which
         // of the two is watched.
-        if file::stat_id(directory).is_ok_and(|after| after == before) {
+        if !is_local || file::stat_id(directory).is_ok_and(|after| after == before) {
             return Ok((id, before));
         }
         self.unwatch(id);

@@ -33,7 +33,7 @@ impl DirWatcher {
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn watch(&mut self, _: &Path, _: WatchFor) -> io::Result<(WatchId, FileId)> {
+    pub fn watch(&mut self, _: &Path, _: WatchFor, _: bool) -> io::Result<(WatchId, FileId)> {
         match self.0 {}
     }
 

@@ -95,12 +95,18 @@ impl DirWatcher {
     }
 
     /// open(2), and `EVFILT_VNODE` with `EV_CLEAR`: watches a directory for whatever changes in it.
-    /// Attributes of entries cannot be watched so. Says which directory it is that is watched now.
+    /// Attributes of entries cannot be watched so. Says which directory it is that is watched now, if
+    /// `is_local`: on other file systems the numbers of files may change by themselves.
     ///
     /// # Errors
     ///
     /// `EMFILE` and those of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
-    pub fn watch(&mut self, directory: &Path, _: WatchFor) -> io::Result<(WatchId, FileId)> {
+    pub fn watch(
+        &mut self,
+        directory: &Path,
+        _: WatchFor,
+        is_local: bool,
+    ) -> io::Result<(WatchId, FileId)> {
         let flags = libc::O_DIRECTORY | libc::O_NONBLOCK | WATCH_ONLY;
         let file = file::open_with(directory, flags)?;
         let identity = file::fstat(&file)?.id;
@@ -109,7 +115,7 @@ impl DirWatcher {
         let mut add = change(file.as_raw_fd(), bsd::EVFILT_VNODE as i64, add, Key(id.0 as usize));
         add.0.fflags = bsd::NOTE_WRITE | bsd::NOTE_DELETE | bsd::NOTE_RENAME | bsd::NOTE_REVOKE;
         self.kqueue.apply_changes(&[add])?;
-        if !file::stat_id(directory).is_ok_and(|after| after == identity) {
+        if is_local && !file::stat_id(directory).is_ok_and(|after| after == identity) {
             return Err(io::Error::other("it was replaced at this moment"));
         }
         self.next_id += 1;
@@ -214,7 +220,7 @@ mod tests {
         for round in ["one", "two", "three"] {
             let directory = parent.path().join(round);
             std::fs::create_dir(&directory).unwrap();
-            let (id, _) = watch.watch(&directory, WatchFor::Entries).unwrap();
+            let (id, _) = watch.watch(&directory, WatchFor::Entries, true).unwrap();
             std::fs::write(directory.join("entry"), "").unwrap();
             assert_eq!(watch.read_events().unwrap(), 1, "{round}");
             assert_eq!(watch.next_event(), Some(WatchEvent::DirectoryChanged(id)), "{round}");

@@ -38,6 +38,8 @@ struct Directory {
 /// The rounds of scans.
 #[derive(Debug, Default)]
 struct Rounds {
+    /// The dirty directories, each once, in the order in which they became dirty.
+    dirty: VecDeque<usize>,
     /// How many directories of the round are still to be opened; `None` between two rounds.
     left: Option<usize>,
     count: u64,
@@ -49,8 +51,6 @@ const MAX_FOLLOW_UPS: u8 = 3;
 #[derive(Debug)]
 pub(crate) struct Schedule {
     directories: Vec<Directory>,
-    /// The dirty directories, each once, in the order in which they became dirty.
-    dirty: VecDeque<usize>,
     later: BTreeSet<(Instant, usize)>,
     /// How many directories have entries that were not finished when they were last seen.
     unfinished: usize,
@@ -64,7 +64,6 @@ impl Schedule {
     pub(crate) fn new(rescan_interval: Option<Duration>, now: Instant) -> Schedule {
         Schedule {
             directories: Vec::new(),
-            dirty: VecDeque::new(),
             later: BTreeSet::new(),
             unfinished: 0,
             rounds: Rounds::default(),
@@ -84,7 +83,7 @@ impl Schedule {
         if self.directories[directory].state != State::Dirty {
             self.mark_clean(directory);
             self.directories[directory].state = State::Dirty;
-            self.dirty.push_back(directory);
+            self.rounds.dirty.push_back(directory);
         }
     }
 
@@ -114,9 +113,9 @@ impl Schedule {
             State::Dirty => {
                 // A number in the queue stands for one visit: it must not come to stand for a later
                 // mark, which has a number of its own.
-                let at = self.dirty.iter().position(|other| *other == directory);
+                let at = self.rounds.dirty.iter().position(|other| *other == directory);
                 if let Some(at) = at {
-                    self.dirty.remove(at);
+                    self.rounds.dirty.remove(at);
                     let left = self.rounds.left.filter(|left| at < *left);
                     self.rounds.left = left.map(|left| left - 1).or(self.rounds.left);
                 }
@@ -184,16 +183,16 @@ impl Schedule {
     /// [`on_scanned`](Schedule::on_scanned) for it unless the scan fails.
     pub(crate) fn next_directory(&mut self, now: Instant) -> Option<usize> {
         if self.rounds.left.is_none() {
-            if self.dirty.is_empty() || !self.pacer.may_begin(now) {
+            if self.rounds.dirty.is_empty() || !self.pacer.may_begin(now) {
                 return None;
             }
-            self.rounds.left = Some(self.dirty.len());
+            self.rounds.left = Some(self.rounds.dirty.len());
             self.rounds.count += 1;
             self.pacer.begin_round(now);
         }
         if let Some(left @ 1..) = &mut self.rounds.left {
             *left -= 1;
-            let directory = self.dirty.pop_front()?;
+            let directory = self.rounds.dirty.pop_front()?;
             if !mutant!(CleanedLate) {
                 self.directories[directory].state = State::Clean;
             }
@@ -249,12 +248,12 @@ impl Schedule {
     /// Returns whether a round is active, or one is to begin: now, or once it is allowed to.
     #[inline]
     pub(crate) fn has_due(&self) -> bool {
-        self.rounds.left.is_some() || !self.dirty.is_empty()
+        self.rounds.left.is_some() || !self.rounds.dirty.is_empty()
     }
 
     /// Returns whether any directory is to be read in this round or the next one.
     pub(crate) fn has_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.rounds.dirty.is_empty()
     }
 
     /// Returns whether a directory will be read in this round or the next one.
@@ -285,7 +284,7 @@ impl Schedule {
     /// Returns the time of the next round or rescan, or `None` if neither is foreseen.
     pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
         let allowed = self.pacer.next_at().unwrap_or(now);
-        let is_dirty = !self.dirty.is_empty() && !mutant!(DirtyNotAwaited);
+        let is_dirty = !self.rounds.dirty.is_empty() && !mutant!(DirtyNotAwaited);
         let dirty = is_dirty.then_some(allowed);
         let later = self.later.first().filter(|_| !mutant!(DelayNotAwaited));
         let later = later.map(|(at, _)| allowed.max(*at));
