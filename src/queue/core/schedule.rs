@@ -147,7 +147,7 @@ impl Schedule {
         self.rescan.on_jump(now);
         self.pacer.on_jump(now);
         while let Some((at, directory)) = self.later.last().copied() {
-            if at <= now || at - now <= longest {
+            if at.saturating_duration_since(now) <= longest {
                 break;
             }
             self.mark_dirty(directory);
@@ -340,7 +340,7 @@ mod tests {
             schedule.mark_dirty(directory);
         }
         assert_eq!(round(&mut schedule, now), [2, 0]);
-        assert_eq!(schedule.scans(2).0, 2);
+        assert_eq!(schedule.scans(2), (2, Some(now)));
         assert_eq!(schedule.scans(1).0, 1);
         assert!(!schedule.has_due());
     }
@@ -388,6 +388,7 @@ mod tests {
     fn a_round_begins_only_for_a_dirty_directory_and_when_it_is_allowed() {
         let (mut schedule, now) = clean(1);
         let before = schedule.rounds();
+        assert!(!schedule.has_due());
         assert_eq!(schedule.next_directory(now), None);
         assert!(!schedule.is_round_active());
         assert_eq!(schedule.rounds(), before);
@@ -396,8 +397,9 @@ mod tests {
             schedule.pacer().charge_empty(now);
         }
         assert_eq!(schedule.next_directory(now), None);
-        assert!(!schedule.is_round_active());
+        assert!(!schedule.is_round_active() && schedule.has_due());
         assert_eq!(schedule.next_directory(now + SECOND), Some(0));
+        assert!(schedule.is_round_active() && schedule.has_due(), "the round must be ended");
         assert_eq!(schedule.rounds(), before + 1);
     }
 
@@ -463,6 +465,10 @@ mod tests {
         schedule.on_pull(|directory| grades[directory]);
         assert_eq!(round(&mut schedule, now + SECOND), [0, 1, 2]);
         assert!(!schedule.has_unfinished());
+        schedule.set_unfinished(0);
+        schedule.set_unfinished(0);
+        schedule.clear_unfinished(0);
+        assert!(!schedule.has_unfinished());
     }
 
     #[test]
@@ -479,6 +485,8 @@ mod tests {
         let mut schedule = Schedule::new(Some(60 * SECOND), begin);
         assert!(!schedule.take_rescan(begin + 59 * SECOND));
         assert_eq!(schedule.next_at(begin), Some(begin + 60 * SECOND));
+        schedule.add_directory();
+        assert_eq!(schedule.next_at(begin), Some(begin), "a dirty directory is read before");
         assert!(schedule.take_rescan(begin + 60 * SECOND));
         assert!(!schedule.take_rescan(begin + 60 * SECOND));
     }
