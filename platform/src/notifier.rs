@@ -312,6 +312,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_memory_does_not_suffice_for_is_an_error_and_stays_as_it_is() {
+        let mut list = vec![1u64];
+        for len in [usize::MAX, usize::MAX / 8] {
+            let failed = grow(&mut list, len, || 2).unwrap_err();
+            assert_eq!(failed.kind(), io::ErrorKind::OutOfMemory);
+            assert_eq!(list, [1]);
+        }
+        grow(&mut list, 3, || 2).unwrap();
+        grow(&mut list, 2, || 3).unwrap();
+        assert_eq!(list, [1, 2, 2]);
+    }
+
+    #[test]
     #[cfg_attr(miri, ignore = "Miri has no select(2)")]
     fn a_pointer_to_a_notifier_is_a_notifier() {
         let mut select = Select::new().unwrap();

@@ -102,7 +102,34 @@ fn one_byte(mut call: impl FnMut() -> isize) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::{BACKENDS, Events, Interest, Key, Mode, fd, file};
+
+    /// A directory in place of the pipe is readable, and read(2) fails.
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no select(2)")]
+    fn a_wake_that_cannot_be_read_loses_no_event() {
+        for info in BACKENDS {
+            let mut notifier = (info.open)().unwrap();
+            let mut events = Events::with_capacity(4);
+            let waker = notifier.waker().unwrap();
+            let (source, writer) = pipe::pipe().unwrap();
+            notifier.register(&source, Key(7), Interest::Read, Mode::Level).unwrap();
+            waker.wake().unwrap();
+            // epoll reports the pipe as long as it is open under any number.
+            let _pipe = fd::duplicate(&waker.0.reader).unwrap();
+            let directory = file::open(Path::new("/")).unwrap();
+            fd::replace(&waker.0.reader, &directory).unwrap();
+            assert!(waker.acknowledge().is_err(), "a directory was read");
+            drop(writer);
+            notifier.wait(&mut events, None).unwrap();
+            let keys: Vec<_> = events.iter().map(|event| event.key).collect();
+            assert_eq!(keys, [Key(7)], "{}", info.name);
+            notifier.deregister(&source).unwrap();
+        }
+    }
 
     #[test]
     fn many_wakes_are_one_byte_and_after_an_answer_the_next_is_another() {

@@ -85,7 +85,8 @@ impl QmailTrigger {
         }
         let for_pull = self.answer.take() == Some(true);
         self.turns.scan_begins(for_pull);
-        self.rescan_at = for_pull.then(|| now + self.turns.retry_delay());
+        let delay = if for_pull { self.turns.retry_delay() } else { None };
+        self.rescan_at = delay.map(|delay| now + delay);
         self.pacer.scan_begins(now);
     }
 

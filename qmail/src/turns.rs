@@ -5,6 +5,9 @@
 //! it does not scan. It calls `trigger_set` just before it opens `todo`. If it asks in the very next turn,
 //! it does not scan: `todo` could not be opened, and qmail-send has forgotten the pull. Its select(2) of
 //! that turn would wait for the next pull, so a timer must end it.
+//!
+//! A manager that scans within one turn (indimail's todo-proc) cannot be told from one whose scans fail,
+//! except that none of its scans ever takes a second turn. It gets a few scans too many, and then no more.
 
 use std::time::Duration;
 
@@ -14,14 +17,20 @@ const PATIENCE: u32 = 16;
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
+/// How often a scan is repeated for a manager none of whose scans was ever seen to begin.
+const MAX_BLIND_RETRIES: u32 = 6;
+
 /// The turns of a loop.
 pub(crate) struct Turns {
     unasked: u32,
     scan: Scan,
+    is_for_pull: bool,
     failures: u32,
+    /// Whether a scan of this manager was ever seen to begin.
+    has_seen_scan: bool,
 }
 
-/// The scan for a pull.
+/// The last scan.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scan {
     /// There is none, or it is known to have begun.
@@ -34,10 +43,16 @@ enum Scan {
 
 impl Turns {
     pub(crate) const fn new() -> Turns {
-        Turns { unasked: 0, scan: Scan::None, failures: 0 }
+        Turns {
+            unasked: 0,
+            scan: Scan::None,
+            is_for_pull: false,
+            failures: 0,
+            has_seen_scan: false,
+        }
     }
 
-    /// Begins a turn. Returns true if the scan for a pull is seen to have begun in the last turn.
+    /// Begins a turn. Returns true if the scan is seen to have begun in the last turn.
     pub(crate) fn begin(&mut self) -> bool {
         self.unasked = self.unasked.saturating_add(1);
         let (scan, has_begun) = match self.scan {
@@ -47,6 +62,7 @@ impl Turns {
         };
         if has_begun {
             self.failures = 0;
+            self.has_seen_scan = true;
         }
         self.scan = scan;
         has_begun
@@ -57,19 +73,22 @@ impl Turns {
         self.unasked = 0;
         if self.scan == Scan::LastTurn {
             self.scan = Scan::None;
-            self.failures = self.failures.saturating_add(1);
+            self.failures = self.failures.saturating_add(self.is_for_pull.into());
         }
     }
 
     /// Returns how long after `trigger_set` the manager should scan again, unless its scan is seen to
-    /// have begun: twice as long after each failure.
-    pub(crate) fn retry_delay(&self) -> Duration {
-        (MIN_RETRY_DELAY * (1 << self.failures.min(6))).min(MAX_RETRY_DELAY)
+    /// have begun: twice as long after each failure. Returns `None` if it seems to scan within one turn.
+    pub(crate) fn retry_delay(&self) -> Option<Duration> {
+        let can_be_seen = self.has_seen_scan || self.failures < MAX_BLIND_RETRIES;
+        let delay = MIN_RETRY_DELAY * (1 << self.failures.min(6));
+        can_be_seen.then_some(delay.min(MAX_RETRY_DELAY))
     }
 
     /// Notes that the manager is going to open `todo`, for a pull or by its own clock.
     pub(crate) fn scan_begins(&mut self, for_pull: bool) {
-        self.scan = if for_pull { Scan::ThisTurn } else { Scan::None };
+        self.scan = Scan::ThisTurn;
+        self.is_for_pull = for_pull;
     }
 
     /// Whether the manager does not ask for pulls, or is within a long scan.
@@ -87,25 +106,55 @@ impl Turns {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A scan that is seen to begin: the next turn has no question.
+    fn scan_over_two_turns(turns: &mut Turns, for_pull: bool) {
+        turns.scan_begins(for_pull);
+        assert!(!turns.begin());
+        assert!(turns.begin());
+        assert!(!turns.begin(), "it is reported once");
+    }
+
+    /// A scan that fails, or that ends in its turn.
+    fn scan_within_one_turn(turns: &mut Turns, for_pull: bool) {
+        turns.scan_begins(for_pull);
+        turns.asked(); // a second time in this turn, which means nothing
+        assert!(!turns.begin());
+        turns.asked();
+        turns.asked();
+    }
+
     #[test]
     fn a_question_in_the_turn_after_a_pulls_scan_means_that_it_failed() {
         let mut turns = Turns::new();
         turns.begin();
         turns.asked();
+        scan_over_two_turns(&mut turns, false);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert_eq!(turns.retry_delay(), Duration::from_secs(seconds));
-            turns.scan_begins(true);
-            turns.asked(); // a second time in this turn, which means nothing
-            assert!(!turns.begin());
-            turns.asked();
-            turns.asked();
+            assert_eq!(turns.retry_delay(), Some(seconds * SECOND));
+            scan_within_one_turn(&mut turns, true);
         }
-        // A turn without a question: it scans.
-        turns.scan_begins(true);
-        assert!(!turns.begin());
-        assert!(turns.begin());
-        assert_eq!(turns.retry_delay(), Duration::from_secs(1), "it starts anew");
-        assert!(!turns.begin(), "it is reported once");
+        scan_over_two_turns(&mut turns, true);
+        assert_eq!(turns.retry_delay(), Some(SECOND), "it starts anew");
+    }
+
+    #[test]
+    fn a_manager_that_scans_within_one_turn_gets_six_scans_too_many() {
+        let mut turns = Turns::new();
+        turns.begin();
+        turns.asked();
+        scan_within_one_turn(&mut turns, false);
+        for seconds in [1, 2, 4, 8, 16, 32] {
+            assert_eq!(turns.retry_delay(), Some(seconds * SECOND));
+            scan_within_one_turn(&mut turns, true);
+        }
+        for _ in 0..3 {
+            assert_eq!(turns.retry_delay(), None, "also for later pulls");
+            scan_within_one_turn(&mut turns, true);
+        }
+        scan_over_two_turns(&mut turns, false);
+        assert_eq!(turns.retry_delay(), Some(SECOND), "it is one whose scans can be seen");
     }
 
     #[test]
@@ -113,10 +162,8 @@ mod tests {
         let mut turns = Turns::new();
         turns.begin();
         turns.asked();
-        turns.scan_begins(false);
-        turns.begin();
-        turns.asked();
-        assert_eq!(turns.retry_delay(), Duration::from_secs(1));
+        scan_within_one_turn(&mut turns, false);
+        assert_eq!(turns.retry_delay(), Some(SECOND));
     }
 
     #[test]

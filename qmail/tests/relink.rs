@@ -206,6 +206,27 @@ fn what_was_added_to_the_set_can_be_removed() {
     Program::compile("cc", &["clear.c"], &[]).run(&[queue.path()]);
 }
 
+/// As `docs/qmail.md` says, and with a static C library: the printed libraries are all that it takes.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn unused_sections_are_left_out_and_a_static_link_needs_no_other_library() {
+    let queue = Queue::new();
+    let size_with = |options: &[&str]| {
+        let program = Program::compile("cc", &["clear.c"], options);
+        program.run(&[queue.path()]);
+        fs::metadata(program.path()).unwrap().len()
+    };
+    let (whole, documented) = (size_with(&["-s"]), size_with(&["-s", "-Wl,--gc-sections"]));
+    assert!(documented < whole / 2, "{documented} of {whole} bytes");
+    size_with(&["-static", "-Wl,--gc-sections"]);
+    let page = include_str!("../../docs/qmail.md");
+    let libraries = support::native_libs();
+    for line in page.lines().filter(|line| line.contains("-Wl,--gc-sections -")) {
+        let are_named = libraries.split_whitespace().all(|library| line.contains(library));
+        assert!(are_named, "{libraries}: {line}");
+    }
+}
+
 /// The names of the archive are qmail's, and none of the C API.
 #[test]
 fn the_archive_has_qmails_names_only() {

@@ -166,10 +166,22 @@ mod tests {
         appointments.make(0, OsStr::new("a"), begin + SECOND, REQUEUED);
         appointments.make(1, OsStr::new("b"), begin + SECOND, REQUEUED);
         assert!(!appointments.is_due(begin));
+        assert!(appointments.is_due(begin + SECOND));
         assert_eq!(appointments.next_at(), Some(begin + SECOND));
         assert_eq!(due(&mut appointments, begin + 2 * SECOND), [(0, "a".into()), (1, "b".into())]);
         assert_eq!(due(&mut appointments, begin + 3 * SECOND), [(0, "c".into())]);
         assert!(appointments.is_empty());
+        assert!(appointments.by_entry.is_empty(), "a directory without appointments takes memory");
+    }
+
+    #[test]
+    fn an_entry_waits_for_quiet_unless_it_is_requeued() {
+        let mut appointments = Appointments::default();
+        assert!(!appointments.has_quiet());
+        appointments.make(0, OsStr::new("requeued"), Instant::now(), REQUEUED);
+        assert!(!appointments.has_quiet());
+        appointments.make(0, OsStr::new("quiet"), Instant::now(), SCANNED);
+        assert!(appointments.has_quiet());
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Pacer {
 
     /// Adds the time that a drain of the trigger took.
     pub(crate) fn add_drain(&mut self, time: Duration) {
-        self.draining += time.min(MAX_BATCH);
+        self.draining += time;
     }
 
     /// Begins a round.
@@ -186,6 +186,35 @@ mod tests {
         assert!(of_full > 5 * of_empty, "{of_full} and {of_empty}");
     }
 
+    /// Makes a round without reading, and returns how much later it allows the next one.
+    fn price(pacer: &mut Pacer, begin: Instant, found: bool) -> Duration {
+        let before = pacer.paid.map_or(begin, |paid| paid.max(begin));
+        pacer.begin_round(begin);
+        if found {
+            pacer.found();
+        }
+        pacer.end_round(begin);
+        pacer.paid.unwrap() - before
+    }
+
+    #[test]
+    fn a_drain_is_charged_to_the_next_round_only() {
+        let (mut pacer, begin) = (Pacer::default(), Instant::now());
+        pacer.add_drain(50 * MS / 1000);
+        pacer.add_drain(50 * MS / 1000);
+        assert_eq!(price(&mut pacer, begin, true), FACTOR * (100 * MS / 1000 + OVERHEAD));
+        assert_eq!(price(&mut pacer, begin, true), FACTOR * OVERHEAD);
+        pacer.add_drain(Duration::from_secs(3600));
+        assert_eq!(price(&mut pacer, begin, true), EMPTY_PRICE, "a frozen drain");
+    }
+
+    #[test]
+    fn a_round_is_empty_also_after_one_that_found_something() {
+        let (mut pacer, begin) = (Pacer::default(), Instant::now());
+        price(&mut pacer, begin, true);
+        assert_eq!(price(&mut pacer, begin, false), EMPTY_PRICE);
+    }
+
     #[test]
     fn no_debt_is_longer_than_a_second_even_after_a_frozen_call() {
         let begin = Instant::now();
@@ -195,7 +224,10 @@ mod tests {
             pacer.add_reading(Duration::from_secs(3600));
             pacer.end_round(begin);
         }
-        assert_eq!(pacer.next_at(), Some(begin + MAX_DEBT - CREDIT));
+        let longest = Some(begin + MAX_DEBT - CREDIT);
+        assert_eq!(pacer.next_at(), longest);
+        pacer.on_jump(begin);
+        assert_eq!(pacer.next_at(), longest, "the clock did not jump back");
     }
 
     #[test]

@@ -91,9 +91,9 @@ mod tests {
         reported.forget(0);
         assert!(!reported.contains(0, name));
         assert!(reported.contains(1, name));
-        assert_eq!(reported.order.len(), 1);
+        assert_eq!(reported.order, [(1, name.into())]);
         reported.clear();
-        assert!(!reported.contains(1, name));
+        assert!(!reported.contains(1, name) && reported.order.is_empty());
     }
 
     #[test]

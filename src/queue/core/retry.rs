@@ -323,6 +323,17 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_wait_outlives_a_jump_that_does_not_concern_it() {
+        let begin = Instant::now();
+        let mut retry = Retry::default();
+        retry.failed(Thing::Trigger, begin);
+        let last = attempts(&mut retry, begin, Duration::from_secs(5)).last().unwrap().0;
+        let last = begin + Duration::from_millis(last as u64);
+        retry.on_jump(last);
+        assert_eq!(retry.next_at(), Some(last + MAX_DELAY));
+    }
+
+    #[test]
     fn a_success_after_a_jump_of_the_clock_leaves_no_attempt_behind() {
         let begin = Instant::now() + Duration::from_secs(3600);
         let mut retry = Retry::default();

@@ -146,7 +146,7 @@ impl Schedule {
         self.rescan.on_jump(now);
         self.pacer.on_jump(now);
         while let Some((at, directory)) = self.later.last().copied() {
-            if at <= now || at - now <= longest {
+            if at.saturating_duration_since(now) <= longest {
                 break;
             }
             self.mark_dirty(directory);
@@ -339,7 +339,7 @@ mod tests {
             schedule.mark_dirty(directory);
         }
         assert_eq!(round(&mut schedule, now), [2, 0]);
-        assert_eq!(schedule.scans(2).0, 2);
+        assert_eq!(schedule.scans(2), (2, Some(now)));
         assert_eq!(schedule.scans(1).0, 1);
         assert!(!schedule.has_due());
     }
@@ -372,19 +372,84 @@ mod tests {
     }
 
     #[test]
+    fn a_clean_mark_of_a_directory_of_the_next_round_leaves_this_round_as_it_is() {
+        let (mut schedule, now) = clean(3);
+        schedule.mark_dirty(0);
+        schedule.mark_dirty(1);
+        assert_eq!(schedule.next_directory(now), Some(0));
+        schedule.mark_dirty(2);
+        schedule.mark_clean(2);
+        assert_eq!(schedule.next_directory(now), Some(1));
+        assert_eq!(schedule.next_directory(now), None);
+    }
+
+    #[test]
+    fn a_round_begins_only_for_a_dirty_directory_and_when_it_is_allowed() {
+        let (mut schedule, now) = clean(1);
+        let before = schedule.rounds();
+        assert!(!schedule.has_due());
+        assert_eq!(schedule.next_directory(now), None);
+        assert!(!schedule.is_round_active());
+        assert_eq!(schedule.rounds(), before);
+        schedule.mark_dirty(0);
+        for _ in 0..10 {
+            schedule.pacer().charge_empty(now);
+        }
+        assert_eq!(schedule.next_directory(now), None);
+        assert!(!schedule.is_round_active() && schedule.has_due());
+        assert_eq!(schedule.next_directory(now + SECOND), Some(0));
+        assert!(schedule.is_round_active() && schedule.has_due(), "the round must be ended");
+        assert_eq!(schedule.rounds(), before + 1);
+    }
+
+    #[test]
     fn a_delayed_mark_is_due_at_its_time_and_the_earlier_of_two_holds() {
         let (mut schedule, now) = clean(1);
         assert!(schedule.mark_dirty_after(0, 2 * SECOND, now));
         assert!(!schedule.mark_dirty_after(0, 3 * SECOND, now));
         assert!(schedule.mark_dirty_after(0, SECOND, now));
+        assert!(!schedule.mark_dirty_after(0, SECOND, now), "at the same time is no news");
         assert!(!schedule.mark_dirty_after(0, Duration::MAX, now));
         assert_eq!(schedule.next_at(now), Some(now + SECOND));
         schedule.update(now + SECOND / 2);
         assert!(!schedule.is_dirty(0));
         schedule.update(now + SECOND);
+        assert!(schedule.is_dirty(0));
+        assert!(!schedule.mark_dirty_after(0, SECOND, now), "it is read before");
         assert_eq!(round(&mut schedule, now + SECOND), [0]);
         schedule.update(now + 10 * SECOND);
         assert!(!schedule.is_dirty(0));
+    }
+
+    #[test]
+    fn of_several_delayed_marks_those_are_due_whose_time_has_come() {
+        let (mut schedule, now) = clean(3);
+        for (directory, seconds) in [(0, 3), (1, 1), (2, 2)] {
+            schedule.mark_dirty_after(directory, seconds * SECOND, now);
+        }
+        schedule.update(now + 2 * SECOND);
+        assert_eq!(round(&mut schedule, now + 2 * SECOND), [1, 2]);
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_back_makes_due_what_is_further_ahead_than_any_delay() {
+        const LONGEST: Duration = Duration::from_secs(5);
+        let begin = Instant::now() + 600 * SECOND;
+        let mut schedule = Schedule::new(Some(60 * SECOND), begin);
+        (0..4).for_each(|_| schedule.add_directory());
+        round(&mut schedule, begin);
+        for _ in 0..10 {
+            schedule.pacer().charge_empty(begin);
+        }
+        let back = begin - 300 * SECOND;
+        for (directory, ahead) in [(0, 6), (1, 5), (2, 0), (3, 400)] {
+            schedule.mark_dirty_after(directory, ahead * SECOND, back);
+        }
+        schedule.on_jump(LONGEST, back);
+        let dirty: Vec<_> = (0..4).filter(|directory| schedule.is_dirty(*directory)).collect();
+        assert_eq!(dirty, [0, 3], "the others are not further ahead than the longest delay");
+        assert!(schedule.take_rescan(back));
+        assert!(schedule.may_drain(back), "the debt was from before the jump");
     }
 
     #[test]
@@ -398,6 +463,10 @@ mod tests {
         assert!(schedule.has_unfinished());
         schedule.on_pull(|directory| grades[directory]);
         assert_eq!(round(&mut schedule, now + SECOND), [0, 1, 2]);
+        assert!(!schedule.has_unfinished());
+        schedule.set_unfinished(0);
+        schedule.set_unfinished(0);
+        schedule.clear_unfinished(0);
         assert!(!schedule.has_unfinished());
     }
 
@@ -415,6 +484,8 @@ mod tests {
         let mut schedule = Schedule::new(Some(60 * SECOND), begin);
         assert!(!schedule.take_rescan(begin + 59 * SECOND));
         assert_eq!(schedule.next_at(begin), Some(begin + 60 * SECOND));
+        schedule.add_directory();
+        assert_eq!(schedule.next_at(begin), Some(begin), "a dirty directory is read before");
         assert!(schedule.take_rescan(begin + 60 * SECOND));
         assert!(!schedule.take_rescan(begin + 60 * SECOND));
     }

@@ -31,7 +31,7 @@ impl Timer {
     /// Makes the timer due if its time is more than an interval ahead: the clock jumped back.
     pub(crate) fn on_jump(&mut self, now: Instant) {
         let (Some(at), Some(interval)) = (self.at, self.interval) else { return };
-        if at > now && at - now > interval {
+        if at.saturating_duration_since(now) > interval {
             self.at = Some(now);
         }
     }

@@ -137,6 +137,15 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_of_the_clock_back_brings_a_pass() {
+        let begin = Instant::now() + 10 * INTERVAL;
+        let mut verification = Verification::new(Some(INTERVAL), begin);
+        let back = begin - 5 * INTERVAL;
+        verification.on_jump(back);
+        assert!(verification.update(back));
+    }
+
+    #[test]
     fn a_pass_that_watches_anew_does_so_to_its_end_and_not_in_the_next_pass() {
         let begin = Instant::now();
         let mut verification = Verification::new(None, begin);
