@@ -42,7 +42,7 @@ impl Supervised {
         self.queue.pull();
     }
 
-    /// How many bytes would start the program again.
+    /// Returns the number of bytes that would start the program again.
     fn bytes(&self) -> usize {
         fifo::available(&self.fifo).unwrap()
     }

@@ -16,7 +16,7 @@ type Line<'a> = (&'a str, Vec<(f64, f64)>);
 /// The room for the names of the lines.
 const KEY_WIDTH: u32 = 250;
 
-/// Told apart by those, too, who do not see every colour; neighbours differ in lightness.
+/// Colours that people with colour blindness can distinguish. Neighbours differ in lightness.
 const COLOURS: [RGBColor; 14] = [
     RGBColor(0, 0, 0),
     RGBColor(230, 159, 0),
@@ -34,7 +34,7 @@ const COLOURS: [RGBColor; 14] = [
     RGBColor(0, 90, 90),
 ];
 
-/// Writes what the report has the figures for.
+/// Writes the plots for which the report has figures.
 pub(crate) fn write(report: &Report, directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let mut active: Vec<_> = report.ring.iter().map(|row| row.active).collect();
@@ -53,7 +53,7 @@ pub(crate) fn write(report: &Report, directory: &Path) -> io::Result<()> {
         )?;
     }
     let rows = report.arrive.iter().filter(|row| row.p50_us.is_some());
-    // A logarithmic axis has no place for none.
+    // A logarithmic axis cannot show 0.
     let points = rows.map(|row| {
         (row.implementation.as_str(), row.backlog.max(1) as f64, row.ns_per_entry.median)
     });
@@ -61,7 +61,7 @@ pub(crate) fn write(report: &Report, directory: &Path) -> io::Result<()> {
     plot(&path, "arrive: one by one", "messages waiting (1 for none)", "ns a message", points)
 }
 
-/// Writes a plot, unless there are too few points to make a line of.
+/// Writes a plot, unless there are too few points for a line.
 fn plot<'a>(
     path: &Path,
     title: &str,
@@ -118,7 +118,7 @@ fn draw<'a>(
         .y_label_formatter(&thousands)
         .light_line_style(RGBColor(240, 240, 240))
         .draw()?;
-    // Ours are thick, and the thin ones are drawn over them, so that both are seen where they meet.
+    // Our lines are thick. The thin ones are drawn over them, so that both are visible where they meet.
     let mut order: Vec<_> = lines.iter().zip(COLOURS.iter().cycle()).collect();
     order.sort_by_key(|((name, _), _)| !is_ours(name));
     let mut ends = Vec::new();
@@ -136,7 +136,7 @@ fn is_ours(name: &str) -> bool {
     name.starts_with("pullcord")
 }
 
-/// With a comma before each three digits.
+/// Formats a number with a comma before each group of three digits.
 fn thousands(value: &f64) -> String {
     let digits = format!("{value:.0}");
     let mut grouped = String::new();
@@ -149,8 +149,8 @@ fn thousands(value: &f64) -> String {
     grouped
 }
 
-/// Names each line at its right end, in the order in which they end. Lines that end side by side
-/// have their names apart, and a thread from one to the other.
+/// Writes the name of each line at its right end, in the order in which the lines end. If lines end close
+/// together, their names are moved apart and a thin line connects each name with its line.
 fn key<'a>(
     area: &DrawingArea<SVGBackend<'a>, Shift>,
     mut ends: Vec<(&str, ShapeStyle, (i32, i32))>,
