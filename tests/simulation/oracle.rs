@@ -1,7 +1,7 @@
-//! The oracle: which entries the queue owes, until when, and which returns are right.
+//! The oracle decides which entries the queue must return, until when, and which returns are correct.
 //!
-//! It knows the simulated file systems, and of the queue only the entries that it returns and the directories
-//! it opens. Times are nanoseconds of the simulated clock.
+//! It knows the simulated file systems. Of the queue it knows only the entries that it returns and the
+//! directories that it opens. Times are nanoseconds of the simulated clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::history::{Config, Layout, Trigger};
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
 
-/// The bound for "at once": several rounds of reading and pausing.
+/// The bound for "immediately": several rounds of reading and pausing.
 const AT_ONCE: u64 = 300 * MS;
 /// `verify_interval`: until then a path that leads elsewhere is found.
 const VERIFY: u64 = 10 * SECOND + AT_ONCE;
@@ -23,10 +23,10 @@ const RETRY: u64 = SECOND + AT_ONCE;
 /// `poll_interval`.
 const POLL_INTERVAL: u64 = 5 * SECOND;
 const POLL: u64 = POLL_INTERVAL + AT_ONCE;
-/// How long a change waits for its pull where the watch names no entry.
+/// How long a change waits for its pull if the watch reports no names.
 const GRACE: u64 = SECOND + AT_ONCE;
 
-/// A promise that was broken.
+/// A guarantee that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// P1, P3: an entry was not returned in its time.
@@ -44,7 +44,7 @@ pub(crate) enum Failure {
     /// A requeued entry was returned before its time, or more than once.
     RequeuedEarly,
     RequeuedTwice,
-    /// Something that is no entry was returned.
+    /// A file that is not an entry was returned.
     NoEntry,
     /// P6: too many calls or wake-ups in a second.
     Spin {
@@ -61,13 +61,13 @@ pub(crate) enum Failure {
         stats: u64,
         opens: u64,
     },
-    /// The queue says that it is watched, and the kernel has no watch.
+    /// The queue reports a watch that the kernel does not have.
     DeadWatch,
-    /// The queue says for ever that a directory is not watched, and it could be.
+    /// The queue never watches a directory that it could watch.
     NeverWatched,
-    /// The same problem was reported again and again.
+    /// The same problem was reported repeatedly.
     RepeatedError,
-    /// `open` refused a queue that it should accept.
+    /// `open` failed for a queue that it should accept.
     Refused,
     Leak {
         descriptors: usize,
@@ -122,14 +122,14 @@ struct Tracked {
     reachable: bool,
 }
 
-/// A directory of the queue, as its path leads there now.
+/// A directory of the queue, as its path finds it now.
 #[derive(Debug, Default)]
 struct Directory {
     ino: Option<Ino>,
-    /// How many scans of it there are reasons for.
+    /// The number of scans for which there is a reason.
     reasons: u32,
     last_opened: u64,
-    /// How many scans in a row had no other reason than that a removal may have hidden entries.
+    /// The number of successive scans whose only reason was that a removal may have hidden entries.
     follow_ups: u32,
 }
 
@@ -193,7 +193,7 @@ impl Oracle {
         }
     }
 
-    // --- what happens -----------------------------------------------------------------------
+    // --- events -----------------------------------------------------------------------------
 
     /// The tree may have changed: finds the entries that can be reached by `paths` now.
     pub(crate) fn look(
@@ -208,7 +208,7 @@ impl Oracle {
             self.returned_elsewhere.clear();
         }
         let trigger = trigger.map(|path| kernel.find(path).ok());
-        // The first look is no change.
+        // The first check is not a change.
         let is_first = self.directories.is_empty();
         if trigger.is_some_and(|found| found != self.trigger) {
             self.trigger = trigger.flatten();
@@ -275,7 +275,7 @@ impl Oracle {
                     }
                 });
                 if !tracked.reachable && tracked.since != now {
-                    // It was out of reach at the last look only if its place changed.
+                    // It was not reachable at the last check only if its place changed.
                     if tracked.ino != ino {
                         tracked.since = now;
                         tracked.pulled = None;
@@ -292,7 +292,7 @@ impl Oracle {
                 if tracked.returned == 0 {
                     *missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
                 }
-                // Should it come back, its time begins anew.
+                // If it comes back, its time starts again.
                 tracked.since = now;
                 tracked.pulled = None;
             }
@@ -300,7 +300,7 @@ impl Oracle {
         });
     }
 
-    /// Whether another look at the same tree would change nothing.
+    /// Returns whether another check of the same tree would change nothing.
     pub(crate) fn all_are_reachable(&self) -> bool {
         self.tracked.values().all(|tracked| tracked.reachable)
     }
@@ -331,15 +331,14 @@ impl Oracle {
         for tracked in self.tracked.values_mut().filter(|it| it.reachable && !lost) {
             tracked.pulled.get_or_insert(now);
         }
-        // With a reliable watch a pull is no reason to read anything, unless there are entries that
-        // were not ready.
+        // With a reliable watch, a pull is a reason to read only if some entries were not ready.
         let may_be_silent = self.config.layout == Layout::Maildrop;
         if may_be_silent || !self.is_fully_reliable() || self.is_disturbed(now) {
             self.directories.iter_mut().for_each(|directory| directory.reasons += 1);
         }
     }
 
-    /// A directory changed: a reason to read it, where the watch does not say more.
+    /// A directory changed. This is a reason to read it, unless the watch reports the names.
     pub(crate) fn change(&mut self, number: usize) {
         self.changes += 1;
         if !REPORTS_NAMES {
@@ -378,7 +377,7 @@ impl Oracle {
         self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
     }
 
-    /// The process stood still until now: all its intervals may be over.
+    /// The process was stopped until now. All its intervals may be over.
     pub(crate) fn frozen(&mut self, now: u64) {
         if self.is_disturbed(now) || now < self.paths_disturbed + 3 * VERIFY {
             // A timeout that was computed before counts from now on.
@@ -408,7 +407,7 @@ impl Oracle {
     pub(crate) fn scanned(&mut self, ino: Ino, now: u64) -> Result<(), Failure> {
         let disturbed = self.is_disturbed(now);
         let limited = self.may_have_overflown();
-        // Where numbers prove nothing, one directory by two paths is read by both.
+        // If inode numbers are not reliable, a directory with two paths is read by both.
         let is_twice = self.directories.iter().filter(|it| it.ino == Some(ino)).count() > 1;
         let is_twice = is_twice || self.config.twice;
         let may_read_twice = self.has_bound
@@ -456,7 +455,7 @@ impl Oracle {
         let lax = disturbed || self.may_have_overflown() || !self.config.fs.is_local();
         let directories = &self.directories;
         if id.is_none() {
-            // It was out of reach when it was returned.
+            // It was not reachable when it was returned.
             if now < self.paths_disturbed + VERIFY {
                 self.returned_elsewhere.push(name.into());
             }
@@ -524,7 +523,7 @@ impl Oracle {
         }
     }
 
-    // --- what is owed -----------------------------------------------------------------------
+    // --- obligations ------------------------------------------------------------------------
 
     /// Whether something happened lately after which the queue may read more than otherwise.
     fn is_disturbed(&self, now: u64) -> bool {
@@ -591,7 +590,7 @@ impl Oracle {
                 at_most(after(tracked.since, GRACE), Situation::Changed);
             }
         }
-        // With few watches it may be watched all the same, and what is silent is not seen then.
+        // With few watches the directory may still be watched. Then silent changes are not found.
         let watched = watched || tracked.silent && self.config.watches_directories();
         if !watched && !is_hidden && self.config.trigger == Trigger::None {
             at_most(after(tracked.since, when_hidden(POLL)), Situation::Polled);
@@ -643,7 +642,7 @@ impl Oracle {
     }
 }
 
-/// How an entry was found, as the queue says.
+/// The way in which an entry was found, according to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Scan,

@@ -53,7 +53,7 @@ impl Comparison {
                 let length = script.ops.len();
                 let script = self.shrink(script);
                 let (place, again) = (self.place.clone(), self.play(&script));
-                // One that does not occur again is shown as it was.
+                // A difference that does not occur again is shown unchanged.
                 let steps = if differ(&again) { again } else { first };
                 return Err(Difference { place, seed, number, length, script, steps });
             }

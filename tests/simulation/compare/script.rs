@@ -31,7 +31,7 @@ pub(crate) enum Op {
         new: Slot,
         flags: Option<i32>,
     },
-    /// open(2) of what a slot has open, by its name in /proc.
+    /// open(2) of the file of a slot, by its name in /proc.
     Reopen {
         slot: Slot,
         from: Slot,
@@ -245,7 +245,7 @@ pub(crate) enum Detail {
         mode: u32,
         /// Hard links; 0 for a directory, whose count differs between file systems.
         links: u64,
-        /// Of a regular file or a symbolic link.
+        /// The size of a regular file or a symbolic link.
         size: i64,
         /// How many pauses there were before the last modification, and before the last change of
         /// its status.
@@ -260,7 +260,7 @@ pub(crate) enum Detail {
         read: Vec<Slot>,
         write: Vec<Slot>,
     },
-    /// Compared apart: see `readings`.
+    /// Compared separately: see `readings`.
     Listed(Listing),
 }
 
