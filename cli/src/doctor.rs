@@ -96,20 +96,20 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Reports that the arguments of a monitoring plugin cannot be parsed. Its exit code must not be
-/// one of a plugin that has looked.
+/// Reports that the arguments of a monitoring plugin cannot be parsed. Its exit code must differ from that
+/// of a finished check.
 pub(crate) fn monitor_usage(message: &str) -> ExitCode {
     let first = message.lines().next().unwrap_or_default();
     print_line(Status::Unknown, &print::line(Status::Unknown, first, ""))
 }
 
 fn print_line(status: Status, line: &str) -> ExitCode {
-    // A line that cannot be printed has no other place to go.
+    // If the line cannot be printed, the failure cannot be reported either.
     let _ = crate::print(line);
     ExitCode::from(status as u8)
 }
 
-/// Returns the status and the line of a look, also if it failed or panicked.
+/// Returns the status and the line of a check, also if the check failed or panicked.
 fn guarded(
     look: impl FnOnce() -> Result<(Status, String), Failure> + panic::UnwindSafe,
 ) -> (Status, String) {

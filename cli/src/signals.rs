@@ -7,11 +7,11 @@ use std::os::unix::net::UnixStream;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-/// Readable once a signal has asked the command to end.
+/// Readable after a signal has requested the end of the command.
 pub(crate) struct Signals(UnixStream);
 
 impl Signals {
-    /// Catches these signals: they do not end the process any more.
+    /// Catches these signals. Afterwards they no longer end the process.
     pub(crate) fn catch() -> io::Result<Signals> {
         let (reader, writer) = UnixStream::pair()?;
         pipe::register(SIGINT, writer.try_clone()?)?;
@@ -19,9 +19,9 @@ impl Signals {
         Ok(Signals(reader))
     }
 
-    /// Takes the signals that have come, so that the next one is seen. Blocks until there is one.
+    /// Reads the pending signals, so that the next one is reported. Blocks until there is one.
     pub(crate) fn take(&self) {
-        // The other end is open for as long as the process runs: the read does not fail.
+        // The other end stays open as long as the process runs, so the read does not fail.
         let _ = (&self.0).read(&mut [0; 64]);
     }
 }

@@ -1,5 +1,5 @@
-//! `pullcord doctor` on processes that spin, that are stopped, and that work. Linux: elsewhere it does
-//! not see processes.
+//! Tests `pullcord doctor` on processes that spin, that are stopped, and that work. Linux only, because on
+//! other systems it does not see processes.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::doctor::{Checks, examine_at};
 use crate::support::{Queue, Running, copy_binary, eventually, output, pullcord, stat};
 
-/// `pullcord storm` with one strategy for an hour, in a place of its own.
+/// `pullcord storm` with one strategy for an hour, in its own temporary directory.
 struct Storm {
     running: Running,
     place: TempDir,
@@ -27,7 +27,7 @@ impl Storm {
         Storm { running, place }
     }
 
-    /// Returns its queue, once it has written.
+    /// Returns its queue, after its first write.
     fn queue(&self) -> PathBuf {
         eventually("the storm has a queue with a trigger", || {
             let mut entries = fs::read_dir(self.place.path()).unwrap().flatten();
@@ -39,13 +39,13 @@ impl Storm {
 
 impl Drop for Storm {
     fn drop(&mut self) {
-        // It ends its writers and removes its queue.
+        // The signal makes it end its writers and remove its queue.
         self.running.signal(Signal::INT);
         self.running.end();
     }
 }
 
-/// A shell that has the trigger open, and sleeps.
+/// Starts a shell that has the trigger open and sleeps.
 fn shell(queue: &Queue, script: &str) -> Running {
     let ready = queue.path("ready");
     let script = format!("{script}; : >\"$2\"; exec sleep 3600");
@@ -86,7 +86,7 @@ fn a_spin_is_named_as_one_with_the_process_that_holds_the_trigger_open() {
     assert!(spin.hint.contains(&format!("kill {writer};")), "{spin:?}");
     assert!(spin.hint.contains("relink"), "{spin:?}");
 
-    // The advice ends the spin.
+    // The hint ends the spin.
     let pid = rustix::process::Pid::from_raw(*writer as i32).unwrap();
     rustix::process::kill_process(pid, Signal::STOP).unwrap();
     eventually("the writer is stopped", || stat(*writer).filter(|(state, _)| *state == 'T'));

@@ -1,4 +1,4 @@
-//! The limits of the reader, and which one was met.
+//! Checks the limits of the reader.
 
 use crate::doctor::finding::Finding;
 use crate::doctor::layout::Queue;
@@ -25,7 +25,7 @@ fn whole_system(limits: &Limits) -> Option<Finding> {
     )
 }
 
-/// Returns whether a limit was met, or will be by the next few calls.
+/// Returns whether a limit is reached, or will be reached within the next few calls.
 fn is_nearly(used: u64, limit: u64) -> bool {
     used.saturating_add(limit / 50) >= limit
 }

@@ -1,4 +1,4 @@
-//! The readers of the trigger.
+//! Checks the readers of the trigger.
 
 use super::quoted;
 use crate::doctor::finding::Finding;
@@ -44,7 +44,7 @@ pub(super) fn check(
     findings
 }
 
-/// Names a process with its user.
+/// Returns the name of a process with its number and user.
 pub(super) fn shown(process: &Process, users: &Users) -> String {
     format!("{} ({}, user {})", process.name, process.id.number, users.user_name(process.user))
 }
@@ -93,7 +93,7 @@ fn no_reader(queue: &Queue, readers: &Readers) -> Finding {
     Finding::error("reader", message).why(NO_READER_WHY).hint(hint)
 }
 
-/// The FIFO itself has answered that a process reads it.
+/// Reports the reader if only the FIFO has shown that one exists.
 fn found_by_answer(readers: &Readers) -> Finding {
     match readers.supervisors.as_slice() {
         [supervisor, ..] => Finding::ok(

@@ -1,4 +1,4 @@
-//! The file that is the trigger.
+//! Checks the file of the trigger.
 
 use super::{quoted, shown};
 use crate::doctor::finding::Finding;
@@ -44,8 +44,8 @@ pub(super) fn check(queue: &Queue, trigger: &Trigger) -> Vec<Finding> {
             })
         }
         (Trigger::Hidden(e), _) => {
-            Finding::unknown("trigger", format!("{path} cannot be looked at: {e}"))
-                .why("nothing can be said about the trigger and its reader")
+            Finding::unknown("trigger", format!("{path} cannot be checked: {e}"))
+                .why("the trigger and its reader cannot be checked")
                 .hint("run this command as root or as the user that reads the queue")
         }
     }]
