@@ -39,7 +39,7 @@ enum Action {
 
 fn action() -> impl Strategy<Value = Action> {
     let part = 0..PARTS;
-    // There are few names, so that names are used again.
+    // A small number of names makes the test use names again.
     let name = 0..6u8;
     prop_oneof![
         12 => (part.clone(), name.clone()).prop_map(|(part, name)| Action::Link(part, name)),

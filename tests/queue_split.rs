@@ -58,7 +58,7 @@ fn mail_in_todo_itself_and_in_its_parts_is_returned() {
 fn a_flat_queue_returns_the_mail_of_parts_that_are_left_over() {
     for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
-            // There is so much mail that it fills the first batch of the directory.
+            // This mail fills the first batch of the directory.
             let mut queued: Vec<_> =
                 (100_000..102_000).map(|n| fixture.link(n.to_string())).collect();
             for part in [0, 22] {

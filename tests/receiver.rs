@@ -40,7 +40,7 @@ fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
     }
 }
 
-/// There are more entries than a turn examines, so that the turn ends while the scan waits for the watch.
+/// The queue has more entries than a turn examines. The turn ends while the scan waits for the watch.
 #[test]
 fn entries_added_between_open_and_the_first_scan_are_returned_once() {
     const ENTRIES: usize = 10_000;

@@ -92,7 +92,7 @@ const ROWS: &[Row] = &[
     Row {
         title: "watch trusted after its directory was replaced",
         mutant: Mutant::LossForgiven,
-        // There are so many that they take two turns. The directory is watched again between them.
+        // The entries need two turns. The directory is watched again between them.
         config: Config { layout: Layout::Directories(10), ..SLOW },
         events: |number| {
             vec![

@@ -128,8 +128,8 @@ fn left_over(queue: &Queue, entries: &Entries) -> Vec<Finding> {
                 format!("{todo} has {parts} numbered directories, and mess has {mess}"),
             )
             .why(
-                "both have as many as conf-split says: others were left over by a change of it, and \
-                 are not read",
+                "qmail uses as many directories as conf-split names; others remain from an earlier \
+                 value, and no reader reads them",
             )
             .hint("check the directories of the highest numbers for mail; remove the empty ones"),
         ),
