@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             a_wait_is_never_early,
             the_longest_wait_can_be_ended,
             a_wait_reports_at_most_as_many_events_as_fit,
-            with_room_for_one_event_every_source_is_reported,
+            with_space_for_one_event_every_source_is_reported,
             // the waker
             a_wake_ends_a_wait_in_another_thread,
             a_thousand_wakes_before_a_wait_end_one_wait,
@@ -528,7 +528,7 @@ fn a_wait_reports_at_most_as_many_events_as_fit(backend: Backend) {
     }
 }
 
-fn with_room_for_one_event_every_source_is_reported(backend: Backend) {
+fn with_space_for_one_event_every_source_is_reported(backend: Backend) {
     const SOURCES: usize = 20;
     let fifos: Vec<_> = (0..SOURCES).map(|_| Fifo::new()).collect();
     let mut desk = Desk::with_room_for(backend, 1);

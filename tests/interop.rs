@@ -414,7 +414,7 @@ fn polling_takes_ten_thousand_receivers_one_after_the_other() {
 
 /// The loop's registration stays valid when the trigger is replaced and when the watch overflows.
 #[test]
-fn the_number_stays_the_same() {
+fn the_number_of_the_descriptor_stays_the_same() {
     use std::os::fd::AsRawFd;
     let mut fixture = Fixture::new();
     let interval = Duration::from_millis(20);
@@ -637,7 +637,7 @@ mod in_tokio {
     }
 
     #[test]
-    fn a_warning_makes_it_readable() {
+    fn a_warning_makes_the_descriptor_readable() {
         let fixture = Fixture::new();
         let interval = Duration::from_millis(50);
         let queue = fixture.options().verify_interval(interval).open().unwrap();

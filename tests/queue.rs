@@ -228,7 +228,7 @@ fn an_entry_before_the_last_pull_of_a_storm_is_returned_without_another_pull() {
 }
 
 #[test]
-fn a_missing_directory_is_reported_once_and_read_when_it_is_back() {
+fn a_missing_directory_is_reported_once_and_read_when_it_exists_again() {
     on_each_backend(None, |mut fixture| {
         let [other, here] = ["todo", "here"].map(|name| fixture.path(name));
         fs::create_dir(&here).unwrap();

@@ -70,7 +70,7 @@ fn a_file_that_is_written_slowly_and_closed_is_returned_once_it_is_quiet() {
 }
 
 #[test]
-fn a_file_that_stays_open_is_returned_once_nothing_is_written_any_more() {
+fn a_file_that_stays_open_is_returned_after_its_last_write() {
     on_each(QUIET, |fixture| {
         let path = fixture.path("todo/upload");
         let mut file = File::create(&path).unwrap();
@@ -133,7 +133,7 @@ fn a_file_that_is_appended_to_after_its_return_is_returned_again() {
 }
 
 #[test]
-fn a_file_that_exists_at_the_open_is_returned_at_once_if_it_is_old_and_else_once_it_is_quiet() {
+fn a_file_that_exists_at_the_open_is_returned_at_once_only_if_it_is_old() {
     on_each_backend(None, |mut fixture| {
         let (old, new) = (fixture.path("todo/old"), fixture.path("todo/new"));
         fs::write(&old, "a message").unwrap();
@@ -166,7 +166,7 @@ fn if_the_file_system_may_be_remote_two_checks_a_quiet_time_apart_must_be_equal(
 }
 
 #[test]
-fn with_a_quiet_time_of_zero_a_close_that_is_seen_is_enough() {
+fn with_a_quiet_time_of_zero_a_reported_close_is_sufficient() {
     on_each(Duration::ZERO, |fixture| {
         let path = fixture.path("todo/upload");
         let mut file = File::create(&path).unwrap();
@@ -189,7 +189,7 @@ fn with_a_quiet_time_of_zero_a_close_that_is_seen_is_enough() {
 }
 
 #[test]
-fn with_a_quiet_time_of_zero_everything_else_waits_the_default() {
+fn with_a_quiet_time_of_zero_other_changes_wait_for_the_default_time() {
     on_each_backend(None, |mut fixture| {
         let queued = fixture.path("todo/queued");
         let mut open = File::create(&queued).unwrap();
@@ -216,7 +216,7 @@ fn a_file_that_is_removed_before_it_is_quiet_is_not_returned() {
 }
 
 #[test]
-fn ten_thousand_files_of_which_none_is_quiet_are_each_returned_once() {
+fn ten_thousand_files_that_are_not_yet_quiet_are_each_returned_once() {
     on_each_backend(None, |mut fixture| {
         let paths: Vec<PathBuf> = (0..10_000).map(|n| fixture.path(&format!("todo/{n}"))).collect();
         paths.iter().for_each(|path| fs::write(path, "").unwrap());

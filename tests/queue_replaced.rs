@@ -145,7 +145,7 @@ fn a_new_part_of_a_split_queue_is_read_and_watched() {
 }
 
 #[test]
-fn a_trigger_that_is_replaced_again_and_again_is_opened_each_time() {
+fn a_trigger_that_is_replaced_repeatedly_is_opened_each_time() {
     on_each_backend(None, |mut fixture| {
         if !open(&mut fixture) {
             return;

@@ -129,7 +129,7 @@ fn a_new_arrival_cancels_the_appointment_of_its_name() {
 }
 
 #[test]
-fn a_requeued_entry_that_is_gone_is_no_error() {
+fn a_requeued_entry_that_is_gone_is_skipped() {
     on_each_flat_queue(|fixture, options| {
         let path = fixture.link("1");
         fixture.open(&options);

@@ -99,7 +99,7 @@ fn a_flat_queue_becomes_split_and_flat_again() {
 }
 
 #[test]
-fn a_part_that_is_made_again_and_again_loses_no_entry() {
+fn a_part_that_is_created_repeatedly_loses_no_entry() {
     on_each(Some(2), |fixture| {
         for round in 0..20 {
             // On most file systems the new part has the same inode number.
@@ -121,7 +121,7 @@ fn a_part_that_is_made_again_and_again_loses_no_entry() {
 }
 
 #[test]
-fn the_parts_are_exchanged_and_no_entry_is_lost() {
+fn exchanged_parts_lose_no_entry() {
     on_each(Some(2), |fixture| {
         for round in 0..5 {
             let path = |name: &str| fixture.path(name);

@@ -50,7 +50,7 @@ fn done_by(
 }
 
 #[test]
-fn an_entry_is_returned_without_a_scan_however_it_arrives() {
+fn an_entry_that_arrives_in_any_way_is_returned_without_a_scan() {
     on_each_backend(None, |mut fixture| {
         for message in 0..1000 {
             fixture.link(format!("waiting-{message}"));
@@ -300,7 +300,7 @@ fn a_queue_that_requires_its_watch_fails_to_open_without_one() {
 }
 
 #[test]
-fn an_entry_has_the_origin_by_which_it_was_found() {
+fn an_entry_has_the_right_origin() {
     let mut fixture = QueueFixture::new(Backend::best(), None);
     let before = fixture.link("before");
     fixture.open(&fixture.options());

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_versions_are_known() {
+    fn every_version_is_found() {
         let all = Machine::here(Path::new("/")).versions;
         let (built_in, installed) = all.split_at(BUILT_IN.len());
         for version in built_in {

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_candidate_has_one_turn_a_round_and_not_always_in_the_same_place() {
+    fn each_round_runs_every_candidate_once_in_a_changing_order() {
         let (mut order, mut candidates) = (Vec::new(), [1.0, 2.0, 4.0]);
         let rounds = Rounds::of(4, &mut candidates, |candidate| {
             order.push(*candidate);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rounds_tell_where_the_median_is_and_few_do_not() {
+    fn the_interval_of_the_median_is_narrow_only_with_many_rounds() {
         let Spread { no_less, median, no_more, .. } = Spread::of((0..101).map(f64::from));
         assert_eq!((no_less, median, no_more), (37.0, 50.0, 63.0));
         let Spread { min, no_less, no_more, max, .. } = Spread::of((0..5).map(f64::from));

@@ -89,7 +89,7 @@ mod cut_short {
     }
 
     #[test]
-    fn an_interrupted_demo_leaves_nothing_behind() {
+    fn an_interrupted_demo_removes_its_files() {
         for signal in [Signal::INT, Signal::TERM] {
             let (place, running, writers) = endless();
             running.signal(signal);

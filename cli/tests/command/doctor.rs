@@ -197,7 +197,7 @@ fn a_bad_trigger_or_mode_is_reported_and_not_changed() {
 }
 
 #[test]
-fn the_socket_of_stock_postfix_is_right_and_no_advice_replaces_it() {
+fn the_socket_of_stock_postfix_is_ok_and_no_hint_replaces_it() {
     let queue = Queue::flat();
     for directory in ["public", "maildrop"] {
         fs::create_dir(queue.path(directory)).unwrap();
@@ -219,7 +219,7 @@ fn the_socket_of_stock_postfix_is_right_and_no_advice_replaces_it() {
 }
 
 #[test]
-fn a_queue_that_cannot_be_looked_at_exits_with_2() {
+fn a_queue_that_cannot_be_checked_exits_with_2() {
     let queue = Queue::flat();
     for root in [queue.path("missing"), queue.path("mess")] {
         let done = output(pullcord(["doctor"]).arg(&root));

@@ -115,7 +115,7 @@ fn a_file_system_that_is_not_known_to_be_local_is_a_warning_with_its_type() {
 
 /// The queue is a volume, and its reader runs in another container.
 #[test]
-fn a_reader_in_another_pid_namespace_is_not_taken_for_none() {
+fn a_reader_in_another_pid_namespace_is_not_reported_as_missing() {
     if !can_unshare("--pid") {
         return;
     }
@@ -177,7 +177,7 @@ fn with_qmail_users(place: &Path, command: &str, arguments: &[&Path]) -> Command
 }
 
 #[test]
-fn wrong_owners_are_errors_and_the_commands_that_are_printed_mend_them() {
+fn wrong_owners_are_errors_and_the_printed_commands_correct_them() {
     if !can_unshare("-m") {
         return;
     }

@@ -70,7 +70,7 @@ fn binary() -> PathBuf {
 }
 
 #[test]
-fn a_spin_is_named_as_one_with_the_process_that_holds_the_trigger_open() {
+fn a_spin_is_reported_with_the_process_that_holds_the_trigger_open() {
     let storm = Storm::start(&["--strategy", "reopen", "--scenario", "hold"]);
     let queue = storm.queue();
     let reader = storm.running.id();
@@ -96,7 +96,7 @@ fn a_spin_is_named_as_one_with_the_process_that_holds_the_trigger_open() {
 }
 
 #[test]
-fn the_patch_of_2001_under_load_is_no_alarm() {
+fn the_patch_of_2001_under_load_is_not_reported() {
     let storm = Storm::start(&["--strategy", "drain", "--writers", "4"]);
     let queue = storm.queue();
     let checks = examine_at(&queue, &[]);
@@ -124,7 +124,7 @@ fn a_stopped_reader_is_an_error_and_a_continued_one_is_not() {
 }
 
 #[test]
-fn a_reader_whose_name_has_parentheses_blanks_and_a_line_feed_is_understood() {
+fn a_process_name_with_parentheses_blanks_and_a_line_feed_is_parsed() {
     let queue = Queue::flat();
     let name = std::ffi::OsStr::from_bytes(b"a) R 1 (\n");
     let copy = queue.path(name);
@@ -168,7 +168,7 @@ fn the_limit_of_the_reader_is_compared_and_not_that_of_this_command() {
 }
 
 #[test]
-fn a_reader_of_a_trigger_that_was_replaced_is_named() {
+fn a_reader_of_a_replaced_trigger_is_reported() {
     let queue = Queue::flat();
     let reader = shell(&queue, "exec 3<>\"$1\"");
     fs::remove_file(queue.trigger()).unwrap();
@@ -184,7 +184,7 @@ fn a_reader_of_a_trigger_that_was_replaced_is_named() {
 /// A process of which nothing can be seen is no proof that there is no reader, and the trigger of a
 /// queue is asked instead.
 #[test]
-fn an_ordinary_user_is_told_that_the_reader_cannot_be_seen() {
+fn an_ordinary_user_gets_the_message_that_the_reader_cannot_be_seen() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !rustix::process::geteuid().is_root() {

@@ -175,7 +175,7 @@ fn turn(mail: &mut pullcord::Queue, notifier: &mut dyn Notifier) -> Vec<PathBuf>
 
 #[test]
 #[ignore = "takes some seconds a backend"]
-fn a_trigger_taken_away_and_made_again_is_read_again() {
+fn a_trigger_that_is_removed_and_created_again_is_read_again() {
     type Replace = fn(&Queue);
     let faults: [(&str, Replace); 4] = [
         ("removed", |_| ()),

@@ -22,7 +22,7 @@ fn completions_are_printed_for_each_shell() {
 }
 
 #[test]
-fn man_into_a_missing_directory_exits_with_2_and_names_it() {
+fn man_into_a_missing_directory_exits_with_2_and_prints_the_path() {
     let done = output(&mut pullcord(["generate", "man", "/nowhere/at/all"]));
     assert_eq!(done.status.code(), Some(2));
     assert!(text(&done.stderr).contains("/nowhere/at/all"));

@@ -61,7 +61,7 @@ fn a_held_byte_makes_older_strategies_spin_and_pullcord_scan_once() {
 }
 
 #[test]
-fn pullcord_in_a_storm_scans_at_most_once_per_pull_and_500_times_a_second_for_nothing() {
+fn pullcord_in_a_storm_scans_at_most_once_per_pull_and_500_times_a_second_without_mail() {
     for load in [["--hold-us", "5000"], ["--hold-us", "0"]] {
         for report in pullcords(&load) {
             let [pulls, scans, empty, wakeups] =
@@ -133,7 +133,7 @@ fn an_unwritable_plot_is_reported_before_the_storm() {
 }
 
 #[test]
-fn an_interrupted_storm_leaves_nothing_behind() {
+fn an_interrupted_storm_removes_its_files() {
     let place = tempfile::tempdir().unwrap();
     let mut command = pullcord(["storm", "--seconds", "86400"]);
     let running = Running::start(command.env("TMPDIR", place.path()));

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_that_waits_is_judged_by_its_age_and_by_what_was_taken() {
+    fn waiting_mail_is_judged_by_its_age_and_by_the_taken_entries() {
         use State::{Error, Ok, Warning};
         let (seen, minute) = (Taken::Seen(4), Taken::LastMinute);
         let (none, unknown) = (Taken::NotInLastMinute, Taken::NotKnown);

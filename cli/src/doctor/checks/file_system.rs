@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_that_a_watch_met_is_named() {
+    fn the_limit_that_prevents_a_watch_is_reported() {
         let message = |instances| {
             let own = Some(crate::doctor::seen::InotifyUse { instances, ..Default::default() });
             let limits = Limits { own, instances: Some(128), ..Limits::default() };

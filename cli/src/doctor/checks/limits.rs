@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_the_reader_is_compared_with_what_it_has_open() {
+    fn the_limit_of_the_reader_is_compared_with_its_open_descriptors() {
         let state = |open, limit| {
             descriptors(&reader(open, Some(limit), InotifyUse::default())).unwrap().state
         };
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_inotify_that_was_met_is_named() {
+    fn the_reached_limit_of_inotify_is_reported() {
         let queue = Queue {
             layout: Layout::Qmail,
             root: "/q".into(),

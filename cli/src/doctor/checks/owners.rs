@@ -263,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_as_its_own_installer_makes_it_is_right() {
+    fn a_queue_with_the_owners_of_its_installer_is_ok() {
         assert_eq!(only(Layout::Qmail, qmail()).0, State::Ok);
         assert_eq!(only(Layout::Postfix, postfix()).0, State::Ok);
     }
 
     #[test]
-    fn a_wrong_owner_is_an_error_with_the_command_that_mends_it() {
+    fn a_wrong_owner_is_an_error_with_the_command_that_corrects_it() {
         for (path, command) in [
             ("lock/trigger", "chown qmails:qmail /q/lock/trigger"),
             ("lock", "chown qmailq:qmail /q/lock"),

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn no_reader_is_an_error_only_if_the_fifo_itself_says_so() {
+    fn no_reader_is_an_error_only_if_the_fifo_confirms_it() {
         let blind = Readers { blind_spots: vec!["a namespace"], hidden: 3, ..Readers::default() };
         let answered = |answer| Readers {
             answer,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_supervisor_is_named_and_is_no_fault() {
+    fn a_supervisor_is_reported_and_is_not_an_error() {
         let mut seen = Readers { answer: Some(Answer::Reader), ..Readers::default() };
         seen.supervisors.push(process(1));
         let findings = check_of(&seen);

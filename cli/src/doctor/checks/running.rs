@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spin_needs_bytes_in_the_trigger_at_each_look() {
+    fn a_spin_needs_bytes_in_the_trigger_in_each_sample() {
         let once_empty = with(samples('R', |_| 0.9), |index, sample| {
             sample.has_bytes = Some(index != 7);
         });
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_was_there_shortly_is_not_judged_and_one_that_is_gone_has_ended() {
+    fn a_short_lived_reader_is_not_judged_and_a_missing_one_has_ended() {
         let time = Duration::from_secs(2);
         let busy = samples('R', |_| 1.0);
         for (samples, is_present, expected) in [

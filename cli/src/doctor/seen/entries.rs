@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_times_of_a_directory_tell_whether_its_last_change_was_a_removal() {
+    fn a_removal_is_detected_from_the_times_of_a_directory() {
         assert_eq!(after(10, Some(10)), Taken::NotKnown, "an arrival");
         assert_eq!(after(10, Some(30)), Taken::LastMinute);
         assert_eq!(after(10, None), Taken::LastMinute, "empty");

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn systemd_is_a_supervisor_and_no_reader_and_another_process_1_is_one() {
+    fn systemd_is_a_supervisor_and_another_process_1_is_a_reader() {
         let mut searches = Searches::default();
         let mut systemd = holder(1, true, true);
         systemd.process.name = "systemd".into();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_inherited_the_trigger_is_no_reader_once_it_has_lost_it() {
+    fn a_child_that_has_lost_the_inherited_trigger_is_not_a_reader() {
         let mut searches = Searches::default();
         searches.add(scan(vec![holder(7, true, false), holder(8, true, false)]));
         assert_eq!(searches.reader_ids().len(), 2);
