@@ -154,7 +154,7 @@ fn a_path_that_is_not_an_entry_of_the_queue_is_refused() {
     });
 }
 
-/// The program requeues each entry for the next moment, again and again.
+/// The program repeatedly requeues each entry for the next moment.
 #[test]
 fn entries_that_are_always_due_delay_neither_new_mail_nor_a_scan() {
     on_each_flat_queue(|fixture, options| {

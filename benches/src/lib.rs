@@ -102,14 +102,14 @@ impl fmt::Display for Workload {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// The workload that runs now.
     pub workload: Workload,
-    /// How many of its turns are done.
+    /// The number of finished turns.
     pub done: usize,
-    /// How many turns it has.
+    /// The number of all turns.
     pub total: usize,
 }
 

@@ -121,7 +121,7 @@ fn kind_of(warning: &str) -> String {
     attempt.split(": ").next().unwrap_or(attempt).into()
 }
 
-/// Explores for a time, or until so many histories were run.
+/// Explores for a time, or until `most` histories were run.
 pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> Findings {
     let begun = Instant::now();
     let next = AtomicU64::new(0);

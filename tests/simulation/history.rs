@@ -32,12 +32,12 @@ pub(crate) enum Loop {
 }
 
 impl Loop {
-    /// Whether the queue is part of another loop.
+    /// Returns whether the queue is part of another loop.
     pub(crate) fn is_inside(self) -> bool {
         matches!(self, Loop::InsideLevel | Loop::InsideEdge)
     }
 
-    /// Whether the best notifier can be waited for in another loop: not if it is select.
+    /// Returns whether the notifier has a descriptor for another loop. select has none.
     pub(crate) fn has_descriptor(self) -> bool {
         !matches!(self, Loop::Select | Loop::Foreign) && !cfg!(pullcord_sim = "none")
     }
@@ -80,13 +80,13 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Whether the queue has a watch: there is a kernel without one.
+    /// Returns whether the queue has a watch. One of the simulated kernels has none.
     pub(crate) fn watches_directories(&self) -> bool {
         self.watch != WatchMode::Off && !cfg!(pullcord_sim = "none")
     }
 }
 
-/// Where the trigger is.
+/// The place of the trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
     None,
@@ -148,7 +148,7 @@ pub(crate) enum Op {
     Open(usize),
     Write(usize),
     Close(usize),
-    /// All three.
+    /// A writer opens the trigger, writes a byte and closes it.
     Pull,
     /// A writer makes packets of its writes.
     Packets(usize),

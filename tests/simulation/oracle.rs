@@ -525,13 +525,13 @@ impl Oracle {
 
     // --- obligations ------------------------------------------------------------------------
 
-    /// Whether something happened lately after which the queue may read more than otherwise.
+    /// Returns whether a recent event permits the queue to read more than otherwise.
     fn is_disturbed(&self, now: u64) -> bool {
         let last = self.paths_disturbed.max(self.trigger_disturbed);
         now < last + VERIFY + SECOND || now < self.faulty_until + RETRY + 2 * SECOND
     }
 
-    /// Whether a path was lately changed to lead elsewhere.
+    /// Returns whether the target of a path has changed recently.
     pub(crate) fn are_paths_disturbed(&self, now: u64) -> bool {
         self.paths_disturbed > 0 && now < self.paths_disturbed + VERIFY + SECOND
     }
@@ -540,18 +540,18 @@ impl Oracle {
         !self.is_disturbed(now) && now > self.opened_at + RETRY
     }
 
-    /// Whether a watch reports each entry of the queue's directories by name.
+    /// Returns whether a watch reports each entry of the queue's directories by name.
     pub(crate) fn is_fully_reliable(&self) -> bool {
         REPORTS_NAMES && self.is_watched() && self.config.events >= 1000 && !self.config.twice
     }
 
-    /// Whether the queue may rely on the watch, and so polls nothing.
+    /// Returns whether the queue may rely on the watch and therefore does not poll.
     fn is_reliable(&self) -> bool {
         self.is_watched() && (REPORTS_NAMES || self.config.layout != Layout::Maildrop)
     }
 
-    /// Whether a watch reports each change of the queue's directories: there are watches enough, on a
-    /// file system known to be local.
+    /// Returns whether a watch reports each change of the queue's directories. This needs enough watches
+    /// and a file system that is known to be local.
     fn is_watched(&self) -> bool {
         self.config.watches_directories()
             && self.config.fs.is_local()
@@ -603,7 +603,7 @@ impl Oracle {
         (deadline, situation)
     }
 
-    /// The entries that should have been returned by now.
+    /// Fails if an entry should have been returned before `now`.
     pub(crate) fn check(&self, now: u64) -> Result<(), Failure> {
         for tracked in self.tracked.values().filter(|tracked| !tracked.is_exempt) {
             if !tracked.reachable || tracked.returned > 0 && tracked.due.is_none() {
@@ -618,7 +618,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether the kernel has a watch on each directory that it could have one on.
+    /// Returns whether the kernel watches each existing directory of the queue.
     pub(crate) fn all_are_watched(&self, kernel: &Kernel) -> bool {
         self.directories.iter().filter_map(|it| it.ino).all(|ino| kernel.is_watched(ino))
     }
@@ -629,8 +629,7 @@ impl Oracle {
             && self.directories.iter().all(|it| it.ino.is_some())
     }
 
-    /// Whether the paths of all directories, and of the trigger, lead somewhere, and no other process
-    /// reads the trigger.
+    /// Returns whether all directories and the trigger exist, and no other process reads the trigger.
     pub(crate) fn all_are_there(&self) -> bool {
         !self.foreign_reader
             && self.directories.iter().all(|it| it.ino.is_some())

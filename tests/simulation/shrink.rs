@@ -88,7 +88,7 @@ fn smaller(gap: Gap) -> Vec<Gap> {
     }
 }
 
-/// The same, with one setting as in the plain one.
+/// Returns configurations that each have one more setting of `PLAIN`.
 fn plainer(config: &Config) -> Vec<Config> {
     let c = *config;
     [

@@ -149,7 +149,7 @@ impl Arrivals {
     }
 
     fn read_names(&mut self, sink: Sink<'_>) -> io::Result<()> {
-        // SAFETY: the descriptor is open, and the buffer has room for so many bytes.
+        // SAFETY: the descriptor is open, and the buffer has room for `BUFFER` bytes.
         let count = unsafe {
             libc::read(self.inotify.as_raw_fd(), self.buffer.0.as_mut_ptr().cast(), BUFFER)
         };
@@ -190,7 +190,7 @@ pub(crate) fn list(directory: &Path, mut each: impl FnMut(&[u8])) -> io::Result<
     };
     let mut buffer = Buffer::new();
     loop {
-        // SAFETY: the descriptor is open, and the buffer has room for so many bytes.
+        // SAFETY: the descriptor is open, and the buffer has room for `BUFFER` bytes.
         let count = unsafe {
             let (number, start) = (libc::SYS_getdents64, buffer.0.as_mut_ptr());
             libc::syscall(number, directory.as_raw_fd(), start, BUFFER)

@@ -181,8 +181,7 @@ fn a_reader_of_a_replaced_trigger_is_reported() {
     );
 }
 
-/// A process of which nothing can be seen is no proof that there is no reader, and the trigger of a
-/// queue is asked instead.
+/// If some processes cannot be seen, a missing reader is not proved. Then the trigger itself is opened.
 #[test]
 fn an_ordinary_user_gets_the_message_that_the_reader_cannot_be_seen() {
     use std::os::unix::fs::PermissionsExt;

@@ -51,7 +51,7 @@ fn compare_at(
 ) -> Result<Report, Difference> {
     let limits = &Limits::new().expect("fewer descriptors are always permitted");
     let threads = if limits.threads_can_be_private() { THREADS } else { 1 };
-    // In threads, since each gives up its descriptors and its mounts.
+    // The scripts run in threads, because each thread gives up its descriptors and its mounts.
     let results: Vec<Result<Report, Difference>> = thread::scope(|scope| {
         let run = |first| {
             let numbers = (first..scripts).step_by(threads);

@@ -52,7 +52,7 @@ pub(crate) struct Means {
 pub(crate) struct Host {
     /// How often each function was called.
     pub(crate) calls: BTreeMap<&'static str, u64>,
-    /// How often each exception was made.
+    /// How often each exception was applied.
     pub(crate) exceptions: BTreeMap<&'static str, u64>,
     /// The first descriptor that a script gets.
     lowest: c::c_int,
@@ -360,7 +360,7 @@ impl Limits {
         Ok(Limits { knobs, missing, private, lowest, fillers, descriptors, _guard: guard })
     }
 
-    /// Whether a thread can have descriptors of its own.
+    /// Returns whether a thread can have its own descriptors.
     pub(crate) fn threads_can_be_private(&self) -> bool {
         self.private
     }

@@ -118,11 +118,11 @@ pub(crate) struct Difference {
     pub(crate) seed: u64,
     /// The number of the script.
     pub(crate) number: usize,
-    /// How many calls it had when it was made.
+    /// The number of its calls before it was shrunk.
     pub(crate) length: usize,
-    /// As it was shrunk.
+    /// The shrunk script.
     pub(crate) script: Script,
-    /// The results of that.
+    /// The results of the shrunk script.
     pub(super) steps: Vec<Step>,
 }
 

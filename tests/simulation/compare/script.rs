@@ -131,7 +131,7 @@ pub(crate) enum Op {
         path: String,
         mode: u32,
     },
-    /// Reads a directory: so many batches, or to the end.
+    /// Reads a directory: this number of batches, or to the end.
     List {
         slot: Slot,
         room: usize,
@@ -190,7 +190,7 @@ pub(crate) enum Op {
     },
 }
 
-/// When a timer expires.
+/// The time at which a timer expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
     /// It is stopped.
@@ -206,7 +206,7 @@ pub(crate) enum Expiry {
 /// A limit of inotify(7) during one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// As it is.
+    /// The limit is not changed.
     Usual,
     /// `max_queued_events`.
     Events(usize),
@@ -283,7 +283,7 @@ pub(crate) struct Listing {
 }
 
 impl Script {
-    /// Whether it mounts anything.
+    /// Returns whether the script mounts a file system.
     pub(crate) fn mounts(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Mount(_) | Op::Bind { .. }))
     }

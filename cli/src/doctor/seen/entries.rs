@@ -99,7 +99,7 @@ impl Entries {
             if queue.directories.contains(&path) || path == queue.trigger {
                 continue;
             }
-            // An entry that is gone by now was taken.
+            // A missing entry was taken.
             let Ok(metadata) = entry.metadata() else { continue };
             let named = age(now, metadata.ctime(), metadata.ctime_nsec());
             times.newest = times.newest.into_iter().chain(named).min();
