@@ -148,14 +148,14 @@ fn judge_reader(
         }
         Behaviour::Waiting => Finding::error(
             "blocked",
-            format!("{name} was in an uninterruptible wait at each look for {seconds:.1} seconds"),
+            format!("{name} was in an uninterruptible wait in each sample for {seconds:.1} seconds"),
         )
         .why("it waits for a disk or a file server that does not answer, and takes no mail")
         .hint("check the file system of the queue, and the kernel's log (dmesg)"),
         Behaviour::Spinning => Finding::error(
             "spin",
             format!(
-                "{name} spins: it {used}; its trigger was readable at each look, and nothing was \
+                "{name} spins: it {used}; its trigger was readable in each sample, and nothing was \
                  added to the queue or taken from it"
             ),
         )
@@ -176,7 +176,7 @@ fn judge_reader(
         }
         Behaviour::Flooded => Finding::warning(
             "running",
-            format!("{name} {used}; its trigger was readable at each look, while mail came and went"),
+            format!("{name} {used}; its trigger was readable in each sample, while mail came and went"),
         )
         .why("it may be spinning beside its work, or a process pulls the trigger without a pause")
         .hint(cure(queue, readers, users)),
