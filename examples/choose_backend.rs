@@ -1,5 +1,5 @@
-//! Which backends exist here, and which one a program would get: the best, or the one that
-//! `PULLCORD_BACKEND` names.
+//! Lists the backends of this system and uses the one that a program would get: the best, or the one in
+//! `PULLCORD_BACKEND`.
 //!
 //! ```text
 //! PULLCORD_BACKEND=select cargo run --example choose_backend
@@ -12,23 +12,22 @@ use pullcord::{Backend, Events, Interest, Key, Mode};
 
 fn main() -> Result<(), Box<dyn Error>> {
     for backend in Backend::ALL {
-        let edges = if backend.has_native_edge() { "its own edges" } else { "level for edges" };
-        let nests =
-            if backend.has_pollable_fd() { "rides in another loop" } else { "rides in none" };
-        let here = if backend.is_available() { "here" } else { "not here" };
-        println!("{backend:<6}  {here:<8}  {edges:<15}  {nests}");
+        let available = if backend.is_available() { "available" } else { "not available" };
+        let edges = if backend.has_native_edge() { "native edges" } else { "level for edges" };
+        let fd = if backend.has_pollable_fd() { "pollable descriptor" } else { "no descriptor" };
+        println!("{backend:<6}  {available:<13}  {edges:<15}  {fd}");
     }
     let backend = Backend::from_env()?;
     let mut notifier = backend.open()?;
 
-    // The same calls on each of them.
+    // These calls are the same on each backend.
     let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
     notifier.register(&reader, Key(1), Interest::Read, Mode::Level)?;
     drop(writer);
     let mut events = Events::with_capacity(1);
     notifier.wait(&mut events, Some(Duration::from_secs(1)))?;
     for event in &events {
-        println!("{backend} says: {event:?}");
+        println!("{backend} reports: {event:?}");
     }
     Ok(notifier.deregister(&reader)?)
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! PULLCORD_BACKEND=select cargo run --example drain -- /var/qmail/queue/lock/trigger 10
 //! ```
-//! ends after 10 wake-ups, and says each.
+//! Prints each wake-up and ends after 10.
 
 use std::env;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Prints each entry that comes into a directory. It blocks in [`Receiver::recv`](pullcord::Receiver).
+//! Prints each entry that arrives in a directory. Blocks in [`Receiver::recv`](pullcord::Receiver).
 //!
 //! ```text
 //! cargo run --example five_lines -- DIRECTORY

@@ -1,4 +1,4 @@
-//! A queue manager on tokio: a task of its own delivers each entry.
+//! A queue manager on tokio: a separate task delivers each entry.
 //!
 //! ```text
 //! cargo run --features tokio --example mta_tokio -- /var/qmail/queue ./Maildir

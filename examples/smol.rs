@@ -1,4 +1,4 @@
-//! Prints each entry that comes into a directory, in smol's event loop (async-io).
+//! Prints each entry that arrives in a directory, in smol's event loop (async-io).
 //!
 //! ```text
 //! cargo run --example smol -- DIRECTORY

@@ -1,5 +1,5 @@
-//! Prints each entry that comes into a directory. The queue is one descriptor in another event loop,
-//! which is polling's here; every loop that can wait for a descriptor does.
+//! Prints each entry that arrives in a directory. The queue is one descriptor in another event loop, here
+//! that of the polling crate. Every loop that can wait for a descriptor works.
 //!
 //! ```text
 //! cargo run --example ten_lines -- DIRECTORY

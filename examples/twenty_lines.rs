@@ -1,5 +1,5 @@
-//! Prints each entry that comes into a directory. The queue runs on a [`Notifier`](pullcord::Notifier)
-//! of the program, beside the program's own descriptors. This is the lowest level: two system calls
+//! Prints each entry that arrives in a directory. The queue runs on a [`Notifier`](pullcord::Notifier) of
+//! the program, beside the program's own descriptors. This is the lowest level: two system calls
 //! for each wake-up.
 //!
 //! ```text
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         notifier.wait(&mut events, timeout)?;
         for event in &events {
             if !queue.handle_event(event) {
-                // It is an event of another descriptor of the program.
+                // The event belongs to another descriptor of the program.
             }
         }
         while let Some(entry) = queue.next_entry(Instant::now()) {

@@ -1,5 +1,5 @@
-//! Once an `Events` has found its size, neither a wait nor a drain allocates. Neither does an entry
-//! that a reliable watch reports. Where a notifier needs memory and gets none, it returns an error.
+//! After an `Events` has reached its size, a wait and a drain do not allocate. An entry that a reliable
+//! watch reports does not allocate either. If a notifier cannot allocate memory, it returns an error.
 
 #![deny(unsafe_code)]
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         .alone_on_each_backend(named![
             ten_thousand_wakeups_allocate_nothing,
             an_entry_that_the_watch_reports_allocates_nothing,
-            without_memory_a_notifier_returns_an_error_and_goes_on,
+            without_memory_a_notifier_returns_an_error_and_continues,
         ])
         .alone(named![an_entry_that_a_receiver_returns_allocates_nothing])
         .run(&[])
@@ -62,7 +62,7 @@ fn ten_thousand_wakeups_allocate_nothing(backend: Backend) {
     }
 }
 
-fn without_memory_a_notifier_returns_an_error_and_goes_on(backend: Backend) {
+fn without_memory_a_notifier_returns_an_error_and_continues(backend: Backend) {
     let fifo = support::Fifo::new();
     let high = support::sys::duplicate_from(&fifo.reader, 200);
     let mut notifier = backend.open().unwrap();
@@ -70,7 +70,7 @@ fn without_memory_a_notifier_returns_an_error_and_goes_on(backend: Backend) {
     let mut register =
         || notifier.register(&high, Key(1), Interest::Read, Mode::Level).map_err(|e| e.kind());
     let result = without_memory(&mut register);
-    // A kqueue needs none of its own.
+    // The kqueue backend allocates nothing.
     let expected = if backend == Backend::Kqueue { Ok(()) } else { Err(ErrorKind::OutOfMemory) };
     assert_eq!(result, expected);
     register().unwrap();
@@ -78,7 +78,7 @@ fn without_memory_a_notifier_returns_an_error_and_goes_on(backend: Backend) {
     let mut events = Events::with_capacity(4);
     let mut wait = || notifier.wait(&mut events, None).map_err(|e| e.kind());
     let result = without_memory(&mut wait);
-    // select has all that it needs since the registration.
+    // select has allocated everything at the registration.
     let expected = if backend == Backend::Select { Ok(()) } else { Err(ErrorKind::OutOfMemory) };
     assert_eq!(result, expected);
     wait().unwrap();
@@ -93,7 +93,7 @@ fn an_entry_that_the_watch_reports_allocates_nothing(backend: Backend) {
     Trigger::create(&trigger, 0o622).unwrap();
     let mut queue = QueueOptions::directories([&todo]).trigger(&trigger).open().unwrap();
     if !queue.is_fully_watched() {
-        return; // a directory is opened and read for every arrival, which allocates
+        return; // without names, each arrival opens and reads a directory, which allocates
     }
     let mut notifier = backend.open().unwrap();
     queue.register(&mut *notifier, [Key(0), Key(1)]);
@@ -133,7 +133,7 @@ fn an_entry_that_a_receiver_returns_allocates_nothing() {
     });
 }
 
-/// Adds entries in bursts, and takes them with `turn`, which returns how many were taken so far.
+/// Adds entries in bursts and receives them with `turn`, which returns the number received so far.
 fn measure(todo: &Path, trigger: &Path, turn: &mut dyn FnMut() -> usize) {
     for burst in 0..20 {
         for number in 0..10 {
@@ -141,7 +141,7 @@ fn measure(todo: &Path, trigger: &Path, turn: &mut dyn FnMut() -> usize) {
         }
         pull(trigger).unwrap();
         let allocated = allocations_of(|| while turn() < 10 * (burst + 1) {});
-        // The first scan keeps the names that the watch reports meanwhile.
+        // The first scan stores the names that the watch reports during it.
         assert!(allocated == 0 || burst == 0, "{allocated} in burst {burst}");
     }
 }

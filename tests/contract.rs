@@ -1,5 +1,4 @@
-//! The contract of [`Notifier`], which every backend keeps: the same tests, once for each backend
-//! that can be opened here.
+//! The contract of [`Notifier`]. The same tests run for each backend that can be opened here.
 
 #![deny(unsafe_code)]
 
@@ -26,58 +25,58 @@ use support::{
 fn main() -> ExitCode {
     Suite::default()
         .on_each_backend(named![
-            // register, and what is then reported
-            what_is_ready_already_is_reported_in_every_mode,
-            level_is_repeated_until_drained,
-            edge_fires_after_each_arrival_into_a_drained_source,
-            edge_fires_each_time_there_is_room_again,
-            one_shot_fires_once_until_it_is_registered_again,
-            one_shot_is_silent_after_a_hang_up_too,
-            one_shot_disarms_both_directions_whichever_fires_first,
+            // register, and the events of the source
+            a_source_that_is_already_ready_is_reported_in_every_mode,
+            a_level_source_is_reported_until_it_is_drained,
+            an_edge_source_is_reported_after_each_arrival_once_drained,
+            an_edge_source_is_reported_each_time_it_is_writable_again,
+            a_one_shot_source_is_reported_once_until_registered_again,
+            a_one_shot_source_is_also_silent_after_a_hang_up,
+            a_one_shot_event_disarms_both_directions,
             registering_again_changes_the_key,
             registering_again_changes_the_interest,
             registering_again_changes_the_mode,
-            a_number_used_for_another_file_is_just_registered_again,
+            a_number_used_for_another_file_can_be_registered_again,
             a_number_used_for_another_file_can_be_removed,
             keys_need_not_be_unique,
             the_reserved_key_is_refused,
             a_regular_file_and_a_directory_are_refused_alike,
-            // remove
+            // deregister
             a_removed_source_is_silent,
-            removing_what_is_not_registered_is_no_error,
+            deregistering_an_unregistered_source_succeeds,
             // FIFOs
-            a_fifos_end_asked_for_both_says_what_it_can_do,
-            a_hung_up_fifo_is_readable_its_bytes_first,
+            a_fifo_end_registered_for_both_reports_its_own_direction,
+            a_hung_up_fifo_is_readable_and_its_bytes_come_first,
             the_last_writer_leaving_is_reported,
             a_write_end_whose_readers_left_is_writable,
             a_write_end_whose_readers_left_is_writable_though_full,
-            with_its_own_write_end_an_empty_fifo_is_silent_hence_hasnamedpipebug1_is_pointless,
+            an_empty_fifo_with_its_own_write_end_is_never_readable,
             // wait
             a_wait_is_never_early,
             the_longest_wait_can_be_ended,
-            a_wait_reports_no_more_than_there_is_room_for,
-            with_room_for_one_event_nobody_starves,
+            a_wait_reports_at_most_as_many_events_as_fit,
+            with_space_for_one_event_every_source_is_reported,
             // the waker
             a_wake_ends_a_wait_in_another_thread,
-            a_thousand_wakes_before_a_wait_are_one,
-            no_wake_is_lost_however_many_wake,
-            a_wake_hides_no_event,
+            a_thousand_wakes_before_a_wait_end_one_wait,
+            no_wake_of_many_threads_is_lost,
+            a_wake_does_not_hide_an_event,
             a_waker_may_outlive_its_notifier,
             // the notifier itself
             a_notifier_moves_to_another_thread,
-            a_notifier_rides_in_another_loop,
+            a_notifier_can_be_used_inside_another_loop,
         ])
         .alone_on_each_backend(named![
-            a_source_closed_while_registered_is_at_most_reported_once,
+            a_source_closed_while_registered_is_reported_at_most_once,
             sources_closed_while_registered_are_all_found_with_room_for_one_event,
             a_disarmed_source_that_is_closed_is_silent,
             a_number_used_for_another_file_is_reported_as_an_error_at_most_once,
-            a_number_used_again_late_is_found,
+            a_number_used_again_after_many_reports_is_found,
             a_signal_ends_a_wait_with_no_events_and_no_error,
-            descriptors_beyond_fd_setsize_work_or_are_refused_in_words,
-            without_descriptors_what_is_open_goes_on,
-            a_forked_child_opens_its_own_and_leaves_its_parents_alone,
-            nothing_leaks_across_exec,
+            descriptors_beyond_fd_setsize_work_or_fail_with_a_message,
+            without_free_descriptors_an_open_notifier_continues,
+            a_forked_child_does_not_affect_its_parents_notifier,
+            no_descriptor_leaks_across_exec,
         ])
         .run(&[])
 }
@@ -94,7 +93,7 @@ fn socket_pair() -> (UnixStream, UnixStream) {
     (near, far)
 }
 
-fn what_is_ready_already_is_reported_in_every_mode(backend: Backend) {
+fn a_source_that_is_already_ready_is_reported_in_every_mode(backend: Backend) {
     for mode in MODES {
         let fifo = Fifo::new();
         let (near, far) = socket_pair();
@@ -118,7 +117,7 @@ fn what_is_ready_already_is_reported_in_every_mode(backend: Backend) {
     }
 }
 
-fn level_is_repeated_until_drained(backend: Backend) {
+fn a_level_source_is_reported_until_it_is_drained(backend: Backend) {
     let Fifo { reader, writer, .. } = Fifo::new();
     let mut desk = Desk::new(backend);
     desk.register(&reader, 1, READ, Mode::Level);
@@ -137,7 +136,7 @@ fn level_is_repeated_until_drained(backend: Backend) {
     }
 }
 
-fn edge_fires_after_each_arrival_into_a_drained_source(backend: Backend) {
+fn an_edge_source_is_reported_after_each_arrival_once_drained(backend: Backend) {
     let fifo = Fifo::new();
     let (near, far) = socket_pair();
     let mut desk = Desk::new(backend);
@@ -151,7 +150,7 @@ fn edge_fires_after_each_arrival_into_a_drained_source(backend: Backend) {
         put(&far);
         desk.expect([(2, "r")]);
         drain(&near);
-        // Several arrivals, seen or unseen in between, are at least one event.
+        // Several arrivals cause at least one event, with or without a wait between them.
         for arrival in 0..round % 4 {
             put(&fifo.writer);
             if arrival == round % 3 {
@@ -164,7 +163,7 @@ fn edge_fires_after_each_arrival_into_a_drained_source(backend: Backend) {
     }
 }
 
-fn edge_fires_each_time_there_is_room_again(backend: Backend) {
+fn an_edge_source_is_reported_each_time_it_is_writable_again(backend: Backend) {
     let Fifo { reader, writer, .. } = Fifo::new();
     let mut desk = Desk::new(backend);
     desk.register(&writer, 1, WRITE, Mode::Edge);
@@ -176,7 +175,7 @@ fn edge_fires_each_time_there_is_room_again(backend: Backend) {
     }
 }
 
-fn one_shot_fires_once_until_it_is_registered_again(backend: Backend) {
+fn a_one_shot_source_is_reported_once_until_registered_again(backend: Backend) {
     let Fifo { reader, writer, .. } = Fifo::new();
     let mut desk = Desk::new(backend);
     for key in 0..100 {
@@ -194,7 +193,7 @@ fn one_shot_fires_once_until_it_is_registered_again(backend: Backend) {
     }
 }
 
-fn one_shot_is_silent_after_a_hang_up_too(backend: Backend) {
+fn a_one_shot_source_is_also_silent_after_a_hang_up(backend: Backend) {
     let Fifo { reader, writer, .. } = Fifo::new();
     drop(writer);
     let mut desk = Desk::new(backend);
@@ -206,7 +205,7 @@ fn one_shot_is_silent_after_a_hang_up_too(backend: Backend) {
     }
 }
 
-fn one_shot_disarms_both_directions_whichever_fires_first(backend: Backend) {
+fn a_one_shot_event_disarms_both_directions(backend: Backend) {
     let (near, far) = socket_pair();
     let mut desk = Desk::new(backend);
 
@@ -286,7 +285,7 @@ fn registering_again_changes_the_mode(backend: Backend) {
     }
 }
 
-fn a_number_used_for_another_file_is_just_registered_again(backend: Backend) {
+fn a_number_used_for_another_file_can_be_registered_again(backend: Backend) {
     for before in MODES {
         for mode in MODES {
             let (old, new) = (Fifo::new(), Fifo::new());
@@ -371,7 +370,7 @@ fn a_removed_source_is_silent(backend: Backend) {
     }
 }
 
-fn removing_what_is_not_registered_is_no_error(backend: Backend) {
+fn deregistering_an_unregistered_source_succeeds(backend: Backend) {
     let (never, twice) = (Fifo::new(), Fifo::new());
     let mut desk = Desk::new(backend);
     desk.deregister(&never.reader);
@@ -383,9 +382,9 @@ fn removing_what_is_not_registered_is_no_error(backend: Backend) {
     desk.expect_nothing();
 }
 
-fn a_fifos_end_asked_for_both_says_what_it_can_do(backend: Backend) {
-    // Elsewhere the direction that an end does not have is refused (OpenBSD's kqueue), or reported
-    // all the same where FIFOs are made of sockets.
+fn a_fifo_end_registered_for_both_reports_its_own_direction(backend: Backend) {
+    // On other systems the direction that an end does not have is refused (OpenBSD's kqueue), or reported
+    // nevertheless if FIFOs are implemented with sockets.
     if !["linux", "freebsd"].contains(&OS) {
         return;
     }
@@ -402,8 +401,8 @@ fn a_fifos_end_asked_for_both_says_what_it_can_do(backend: Backend) {
     }
 }
 
-/// Whether bytes or the end of them: a read does not block, and the wait says so.
-fn a_hung_up_fifo_is_readable_its_bytes_first(backend: Backend) {
+/// The FIFO is readable with bytes and at its end: in both cases a read does not block.
+fn a_hung_up_fifo_is_readable_and_its_bytes_come_first(backend: Backend) {
     for mode in MODES {
         let Fifo { reader, writer, .. } = Fifo::new();
         put(&writer);
@@ -419,8 +418,8 @@ fn a_hung_up_fifo_is_readable_its_bytes_first(backend: Backend) {
 }
 
 fn the_last_writer_leaving_is_reported(backend: Backend) {
-    // There the last writer's close posts no event to a kqueue. Nothing relies on it: a trigger
-    // always has a writer.
+    // On these systems the close of the last writer causes no event on a kqueue. No code relies on that
+    // event, because a trigger always has a writer.
     if cfg!(target_vendor = "apple") && backend == Backend::Kqueue {
         return;
     }
@@ -456,11 +455,9 @@ fn a_write_end_whose_readers_left_is_writable_though_full(backend: Backend) {
     }
 }
 
-/// qmail's `HASNAMEDPIPEBUG1` was for systems where an empty FIFO without writers is readable.
-/// Whoever holds a writing end never waits for such a FIFO, however others come and go.
-fn with_its_own_write_end_an_empty_fifo_is_silent_hence_hasnamedpipebug1_is_pointless(
-    backend: Backend,
-) {
+/// qmail's `HASNAMEDPIPEBUG1` was for systems where an empty FIFO without writers is readable. A reader
+/// that holds a writing end never waits for such a FIFO, even if other writers come and go.
+fn an_empty_fifo_with_its_own_write_end_is_never_readable(backend: Backend) {
     for mode in MODES {
         let fifo = Fifo::new();
         let mut desk = Desk::new(backend);
@@ -487,7 +484,7 @@ fn a_wait_is_never_early(backend: Backend) {
     for registered in [false, true] {
         if registered {
             desk.register(&reader, 1, READ, Mode::OneShot);
-            desk.wait(PATIENCE); // it hung up, and is disarmed now
+            desk.wait(PATIENCE); // reports the hang-up, which disarms the source
         }
         for micros in [0, 1, 999, 1000, 1500, 10_000, 33_333] {
             let timeout = Duration::from_micros(micros);
@@ -517,7 +514,7 @@ fn the_longest_wait_can_be_ended(backend: Backend) {
     }
 }
 
-fn a_wait_reports_no_more_than_there_is_room_for(backend: Backend) {
+fn a_wait_reports_at_most_as_many_events_as_fit(backend: Backend) {
     let fifos: Vec<_> = (0..10).map(|_| Fifo::new()).collect();
     for (asked, room) in [(0, 1), (1, 1), (3, 3), (10, 10), (1000, 10)] {
         let mut desk = Desk::with_room_for(backend, asked);
@@ -531,7 +528,7 @@ fn a_wait_reports_no_more_than_there_is_room_for(backend: Backend) {
     }
 }
 
-fn with_room_for_one_event_nobody_starves(backend: Backend) {
+fn with_space_for_one_event_every_source_is_reported(backend: Backend) {
     const SOURCES: usize = 20;
     let fifos: Vec<_> = (0..SOURCES).map(|_| Fifo::new()).collect();
     let mut desk = Desk::with_room_for(backend, 1);
@@ -547,7 +544,7 @@ fn with_room_for_one_event_nobody_starves(backend: Backend) {
             keys.extend(desk.events.iter().map(|event| event.key.0));
         }
         assert_eq!(keys.len(), SOURCES, "round {round}: {keys:?}");
-        assert!(woken, "round {round}: the waker starves");
+        assert!(woken, "round {round}: the waker was not reported");
     }
 }
 
@@ -566,7 +563,7 @@ fn a_wake_ends_a_wait_in_another_thread(backend: Backend) {
     desk.expect_nothing();
 }
 
-fn a_thousand_wakes_before_a_wait_are_one(backend: Backend) {
+fn a_thousand_wakes_before_a_wait_end_one_wait(backend: Backend) {
     let mut desk = Desk::new(backend);
     let wakers = [desk.notifier.waker().unwrap(), desk.notifier.waker().unwrap()];
     for _ in 0..10 {
@@ -578,8 +575,8 @@ fn a_thousand_wakes_before_a_wait_are_one(backend: Backend) {
     }
 }
 
-/// What was done before a wake is seen after it; a wake lost would leave the wait asleep.
-fn no_wake_is_lost_however_many_wake(backend: Backend) {
+/// Memory that was written before a wake is visible after it. If a wake were lost, the wait would not end.
+fn no_wake_of_many_threads_is_lost(backend: Backend) {
     const THREADS: usize = 4;
     const WAKES: usize = 5000;
     let done = Arc::new(AtomicUsize::new(0));
@@ -599,7 +596,7 @@ fn no_wake_is_lost_however_many_wake(backend: Backend) {
     }
 }
 
-fn a_wake_hides_no_event(backend: Backend) {
+fn a_wake_does_not_hide_an_event(backend: Backend) {
     let Fifo { reader, writer, .. } = Fifo::new();
     let mut desk = Desk::new(backend);
     let waker = desk.notifier.waker().unwrap();
@@ -639,8 +636,9 @@ fn a_notifier_moves_to_another_thread(backend: Backend) {
     moved.join().unwrap().expect([(1, "r")]);
 }
 
-/// Readable while an event waits inside; quiet once the inner one was asked until it had no more.
-fn a_notifier_rides_in_another_loop(backend: Backend) {
+/// The descriptor is readable while the inner notifier has events. It is not readable after the inner
+/// notifier was waited on until no event was left.
+fn a_notifier_can_be_used_inside_another_loop(backend: Backend) {
     let mut inner = Desk::new(backend);
     assert_eq!(inner.notifier.pollable_fd().is_some(), backend.has_pollable_fd());
     if !backend.has_pollable_fd() {
@@ -675,9 +673,9 @@ fn a_notifier_rides_in_another_loop(backend: Backend) {
     }
 }
 
-/// The caller's bug; but it neither spins nor disturbs the others. select reports it, the kernel's
-/// own facilities forget it without a word.
-fn a_source_closed_while_registered_is_at_most_reported_once(backend: Backend) {
+/// This is a bug of the caller. It causes no spin and does not affect the other sources. select reports
+/// the source as an error. epoll and kqueue drop it without a report.
+fn a_source_closed_while_registered_is_reported_at_most_once(backend: Backend) {
     for mode in MODES {
         let (closed, other) = (Fifo::new(), Fifo::new());
         let mut desk = Desk::new(backend);
@@ -733,7 +731,7 @@ fn a_disarmed_source_that_is_closed_is_silent(backend: Backend) {
     }
 }
 
-/// What takes the number of a source that was closed while registered: each is ready to be read.
+/// Returns files that take the number of a source that was closed while registered. Each is readable.
 fn successors() -> (Vec<File>, impl Sized) {
     let directory = support::directory();
     let path = directory.path().join("file");
@@ -748,7 +746,7 @@ fn successors() -> (Vec<File>, impl Sized) {
     (files, (directory, fifo))
 }
 
-/// Waits 100 times, and returns the events of `key`: how many there were, and how many errors among them.
+/// Waits 100 times. Returns the number of events of `key`, and the number of errors among them.
 fn count_events(desk: &mut Desk, key: Key) -> (usize, usize) {
     let mut events = Vec::new();
     for _ in 0..100 {
@@ -758,8 +756,8 @@ fn count_events(desk: &mut Desk, key: Key) -> (usize, usize) {
     (events.len(), events.iter().filter(|event| event.error).count())
 }
 
-/// The kernel's own facilities forget a source that is closed. select waits for its number, and another
-/// file that has it may be ready for ever.
+/// epoll and kqueue drop a source that is closed. select waits for its number, and another file that has
+/// this number may stay ready indefinitely.
 fn a_number_used_for_another_file_is_reported_as_an_error_at_most_once(backend: Backend) {
     let (files, _kept) = successors();
     for file in &files {
@@ -786,8 +784,8 @@ fn a_number_used_for_another_file_is_reported_as_an_error_at_most_once(backend: 
     }
 }
 
-/// A source that was reported often is compared rarely, but not never.
-fn a_number_used_again_late_is_found(backend: Backend) {
+/// A source that was reported often is still compared, although rarely.
+fn a_number_used_again_after_many_reports_is_found(backend: Backend) {
     let (files, _kept) = successors();
     let old = Fifo::new();
     let mut desk = Desk::new(backend);
@@ -804,7 +802,7 @@ fn a_number_used_again_late_is_found(backend: Backend) {
     }
 }
 
-/// Though the handler was installed with SA_RESTART.
+/// This is so although the handler was installed with SA_RESTART.
 fn a_signal_ends_a_wait_with_no_events_and_no_error(backend: Backend) {
     static ENOUGH: AtomicBool = AtomicBool::new(false);
     let Fifo { reader, writer: _writer, .. } = Fifo::new();
@@ -812,7 +810,7 @@ fn a_signal_ends_a_wait_with_no_events_and_no_error(backend: Backend) {
     desk.register(&reader, 1, READ, Mode::Level);
     sys::catch(libc::SIGUSR1);
     let waiting = sys::Thread::this();
-    // Again and again, since a signal that comes before the wait does not end it.
+    // The signal is sent repeatedly, because a signal that arrives before the wait does not end it.
     let nudge = thread::spawn(move || {
         while !ENOUGH.load(Ordering::Relaxed) {
             waiting.signal(libc::SIGUSR1);
@@ -828,7 +826,7 @@ fn a_signal_ends_a_wait_with_no_events_and_no_error(backend: Backend) {
     nudge.join().unwrap();
 }
 
-fn descriptors_beyond_fd_setsize_work_or_are_refused_in_words(backend: Backend) {
+fn descriptors_beyond_fd_setsize_work_or_fail_with_a_message(backend: Backend) {
     let number = libc::FD_SETSIZE + 77;
     if !sys::limit_descriptors(number + 10) {
         eprintln!("skipped: this process may not have descriptor {number}");
@@ -842,7 +840,7 @@ fn descriptors_beyond_fd_setsize_work_or_are_refused_in_words(backend: Backend) 
     put(&high.writer);
     for mode in MODES {
         if let Err(refused) = desk.notifier.register(&reader, Key(2), READ, mode) {
-            // Where select(2) takes no longer sets, or is not known to.
+            // On systems where select(2) does not accept longer sets, or where that is not known.
             let known = ["linux", "android", "freebsd", "netbsd", "openbsd", "dragonfly", "macos"];
             assert!(backend == Backend::Select && !known.contains(&OS), "{refused}");
             assert_eq!(refused.kind(), ErrorKind::InvalidInput);
@@ -863,7 +861,7 @@ fn descriptors_beyond_fd_setsize_work_or_are_refused_in_words(backend: Backend) 
     }
 }
 
-fn without_descriptors_what_is_open_goes_on(backend: Backend) {
+fn without_free_descriptors_an_open_notifier_continues(backend: Backend) {
     let Fifo { reader, writer, .. } = Fifo::new();
     let mut desk = Desk::new(backend);
     desk.register(&reader, 1, READ, Mode::Level);
@@ -874,7 +872,7 @@ fn without_descriptors_what_is_open_goes_on(backend: Backend) {
     }
     let refused = desk.notifier.waker().map(drop).unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(libc::EMFILE), "{refused}");
-    // select takes no descriptor of its own.
+    // select needs no descriptor of its own.
     match backend.open() {
         Ok(_) => assert_eq!(backend, Backend::Select),
         Err(refused) => assert_eq!(refused.raw_os_error(), Some(libc::EMFILE), "{refused}"),
@@ -888,7 +886,7 @@ fn without_descriptors_what_is_open_goes_on(backend: Backend) {
     assert!(desk.wait(PATIENCE));
 }
 
-fn a_forked_child_opens_its_own_and_leaves_its_parents_alone(backend: Backend) {
+fn a_forked_child_does_not_affect_its_parents_notifier(backend: Backend) {
     let (shared, fresh) = (Fifo::new(), Fifo::new());
     let mut desk = Desk::new(backend);
     let waker = desk.notifier.waker().unwrap();
@@ -921,7 +919,7 @@ fn a_forked_child_opens_its_own_and_leaves_its_parents_alone(backend: Backend) {
     assert!(desk.wait(PATIENCE));
 }
 
-fn nothing_leaks_across_exec(backend: Backend) {
+fn no_descriptor_leaks_across_exec(backend: Backend) {
     let before = support::descriptors_after_exec();
     let Fifo { reader, .. } = Fifo::new();
     let mut desk = Desk::new(backend);

@@ -1,4 +1,4 @@
-//! The small examples, each as a program: it prints the entries that wait and those that come.
+//! Runs the small examples as programs. Each must print the queued entries and the new ones.
 //!
 //! Cargo builds the examples before these tests, except with `cargo test --test examples`: run
 //! `cargo build --examples` first. The queue managers are in `tests/mta.rs`.
@@ -72,7 +72,7 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in(parent).unwrap()
 }
 
-/// The example prints every entry of a directory.
+/// Checks that the example prints every entry of a directory.
 fn prints_every_entry(name: &str, environment: &[(&str, &str)]) {
     let root = directory();
     let (drafts, queue) = (root.path().join("drafts"), root.path().join("queue"));

@@ -1,5 +1,5 @@
-//! One descriptor in other event loops: everything that a queue has to report makes it readable, and no
-//! loop asks for a deadline.
+//! One descriptor in other event loops: every entry and warning of a queue makes it readable, and no loop
+//! needs the queue's deadline.
 
 #![cfg(any(
     target_os = "linux",
@@ -22,9 +22,9 @@ use pullcord::{
     Origin, OtherReaders, OwnedEntry, QueueOptions, Receiver, Trigger, WatchMode, pull,
 };
 
-/// How long a test waits for something that must come.
+/// How long a test waits for an event that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How many entries wait in the queue at first: many turns.
+/// The number of queued entries at the start. They need many turns.
 const WAITING: usize = 1000;
 
 /// An event loop that waits for one descriptor, and has a timer.
@@ -84,12 +84,12 @@ fn duplicate(mail: &Receiver) -> OwnedFd {
     mail.as_fd().try_clone_to_owned().unwrap()
 }
 
-/// One turn: the entries until `None`.
+/// Makes one turn: returns the entries until `None`.
 fn turn(mail: &mut Receiver) -> Vec<OwnedEntry> {
     std::iter::from_fn(|| mail.try_recv().map(|entry| entry.into_owned())).collect()
 }
 
-/// Waits and makes one turn for each wake-up, until `is_done` says so.
+/// Waits and makes one turn for each wake-up, until `is_done` returns true.
 fn run<L: Loop>(
     waits: &mut L,
     mail: &mut Receiver,
@@ -179,7 +179,7 @@ fn entries_come<L: Loop>(watch: WatchMode) {
     let mut seen = BTreeSet::new();
     run(&mut waits, &mut mail, "the burst", |_, entries| {
         for path in entries.iter().map(OwnedEntry::path).filter(|path| names.contains(path)) {
-            let _ = fs::remove_file(&path); // it may come twice
+            let _ = fs::remove_file(&path); // may be returned twice
             seen.insert(path);
         }
         seen == names
@@ -187,7 +187,7 @@ fn entries_come<L: Loop>(watch: WatchMode) {
     drop((writer.join().unwrap(), waits));
 }
 
-/// A requeued entry at its time, `requeue` by a timer of the loop, the waker, and a warning.
+/// Checks a requeued entry, `requeue` in a timer of the loop, the waker, and a warning.
 fn deadlines_come<L: Loop>() {
     let mut fixture = Fixture::new();
     fixture.link("again");
@@ -219,7 +219,7 @@ fn deadlines_come<L: Loop>() {
     settle(&mut waits, &mut mail);
     drop((waits, mail));
 
-    // The waker, the trigger, the timer and the watch at once: none of them hides another.
+    // The waker, the trigger, the timer and the watch are ready together. Each must be handled.
     let mut mail = fixture.options().verify_interval(None).receiver().unwrap();
     let mut waits = L::new(duplicate(&mail));
     for n in 0..20 {
@@ -236,7 +236,7 @@ fn deadlines_come<L: Loop>() {
     }
 }
 
-/// A poll; the warning of a missing trigger, and a replaced directory, which a verification finds.
+/// Checks a poll. Also checks that a verification finds a missing trigger and a replaced directory.
 fn polls_and_verifications_come<L: Loop>() {
     let mut fixture = Fixture::new();
     let interval = Duration::from_millis(200);
@@ -393,7 +393,7 @@ mod in_async_io {
     }
 }
 
-/// Created, registered and dropped again and again: no number of a closed descriptor is in the way.
+/// Repeatedly creates, registers and drops a receiver. A reused descriptor number must not fail.
 fn comes_and_goes(mut register_and_drop: impl FnMut(Receiver)) {
     let fixture = Fixture::new();
     for n in 0..10_000 {
@@ -414,9 +414,9 @@ fn polling_takes_ten_thousand_receivers_one_after_the_other() {
     });
 }
 
-/// The trigger is replaced and the watch overflows, and the loop's registration stays good.
+/// The loop's registration stays valid when the trigger is replaced and when the watch overflows.
 #[test]
-fn the_number_stays_the_same() {
+fn the_number_of_the_descriptor_stays_the_same() {
     use std::os::fd::AsRawFd;
     let mut fixture = Fixture::new();
     let interval = Duration::from_millis(20);
@@ -673,7 +673,7 @@ mod in_tokio {
         let options = fixture.options().without_trigger().watch(WatchMode::Off);
         let queue = options.poll_interval(interval).open().unwrap();
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
-        // No timer of tokio's is used here: a paused clock would jump to it.
+        // This uses no timer of tokio, because a paused clock would jump to it.
         let (done, is_done) = mpsc::channel::<()>();
         let watchdog = thread::spawn(move || {
             if is_done.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
@@ -698,7 +698,7 @@ mod in_tokio {
     }
 
     #[test]
-    fn a_warning_makes_it_readable() {
+    fn a_warning_makes_the_descriptor_readable() {
         let fixture = Fixture::new();
         let interval = Duration::from_millis(50);
         let queue = fixture.options().verify_interval(interval).open().unwrap();

@@ -1,4 +1,4 @@
-//! The queue managers of the examples, killed again and again while mail comes: each message is in the
+//! Kills the queue managers of the examples repeatedly while mail arrives. Each message must be in the
 //! Maildir exactly once.
 //!
 //! Cargo builds the examples before these tests, except with `cargo test --test mta`: run
@@ -56,7 +56,7 @@ fn survives_kills(example: &str) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..KILLS {
         let mut manager = start(example, &queue, &maildir);
-        // It is killed once it has delivered some more, at any instruction.
+        // It is killed at a random instruction after it has delivered some messages.
         let enough =
             count(&maildir.join("new")) + (random.below(2 * MESSAGES as u64 / KILLS)) as usize;
         while count(&maildir.join("new")) < enough.min(MESSAGES) {
@@ -151,7 +151,7 @@ fn count(directory: &Path) -> usize {
     fs::read_dir(directory).map_or(0, Iterator::count)
 }
 
-/// xorshift64: the same kills each time, as far as a scheduler allows.
+/// xorshift64. The kills are the same in each run, except for the scheduler's influence.
 struct Random(u64);
 
 impl Random {

@@ -1,8 +1,8 @@
-//! The mail of a real MTA: Postfix's own `sendmail` and `postdrop`, and a queue on the maildrop.
+//! Tests a queue on the maildrop with Postfix's own `sendmail` and `postdrop`.
 //!
-//! The queue and its configuration are in a temporary directory; no daemon runs, and Postfix's own
-//! queue is not touched. Run as root: for another user postdrop(1), which is set-gid, uses only the
-//! system's configuration.
+//! The queue and its configuration are in a temporary directory. No daemon runs, and the system's Postfix
+//! queue is not touched. The tests must run as root: postdrop(1) is set-gid and accepts only the system's
+//! configuration from other users.
 
 use std::collections::HashMap;
 use std::fs;
@@ -80,8 +80,8 @@ impl Maildrop {
         sendmail(&self.root.path().join("conf"))
     }
 
-    /// Collects entries until `enough` returns true. Checks that each is complete, and removes it at
-    /// once, as a consumer does.
+    /// Collects entries until `enough` returns true. Checks that each is complete and removes it
+    /// immediately, as a consumer does.
     fn collect(&mut self, enough: impl Fn(&HashMap<String, u32>) -> bool) -> HashMap<String, u32> {
         let queue = self.queue.as_mut().expect("the queue was opened");
         let deadline = Instant::now() + PATIENCE;
@@ -124,14 +124,14 @@ fn send(mut sendmail: Child, subject: &str) {
 
 const END: &str = "very last words";
 
-/// The subject of a message in the maildrop, once it was checked to be complete.
+/// Returns the subject of a message in the maildrop, after checking that the message is complete.
 fn subject_of(path: &Path) -> String {
     let mode = fs::metadata(path).unwrap().permissions().mode();
     assert!(mode & 0o100 != 0, "returned before it was ready: mode {mode:o}");
     let message = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
     assert!(message.contains(END), "returned before it was complete");
     let subject = message.split("Subject: ").nth(1).expect("a subject");
-    // A record of Postfix's ends where the next one's type and length begin.
+    // A record of Postfix ends at the type and the length of the next record.
     subject.chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect()
 }
 
@@ -187,8 +187,8 @@ fn two_hundred_messages_of_eight_senders_are_returned_once_each() {
         println!("{backend}: {:?}", maildrop.stats());
         if maildrop.is_fully_watched() {
             let stats = maildrop.stats();
-            // A scan after the pull of one message may find another one that becomes ready meanwhile,
-            // before the watch's report of it is read.
+            // A scan after a pull may find another message that has just become ready, before the queue
+            // reads the watch's event for this message.
             assert!(stats.watch_entries > 0, "none by the watch: {stats:?}");
             let returned = stats.watch_entries + stats.scan_entries;
             assert_eq!(returned, (SENDERS * EACH) as u64, "{stats:?}");
@@ -196,7 +196,7 @@ fn two_hundred_messages_of_eight_senders_are_returned_once_each() {
     }
 }
 
-/// Its name exists from the first line on, and its bytes come one write at a time.
+/// The name of the message exists after the first line, and its bytes are written in many writes.
 #[test]
 #[ignore = "needs Debian's postfix"]
 fn a_large_message_that_is_written_slowly_is_returned_when_it_is_complete() {
@@ -209,7 +209,7 @@ fn a_large_message_that_is_written_slowly_is_returned_when_it_is_complete() {
         for part in 0..50 {
             writeln!(stdin, "{}", "a line of a large mail\n".repeat(2_000)).unwrap();
             stdin.flush().unwrap();
-            // Another message arrives and pulls meanwhile. Only that one is returned.
+            // Meanwhile another message arrives and pulls. Only the other message is returned.
             let quick = part.to_string();
             send(maildrop.sendmail(), &quick);
             each_once(&maildrop.collect(|seen| seen.contains_key(&quick)), 1);

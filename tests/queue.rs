@@ -1,5 +1,5 @@
-//! The queue with trigger and scan, and without a watch: every entry is returned, and no directory is
-//! read without need.
+//! The queue with trigger and scan and without a watch: every entry is returned, and no directory is
+//! read unnecessarily.
 //!
 //! Each test runs on every backend of this system, in a writable directory.
 
@@ -18,7 +18,7 @@ use pullcord::{
 };
 use queue_fixture::{PATIENCE, QueueFixture, odd_names, on_each_backend, sorted};
 
-/// Verification, which finds what was replaced, at short intervals.
+/// A short interval of verification, so that a replaced trigger or directory is found soon.
 const VERIFY: Duration = Duration::from_millis(50);
 
 fn without_watch(fixture: &QueueFixture) -> QueueOptions {
@@ -145,7 +145,7 @@ fn a_storm_of_pulls_is_paced() {
     });
 }
 
-/// The time is the caller's, so that here it can stand still.
+/// The caller passes the time, so that the test can stop it.
 #[test]
 fn pulls_during_a_pause_cause_one_wakeup_and_one_scan_after_it() {
     on_each_backend(None, |mut fixture| {
@@ -175,7 +175,7 @@ fn pulls_during_a_pause_cause_one_wakeup_and_one_scan_after_it() {
     });
 }
 
-/// For a loop that reports edges only: what one drain leaves is drained by the next turn.
+/// The next turn drains the bytes that one drain leaves. A loop that reports edges only needs this.
 #[test]
 fn a_drain_that_leaves_bytes_is_repeated_without_a_further_event() {
     let fixture = QueueFixture::new(Backend::best(), None);
@@ -193,7 +193,7 @@ fn a_drain_that_leaves_bytes_is_repeated_without_a_further_event() {
     let (_, before) = turn(0, false);
     while pull(fixture.trigger()).unwrap() == PullOutcome::Delivered {}
     assert_eq!(turn(1, true).1, before + 1);
-    // Where a FIFO holds more than one drain reads, or just as much, there may be more.
+    // If the FIFO's capacity is at least as large as one drain, more bytes may remain.
     let (timeout, reads) = turn(2, false);
     if timeout == Some(Duration::ZERO) {
         assert_eq!(reads, before + 2);
@@ -228,7 +228,7 @@ fn an_entry_before_the_last_pull_of_a_storm_is_returned_without_another_pull() {
 }
 
 #[test]
-fn a_missing_directory_is_reported_once_and_read_when_it_is_back() {
+fn a_missing_directory_is_reported_once_and_read_when_it_exists_again() {
     on_each_backend(None, |mut fixture| {
         let [other, here] = ["todo", "here"].map(|name| fixture.path(name));
         fs::create_dir(&here).unwrap();
@@ -253,7 +253,7 @@ fn a_missing_directory_is_reported_once_and_read_when_it_is_back() {
         let (paths, warnings) = fixture.turn_for(Duration::from_millis(1500));
         assert_eq!((paths, warnings), (vec![path], vec![]), "reported once, others are served");
 
-        // No pull follows: the scan of the pull that came is still to be made.
+        // No other pull follows. The scan for the first pull is still pending.
         fs::write(away.join("8"), "a message").unwrap();
         fs::rename(&away, &here).unwrap();
         fixture.expect(&[here.join("8")]);
@@ -261,7 +261,7 @@ fn a_missing_directory_is_reported_once_and_read_when_it_is_back() {
 }
 
 #[test]
-fn a_part_that_was_removed_is_no_problem_and_is_read_when_it_is_back() {
+fn a_removed_part_causes_no_warning_and_is_read_when_it_is_back() {
     on_each_backend(Some(3), |mut fixture| {
         fixture.open(&without_watch(&fixture).verify_interval(VERIFY));
         fixture.settle();

@@ -1,5 +1,6 @@
-//! Something above the queue is replaced: where a path leads then is found within the verify interval.
-//! A directory with a watch needs no pull for that. `queue_above_mounts` has the ways that need root.
+//! A directory or a link above the queue is replaced. The queue must find the new target of its paths
+//! within the verify interval. A directory with a watch needs no pull for that. `queue_above_mounts` has
+//! the cases that need root.
 
 mod queue_fixture;
 
@@ -24,8 +25,8 @@ fn replace_link(fixture: &QueueFixture, target: &str, link: &str) {
     fs::rename(fixture.path("new-link"), fixture.path(link)).unwrap();
 }
 
-/// `act` replaces something on the way from `a` to `a/b/queue`, or below it. Mail in each of the
-/// directories that the paths lead to then is returned, and the new trigger is read.
+/// `act` replaces a directory or a link on the path `a/b/queue`, or below it. Checks that mail in each
+/// directory at the new paths is returned, and that the new trigger is read.
 fn check(prepare: fn(&QueueFixture), act: fn(&mut QueueFixture)) {
     for watch in WATCH_MODES {
         for backend in Backend::available() {
@@ -67,7 +68,7 @@ fn check(prepare: fn(&QueueFixture), act: fn(&mut QueueFixture)) {
 }
 
 #[test]
-fn the_parent_is_renamed_and_made_again() {
+fn a_parent_that_is_created_again_is_found() {
     check(
         |_| {},
         |fixture| {
@@ -78,7 +79,7 @@ fn the_parent_is_renamed_and_made_again() {
 }
 
 #[test]
-fn the_parent_of_the_parent_is_renamed_and_another_takes_its_place() {
+fn a_replaced_parent_of_the_parent_is_found() {
     check(
         |_| {},
         |fixture| {
@@ -89,7 +90,7 @@ fn the_parent_of_the_parent_is_renamed_and_another_takes_its_place() {
 }
 
 #[test]
-fn the_queue_itself_is_renamed_and_another_takes_its_place() {
+fn a_replaced_queue_is_found() {
     check(
         |_| {},
         |fixture| {
@@ -100,7 +101,7 @@ fn the_queue_itself_is_renamed_and_another_takes_its_place() {
 }
 
 #[test]
-fn todo_and_lock_are_renamed_and_others_take_their_places() {
+fn replaced_todo_and_lock_are_found() {
     check(
         |_| {},
         |fixture| {
@@ -114,7 +115,7 @@ fn todo_and_lock_are_renamed_and_others_take_their_places() {
 }
 
 #[test]
-fn all_of_it_is_removed_and_made_again() {
+fn a_queue_that_is_removed_and_created_again_is_found() {
     check(
         |_| {},
         |fixture| {
@@ -125,7 +126,7 @@ fn all_of_it_is_removed_and_made_again() {
 }
 
 #[test]
-fn a_link_above_the_queue_is_swapped() {
+fn a_swapped_link_above_the_queue_is_followed() {
     check(
         |fixture| {
             fs::rename(fixture.path("a"), fixture.path("first")).unwrap();
@@ -136,7 +137,7 @@ fn a_link_above_the_queue_is_swapped() {
 }
 
 #[test]
-fn a_link_that_is_the_queue_is_swapped() {
+fn a_swapped_link_to_the_queue_is_followed() {
     check(
         |fixture| {
             fs::rename(fixture.path("a/b/queue"), fixture.path("a/b/first")).unwrap();
@@ -147,7 +148,7 @@ fn a_link_that_is_the_queue_is_swapped() {
 }
 
 #[test]
-fn a_link_that_is_todo_and_one_that_is_lock_are_swapped() {
+fn swapped_links_to_todo_and_lock_are_followed() {
     check(
         |fixture| {
             for directory in ["todo", "lock"] {
@@ -166,7 +167,7 @@ fn a_link_that_is_todo_and_one_that_is_lock_are_swapped() {
 }
 
 #[test]
-fn a_link_becomes_a_directory() {
+fn a_link_that_becomes_a_directory_is_found() {
     check(
         |fixture| {
             fs::rename(fixture.path("a"), fixture.path("first")).unwrap();
@@ -180,7 +181,7 @@ fn a_link_becomes_a_directory() {
 }
 
 #[test]
-fn a_directory_becomes_a_link() {
+fn a_directory_that_becomes_a_link_is_followed() {
     check(
         |_| {},
         |fixture| {
@@ -191,7 +192,7 @@ fn a_directory_becomes_a_link() {
 }
 
 #[test]
-fn two_queues_change_places_and_change_back() {
+fn two_queues_that_change_places_and_back_are_found() {
     fn exchange(fixture: &mut QueueFixture) {
         fs::rename(fixture.path("a/b"), fixture.path("old")).unwrap();
         fs::rename(fixture.path("other/b"), fixture.path("a/b")).unwrap();
@@ -201,9 +202,9 @@ fn two_queues_change_places_and_change_back() {
     check(|_| {}, |fixture| (0..3).for_each(|_| exchange(fixture)));
 }
 
-/// For a moment, the path leads nowhere.
+/// For a moment the path does not exist.
 #[test]
-fn the_parent_is_away_for_a_while_and_comes_back() {
+fn a_parent_that_is_away_for_a_while_is_found_again() {
     check(
         |_| {},
         |fixture| {

@@ -1,5 +1,5 @@
-//! Something is mounted on, above or in the queue, or unmounted: where its paths lead then is found
-//! within the verify interval. All of this needs root; each mount ends with its test.
+//! A file system is mounted on, above or in the queue, or unmounted. The queue must find the new target
+//! of its paths within the verify interval. All tests need root. Each test removes its mounts.
 
 #![cfg(target_os = "linux")]
 
@@ -46,8 +46,8 @@ fn create(queue: &Path) {
     Trigger::create(queue.join("lock/trigger"), 0o622).unwrap();
 }
 
-/// `act` mounts or unmounts something. Mail in each directory that the paths lead to then is returned,
-/// and the trigger there is read; and so again when the mounts of `act` are gone.
+/// `act` mounts or unmounts a file system. Checks that mail in each directory at the new paths is
+/// returned, and that the new trigger is read. Checks the same after the mounts of `act` are gone.
 fn check(prepare: fn(&Path) -> Vec<Mount>, act: fn(&Path, &mut Vec<Mount>)) {
     let mut fixture = QueueFixture::new(Backend::best(), None);
     let root = fixture.root.path().to_owned();
@@ -70,7 +70,7 @@ fn check(prepare: fn(&Path) -> Vec<Mount>, act: fn(&Path, &mut Vec<Mount>)) {
 
 fn expect_mail(fixture: &mut QueueFixture, queue: &Path, name: &str) {
     let entries = ["", "0/"].map(|part| queue.join("todo").join(format!("{part}{name}")));
-    // Not linked: the file system that it is on has no other directory.
+    // The entry is not linked, because its file system has no other directory.
     entries.iter().for_each(|path| fs::write(path, "a message").unwrap());
     fixture.expect(&entries);
     fixture.turn_until("the trigger is read", |_| {
@@ -82,7 +82,7 @@ fn expect_mail(fixture: &mut QueueFixture, queue: &Path, name: &str) {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn a_file_system_is_mounted_on_todo() {
+fn a_file_system_mounted_on_todo_is_found() {
     check(
         |_| vec![],
         |root, mounts| {
@@ -94,7 +94,7 @@ fn a_file_system_is_mounted_on_todo() {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn a_file_system_is_mounted_on_the_directory_of_the_trigger() {
+fn a_file_system_mounted_on_the_triggers_directory_is_found() {
     check(
         |_| vec![],
         |root, mounts| {
@@ -106,7 +106,7 @@ fn a_file_system_is_mounted_on_the_directory_of_the_trigger() {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn a_file_system_is_mounted_above_the_queue() {
+fn a_file_system_mounted_above_the_queue_is_found() {
     check(
         |_| vec![],
         |root, mounts| {
@@ -118,7 +118,7 @@ fn a_file_system_is_mounted_above_the_queue() {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn another_queue_is_bound_to_the_place_of_the_queue() {
+fn another_queue_bound_over_the_queue_is_found() {
     check(
         |_| vec![],
         |root, mounts| mounts.push(Mount::bind(&root.join("other/queue"), &root.join("a/queue"))),
@@ -127,7 +127,7 @@ fn another_queue_is_bound_to_the_place_of_the_queue() {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn another_fifo_is_bound_to_the_place_of_the_trigger() {
+fn another_fifo_bound_over_the_trigger_is_found() {
     check(
         |_| vec![],
         |root, mounts| {
@@ -139,7 +139,7 @@ fn another_fifo_is_bound_to_the_place_of_the_trigger() {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn a_part_is_bound_to_another_directory() {
+fn a_directory_bound_over_a_part_is_found() {
     check(
         |_| vec![],
         |root, mounts| {
@@ -151,7 +151,7 @@ fn a_part_is_bound_to_another_directory() {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn the_file_system_of_the_queue_is_unmounted() {
+fn the_queue_below_an_unmounted_file_system_is_found() {
     check(
         |root| {
             let mount = Mount::tmpfs(&root.join("a"));
@@ -164,7 +164,7 @@ fn the_file_system_of_the_queue_is_unmounted() {
 
 #[test]
 #[ignore = "needs root, to mount"]
-fn a_second_file_system_is_mounted_over_the_first_one() {
+fn a_second_file_system_mounted_over_the_first_is_found() {
     check(
         |root| {
             let mount = Mount::tmpfs(&root.join("a"));

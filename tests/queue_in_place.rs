@@ -1,5 +1,5 @@
-//! Entries that are written in the directory, where nothing marks their end: each is returned once it is
-//! quiet, and not before.
+//! Entries that are written in the directory itself, where nothing marks their end. Each is returned
+//! after its quiet time, and not earlier.
 
 mod queue_fixture;
 
@@ -23,7 +23,7 @@ fn options(fixture: &QueueFixture, quiet: Duration) -> QueueOptions {
         .rescan_interval(None)
 }
 
-/// Opens the queue with a watch, and without one and without a trigger, so that it is polled. Each
+/// Runs the test with a watch, and with neither a watch nor a trigger, so that the queue is polled. Each
 /// entry is removed as soon as it is returned.
 fn on_each(quiet: Duration, test: impl Fn(&mut QueueFixture)) {
     on_each_watch_mode(None, |mut fixture, watch| {
@@ -33,8 +33,8 @@ fn on_each(quiet: Duration, test: impl Fn(&mut QueueFixture)) {
     });
 }
 
-/// Waits for the entry, which was written last at `written`, and removes it. It must not be returned
-/// before it was quiet for so long.
+/// Waits for the entry and removes it. The last write was at `written`. The entry must not be returned
+/// before the quiet time has passed.
 #[track_caller]
 fn expect_quiet(fixture: &mut QueueFixture, path: &Path, written: Instant, quiet: Duration) {
     assert_eq!(fixture.expect(&[path]), [path]);
@@ -46,7 +46,7 @@ fn expect_quiet(fixture: &mut QueueFixture, path: &Path, written: Instant, quiet
     assert!(again.is_empty(), "it is returned again: {again:?}");
 }
 
-/// Writes in pieces, with pauses that are shorter than the quiet time. Returns when it was written last.
+/// Writes in pieces, with pauses that are shorter than the quiet time. Returns the time of the last write.
 fn write_slowly(fixture: &mut QueueFixture, mut file: File) -> Instant {
     let mut written = Instant::now();
     for _ in 0..6 {
@@ -63,14 +63,14 @@ fn a_file_that_is_written_slowly_and_closed_is_returned_once_it_is_quiet() {
     on_each(QUIET, |fixture| {
         let path = fixture.path("todo/upload");
         let file = File::create(&path).unwrap();
-        // Its close is news that makes the quiet time begin anew, where there is a watch.
+        // With a watch, the close is a change that starts the quiet time again.
         let written = write_slowly(fixture, file);
         expect_quiet(fixture, &path, written, QUIET);
     });
 }
 
 #[test]
-fn a_file_that_stays_open_is_returned_once_nothing_is_written_any_more() {
+fn a_file_that_stays_open_is_returned_after_its_last_write() {
     on_each(QUIET, |fixture| {
         let path = fixture.path("todo/upload");
         let mut file = File::create(&path).unwrap();
@@ -133,7 +133,7 @@ fn a_file_that_is_appended_to_after_its_return_is_returned_again() {
 }
 
 #[test]
-fn a_file_that_exists_at_the_open_is_returned_at_once_if_it_is_old_and_else_once_it_is_quiet() {
+fn a_file_that_exists_at_the_open_is_returned_at_once_only_if_it_is_old() {
     on_each_backend(None, |mut fixture| {
         let (old, new) = (fixture.path("todo/old"), fixture.path("todo/new"));
         fs::write(&old, "a message").unwrap();
@@ -141,7 +141,7 @@ fn a_file_that_exists_at_the_open_is_returned_at_once_if_it_is_old_and_else_once
         let file = File::create(&new).unwrap();
         fixture.open(&options(&fixture, QUIET));
         if !fixture.queue().is_fully_watched() {
-            return; // the times of its files prove nothing
+            return; // the times of the files are not reliable here
         }
         let begun = Instant::now();
         assert_eq!(fixture.expect(&[&old]), [old.as_path()]);
@@ -152,9 +152,9 @@ fn a_file_that_exists_at_the_open_is_returned_at_once_if_it_is_old_and_else_once
     });
 }
 
-/// The times of the file are of another clock then, which may be late.
+/// The times of the file come from another clock, which may be late.
 #[test]
-fn where_the_file_system_may_be_remote_two_looks_a_quiet_time_apart_must_be_equal() {
+fn if_the_file_system_may_be_remote_two_checks_a_quiet_time_apart_must_be_equal() {
     on_each_backend(None, |mut fixture| {
         let path = fixture.path("todo/queued");
         fs::write(&path, "a message").unwrap();
@@ -166,7 +166,7 @@ fn where_the_file_system_may_be_remote_two_looks_a_quiet_time_apart_must_be_equa
 }
 
 #[test]
-fn with_a_quiet_time_of_zero_a_close_that_is_seen_is_enough() {
+fn with_a_quiet_time_of_zero_a_reported_close_is_sufficient() {
     on_each(Duration::ZERO, |fixture| {
         let path = fixture.path("todo/upload");
         let mut file = File::create(&path).unwrap();
@@ -189,7 +189,7 @@ fn with_a_quiet_time_of_zero_a_close_that_is_seen_is_enough() {
 }
 
 #[test]
-fn with_a_quiet_time_of_zero_everything_else_waits_the_default() {
+fn with_a_quiet_time_of_zero_other_changes_wait_for_the_default_time() {
     on_each_backend(None, |mut fixture| {
         let queued = fixture.path("todo/queued");
         let mut open = File::create(&queued).unwrap();
@@ -216,7 +216,7 @@ fn a_file_that_is_removed_before_it_is_quiet_is_not_returned() {
 }
 
 #[test]
-fn ten_thousand_files_of_which_none_is_quiet_are_each_returned_once() {
+fn ten_thousand_files_that_are_not_yet_quiet_are_each_returned_once() {
     on_each_backend(None, |mut fixture| {
         let paths: Vec<PathBuf> = (0..10_000).map(|n| fixture.path(&format!("todo/{n}"))).collect();
         paths.iter().for_each(|path| fs::write(path, "").unwrap());

@@ -1,5 +1,5 @@
-//! The queue in a process that is out of descriptors or of rights: it keeps what it has, reports the
-//! problem once, and loses no entry. Each test has a process of its own.
+//! The queue in a process without free descriptors or without permissions. It keeps its open files,
+//! reports the problem once, and loses no entry. Each test has a process of its own.
 
 mod queue_fixture;
 mod support;
@@ -36,7 +36,7 @@ fn an_open_queue_without_free_descriptors_reports_it_once_and_loses_nothing(back
     fixture.open(&fixture.options().watch(WatchMode::Off));
     fixture.settle();
     let entry = fixture.link("1/17");
-    // The writer needs a descriptor too, for a moment.
+    // The writer needs a descriptor for a moment.
     let mut taken = exhaust();
     taken.pop();
     fixture.pull();
@@ -53,7 +53,7 @@ fn an_open_queue_without_free_descriptors_reports_it_once_and_loses_nothing(back
     let tries = fixture.stats().scans - before.scans;
     assert!((1..=12).contains(&tries), "{tries} scans in a second");
 
-    // No further pull comes: the scan of the one that came is still to be made.
+    // No other pull follows. The scan for the first pull is still pending.
     drop(taken);
     fixture.expect(&[entry]);
 }
@@ -68,7 +68,7 @@ fn opening_a_queue_without_free_descriptors_fails_with_a_hint(backend: Backend) 
     options.open().unwrap();
 }
 
-/// Root may read everything, whatever the mode: the test runs as another user.
+/// The test runs as another user, because permissions do not restrict root.
 fn an_unreadable_directory_is_reported_once_and_its_entries_are_not_lost(backend: Backend) {
     let played = sys::in_child(|| {
         sys::become_nobody();
@@ -78,7 +78,7 @@ fn an_unreadable_directory_is_reported_once_and_its_entries_are_not_lost(backend
             fixture.settle();
             let part = fixture.path("todo/1");
             let mode = |mode| fs::set_permissions(&part, fs::Permissions::from_mode(mode)).unwrap();
-            // A directory that may be written to and searched, but not read.
+            // The directory may be written to and searched. It must not be readable.
             mode(0o300);
             let (hidden, seen) = (fixture.link("1/17"), fixture.link("0/18"));
             fixture.pull();

@@ -1,4 +1,4 @@
-//! Loops of all kinds around a queue: none makes it spin, and none makes it deaf.
+//! Unusual loops around a queue. With each of them the queue does not spin and misses no entry.
 
 mod queue_fixture;
 
@@ -28,7 +28,7 @@ fn without_a_trigger_a_loop_that_reports_one_does_not_spin() {
     }
 }
 
-/// An event may be of either descriptor then.
+/// With equal keys, an event may come from either descriptor.
 #[test]
 fn equal_keys_neither_lose_mail_nor_spin() {
     for watch in WATCH_MODES {
@@ -66,7 +66,7 @@ fn equal_keys_neither_lose_mail_nor_spin() {
 }
 
 #[test]
-fn registering_again_and_again_changes_neither_the_pace_nor_what_is_found() {
+fn repeated_registration_changes_neither_the_pace_nor_the_entries() {
     for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             fixture.open(&fixture.options().watch(watch));
@@ -167,7 +167,7 @@ fn options_without_poll(fixture: &QueueFixture) -> QueueOptions {
     options.poll_interval(None).verify_interval(None).rescan_interval(None)
 }
 
-/// Only the queue's own keys are the queue's.
+/// The queue handles only events with its own keys.
 #[test]
 fn an_event_of_another_key_is_left_to_the_loop() {
     let mut fixture = QueueFixture::new(Backend::best(), None);

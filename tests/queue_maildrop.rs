@@ -1,5 +1,5 @@
-//! Postfix's maildrop: an entry is complete once its owner may execute it. Each way in which a writer
-//! can do that, in Postfix's order of calls and in others.
+//! Postfix's maildrop: an entry is complete once its owner may execute it. The tests create entries in
+//! Postfix's order of calls and in other orders.
 
 mod queue_fixture;
 
@@ -22,7 +22,7 @@ fn on_each(test: impl Fn(&mut QueueFixture, &Path)) {
     });
 }
 
-/// As postdrop(8) does: exclusive, and not executable.
+/// Creates an entry as postdrop(8) does: exclusively and not executable.
 fn create(path: &Path) -> File {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600).open(path).unwrap()
@@ -48,7 +48,7 @@ fn expect_nothing(fixture: &mut QueueFixture) {
     assert!(seen.is_empty(), "{seen:?} is returned before it is complete");
 }
 
-/// postdrop(8): create, write, fchmod, fsync, close, and then the pull.
+/// The order of postdrop(8) is create, write, fchmod, fsync, close, and then the pull.
 #[test]
 fn in_the_order_of_postdrop_each_message_is_returned_once_when_it_is_complete() {
     on_each(|fixture, fifo| {
@@ -70,7 +70,7 @@ fn in_the_order_of_postdrop_each_message_is_returned_once_when_it_is_complete() 
 }
 
 #[test]
-fn a_message_that_is_complete_before_the_queue_looks_is_returned_once() {
+fn a_message_that_is_complete_before_the_queue_checks_is_returned_once() {
     on_each(|fixture, fifo| {
         for message in 0..20 {
             let path = fixture.path(&format!("maildrop/{message}"));
@@ -97,7 +97,7 @@ fn a_message_without_a_pull_is_returned_by_the_watch() {
     });
 }
 
-/// The fchmod(2) of such a file is reported to no directory. The pull makes the queue look.
+/// The watch does not report the fchmod(2) of such a file. The queue finds it because of the pull.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_without_a_name_that_is_linked_and_then_completed_is_returned_after_the_pull() {
@@ -141,7 +141,7 @@ fn a_link_that_is_made_before_the_chmod_is_returned_after_the_pull() {
             expect_once(fixture, &path);
             fs::remove_file(draft).unwrap();
         }
-        // All are complete, and pulls need no scan any more.
+        // All entries are complete, so pulls need no more scans.
         if fixture.queue().is_fully_watched() {
             let scans = fixture.stats().scans;
             (0..5).for_each(|_| {
@@ -150,7 +150,7 @@ fn a_link_that_is_made_before_the_chmod_is_returned_after_the_pull() {
             });
             assert!(
                 fixture.stats().scans <= scans + 1,
-                "one scan may find that none is unfinished"
+                "one scan may check for unfinished entries"
             );
         }
     });
@@ -175,7 +175,7 @@ fn a_chmod_by_path_and_a_rename_of_a_complete_file_are_arrivals() {
 }
 
 #[test]
-fn a_directory_a_fifo_and_a_link_in_a_maildrop_are_no_entries() {
+fn a_directory_a_fifo_and_a_link_in_a_maildrop_are_not_entries() {
     on_each(|fixture, fifo| {
         let target = fixture.path("mess/target");
         finish(&create(&target));
@@ -188,7 +188,7 @@ fn a_directory_a_fifo_and_a_link_in_a_maildrop_are_no_entries() {
     });
 }
 
-/// A writer that was killed leaves such a file for ever. Each pull costs one scan then, and no more.
+/// A killed writer leaves such a file indefinitely. While it exists, each pull costs one scan.
 #[test]
 fn a_file_that_is_never_completed_does_not_make_the_queue_spin() {
     on_each(|fixture, _| {

@@ -1,5 +1,5 @@
-//! The queue against a model, in random sequences of events: every entry that is there in the end was
-//! returned since it appeared, and none was returned twice without a scan or a request.
+//! Compares the queue with a model in random sequences of events. Each entry that exists at the end was
+//! returned after it appeared. No entry was returned twice without a scan or a request.
 
 mod queue_fixture;
 
@@ -21,25 +21,25 @@ enum Action {
     Rename(usize, u8),
     /// Another process removes a message.
     Unlink(usize, u8),
-    /// A part is renamed away, and an empty one put in its place, perhaps later.
+    /// A part is renamed away, and `Make` may create an empty one in its place.
     Remove(usize),
     Make(usize),
-    /// More links than the watch's queue holds.
+    /// More links are made than fit into the watch's queue.
     Overflow(usize),
-    /// The trigger is pulled, or removed and made again.
+    /// The trigger is pulled, or removed and created again.
     Pull,
     ReplaceTrigger,
-    /// The program makes a turn, and removes the entries that it gets or leaves them.
+    /// The program makes a turn. It removes the returned entries if `consumes` is true.
     Turn {
         consumes: bool,
     },
-    /// The program asks for a message again, now or in a while.
+    /// The program requeues a message, for now or for a later time.
     Requeue(usize, u8, u64),
 }
 
 fn action() -> impl Strategy<Value = Action> {
     let part = 0..PARTS;
-    // Few names, so that they are used again.
+    // A small number of names makes the test use names again.
     let name = 0..6u8;
     prop_oneof![
         12 => (part.clone(), name.clone()).prop_map(|(part, name)| Action::Link(part, name)),
@@ -60,10 +60,10 @@ fn action() -> impl Strategy<Value = Action> {
 struct Model {
     /// The entries in the queue, and whether each was returned since it appeared.
     entries: BTreeMap<PathBuf, bool>,
-    /// How often each name may be returned for other reasons than a scan: once for each time it
-    /// appeared, though it may be gone by then, and once for each request.
+    /// How often each name may be returned for reasons other than a scan: once for each time it
+    /// appeared, even if it is gone by then, and once for each request.
     due: BTreeMap<PathBuf, u64>,
-    /// How often it was.
+    /// How often each name was returned.
     returned: BTreeMap<PathBuf, u64>,
     away: usize,
 }
@@ -158,7 +158,7 @@ impl Model {
 
 fn check(backend: Backend, watch: WatchMode, actions: &[Action]) {
     let mut fixture = QueueFixture::new(backend, Some(PARTS));
-    // A replaced trigger is found by the verification only.
+    // Only the verification finds a replaced trigger.
     let verify = Duration::from_millis(100);
     fixture.open(&fixture.options().watch(watch).verify_interval(verify));
     let mut model = Model::default();

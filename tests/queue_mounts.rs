@@ -1,5 +1,5 @@
-//! The queue on file systems that are mounted and unmounted, and at the limits of the kernel. All of
-//! this needs root, and restores what it changes.
+//! The queue on file systems that are mounted and unmounted, and at the limits of the kernel. All tests
+//! need root. They restore all settings.
 
 #[path = "support/images.rs"]
 mod images;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use pullcord::{Backend, DirWatcher, OtherReaders, PullOutcome, Trigger, WatchGrade, WatchMode};
 use queue_fixture::QueueFixture;
 
-/// A file system that is mounted until this is dropped.
+/// A file system that stays mounted until this is dropped.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -31,7 +31,7 @@ impl Drop for Mount {
     }
 }
 
-/// A setting of the kernel, until this is dropped.
+/// A changed kernel setting, which is restored when this is dropped.
 struct Setting(&'static str, String);
 
 impl Setting {
@@ -56,7 +56,7 @@ fn is_watched(fixture: &mut QueueFixture) -> bool {
     fixture.queue().is_fully_watched()
 }
 
-/// Adds an entry, which is returned without a scan.
+/// Adds an entry and checks that it is returned without a scan.
 fn expect_by_watch(fixture: &mut QueueFixture, name: &str) {
     fixture.settle();
     let scans = fixture.stats().scans;
@@ -66,7 +66,7 @@ fn expect_by_watch(fixture: &mut QueueFixture, name: &str) {
     assert_eq!(fixture.stats().scans, scans, "found by the watch");
 }
 
-/// inotify reports nothing of a mount.
+/// inotify does not report mounts.
 #[test]
 #[ignore = "needs root, to mount"]
 fn a_directory_that_is_mounted_over_is_found_within_the_verify_interval() {
@@ -187,7 +187,7 @@ fn without_a_free_inotify_instance_the_limit_is_reported_and_directories_are_sca
     expect_by_watch(&mut fixture, "1/18");
 }
 
-/// A 32-bit program sees EOVERFLOW here from the calls that know no large files.
+/// In a 32-bit program, the calls without large file support fail with EOVERFLOW here.
 #[test]
 #[ignore = "needs root, to mount"]
 fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
@@ -196,7 +196,7 @@ fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
     for name in ["lower", "upper", "merged", "large"] {
         fs::create_dir(path(name)).unwrap();
     }
-    // With xino, the upper bits of an inode number say which file system it is of: there are two.
+    // With xino, the upper bits of an inode number identify one of the two file systems.
     let _lower = Mount::new("tmpfs", "size=1m", &path("lower"));
     let _upper = Mount::new("tmpfs", "size=1m", &path("upper"));
     for name in ["lower/todo", "upper/upper", "upper/work"] {
@@ -217,12 +217,12 @@ fn inode_numbers_and_sizes_of_more_than_32_bits_are_read() {
     let mut watch = DirWatcher::new().unwrap();
     watch.watch(merged.0.join("todo")).unwrap();
 
-    // Of 2^34 blocks.
+    // The file system has 2^34 blocks.
     let large = Mount::new("tmpfs", "size=64T", &path("large"));
     watch.watch(&large.0).unwrap();
 }
 
-/// The tests that need no root, on a file system of each kind that can be made here.
+/// Runs the tests that need no root on a file system of each kind that can be created here.
 #[test]
 #[ignore = "needs root and mkfs, to mount file systems of its own"]
 fn on_every_file_system_that_can_be_made() {
@@ -238,7 +238,7 @@ fn on_every_file_system_that_can_be_made() {
     });
 }
 
-/// A file system of this kind, mounted.
+/// Creates and mounts a file system of this kind.
 fn made(kind: &str, directory: &Path) -> Result<Mount, String> {
     if kind == "tmpfs" {
         let at = directory.join(kind);
@@ -260,7 +260,7 @@ fn the_other_tests_on(kind: &str, mount: &Mount) {
     }
 }
 
-/// The test binary that was built last, of those beside this one.
+/// Returns the newest test binary in the directory with this prefix.
 fn newest(directory: &Path, prefix: &str) -> PathBuf {
     let binaries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     binaries

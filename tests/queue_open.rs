@@ -1,5 +1,5 @@
-//! What a queue is opened with: wrong types of files, missing paths, the same directory twice, odd
-//! names and intervals.
+//! Opens queues with unusual arguments: wrong types of files, missing paths, the same directory twice,
+//! odd names and intervals.
 
 mod queue_fixture;
 
@@ -19,7 +19,7 @@ use queue_fixture::{QueueFixture, WATCH_MODES, on_each_backend, sorted};
 
 const VERIFY: Duration = Duration::from_millis(100);
 
-/// Opens in another thread: a FIFO that blocks is a failure, not a hang.
+/// Opens the queue in another thread, so that an open that blocks fails the test and does not hang it.
 fn open_in_time(options: QueueOptions) -> Result<(), ErrorKind> {
     let (sender, opened) = mpsc::channel();
     thread::spawn(move || sender.send(options.open().map(drop).map_err(|error| error.kind())));
@@ -27,7 +27,7 @@ fn open_in_time(options: QueueOptions) -> Result<(), ErrorKind> {
 }
 
 #[test]
-fn a_directory_that_is_none_fails_at_once_with_not_a_directory() {
+fn a_path_that_is_not_a_directory_fails_immediately() {
     on_each_backend(None, |fixture| {
         fs::write(fixture.path("file"), "").unwrap();
         Trigger::create(fixture.path("fifo"), 0o622).unwrap();
@@ -145,7 +145,7 @@ fn an_alias_that_becomes_a_directory_of_its_own_is_found() {
             let entry = link.join("1");
             fixture.link_at(&entry);
             fixture.expect(&[&entry]);
-            // And one again.
+            // Then both paths lead to one directory again.
             fs::remove_dir_all(&link).unwrap();
             symlink("todo", &link).unwrap();
             fixture.turn_until("it is an alias", |fixture| {
@@ -248,7 +248,7 @@ fn a_directory_that_is_removed_while_it_is_read_loses_no_entry_of_the_others() {
 }
 
 #[test]
-fn a_trigger_in_its_own_directory_is_no_entry() {
+fn a_trigger_in_its_own_directory_is_not_an_entry() {
     for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
             let directory = fixture.path("mess");
@@ -262,7 +262,7 @@ fn a_trigger_in_its_own_directory_is_no_entry() {
             pullcord::pull(&trigger).unwrap();
             assert_eq!(fixture.expect_and_settle(&[&entry]), [entry.as_path()]);
             fs::remove_file(&entry).unwrap();
-            // Replaced, it is reported by the watch.
+            // The watch reports the replaced trigger.
             fs::remove_file(&trigger).unwrap();
             Trigger::create(&trigger, 0o622).unwrap();
             let (paths, _) = fixture.turn_until("the new FIFO is opened", |fixture| {

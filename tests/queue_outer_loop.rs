@@ -1,7 +1,7 @@
-//! A receiver in another event loop, which waits for one descriptor and has no timeout: everything that
-//! the receiver has to return arrives there, level- and edge-triggered.
+//! A receiver in another event loop, which waits for one descriptor without a timeout. All entries and
+//! warnings of the receiver must arrive, level- and edge-triggered.
 
-// Elsewhere a notifier, and so a receiver, has no descriptor.
+// On other systems a notifier and a receiver have no descriptor.
 #![cfg(any(
     target_os = "linux",
     target_os = "android",
@@ -25,7 +25,7 @@ use pullcord::{
 };
 use queue_fixture::{PATIENCE, QueueFixture, WATCH_MODES};
 
-/// A loop that knows nothing of the receiver but its descriptor.
+/// A loop that uses only the descriptor of the receiver.
 struct Outer {
     notifier: Box<dyn Notifier>,
     events: Events,
@@ -40,10 +40,10 @@ impl Outer {
         Outer { notifier, events: Events::with_capacity(4), mail, wakeups: 0 }
     }
 
-    /// Waits without a deadline of the receiver: whoever has to wait for so long has missed something.
+    /// Waits without a deadline of the receiver. A timeout means that an event was missed.
     #[track_caller]
     fn wait(&mut self, what: &str) {
-        assert!(self.wait_for(PATIENCE), "{what} never comes");
+        assert!(self.wait_for(PATIENCE), "{what} does not arrive");
     }
 
     /// Returns whether the descriptor is readable within this time.
@@ -54,7 +54,7 @@ impl Outer {
         is_readable
     }
 
-    /// Makes the one turn that a wake-up is followed by.
+    /// Makes the one turn that follows a wake-up.
     fn turn(&mut self) -> Vec<OwnedEntry> {
         let mut entries = Vec::new();
         while let Some(entry) = self.mail.try_recv() {
@@ -90,7 +90,7 @@ impl Outer {
         }
     }
 
-    /// Makes turns until the descriptor is not readable any more. It must not be readable for ever.
+    /// Makes turns until the descriptor is no longer readable. Fails if it stays readable.
     #[track_caller]
     fn drain(&mut self) -> Vec<OwnedEntry> {
         let mut entries = Vec::new();
@@ -98,7 +98,7 @@ impl Outer {
         while self.wait_for(Duration::from_millis(50)) {
             entries.extend(self.turn());
             turns += 1;
-            assert!(turns < 100, "it is readable again and again");
+            assert!(turns < 100, "the descriptor stays readable after 100 turns");
         }
         entries
     }
@@ -171,7 +171,7 @@ fn each_of_a_hundred_messages_wakes_the_loop() {
     });
 }
 
-/// The writer's moments are any, also those between the turn's end and the next wait.
+/// The writer writes at any moment, also between the end of a turn and the next wait.
 #[test]
 fn messages_of_a_writer_at_any_moment_all_arrive() {
     const MESSAGES: usize = 3000;
@@ -320,7 +320,7 @@ fn a_verification_arrives() {
 }
 
 impl Outer {
-    /// As `drain`, for a queue that is verified so often that it is never idle for long.
+    /// Does the same as `drain` for a queue that is verified so often that it is never idle for long.
     fn drain_verified(&mut self) {
         let end = Instant::now() + Duration::from_millis(200);
         while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -401,7 +401,10 @@ fn an_idle_receiver_does_not_wake_the_loop() {
         assert!(!outer.wait_for(Duration::from_secs(2)), "it is readable for no reason");
         if outer.mail.queue().is_fully_watched() {
             fixture.pull();
-            assert!(!outer.wait_for(Duration::from_millis(500)), "for a pull that brings nothing");
+            assert!(
+                !outer.wait_for(Duration::from_millis(500)),
+                "a pull without an entry made it readable"
+            );
         }
     });
 }

@@ -1,5 +1,5 @@
-//! What concerns the whole process: its working directory, its descriptors, its children and its
-//! memory. Each test has a process of its own.
+//! The queue and its process: the working directory, descriptors, children and memory. Each test has a
+//! process of its own.
 
 #[path = "support/allocator.rs"]
 mod allocator;
@@ -83,7 +83,7 @@ fn receiver(fixture: &QueueFixture, watch: WatchMode) -> Receiver {
     fixture.options().watch(watch).receiver().unwrap()
 }
 
-/// Adds an entry, which the receiver returns.
+/// Adds an entry and checks that the receiver returns it.
 #[track_caller]
 fn expect_received(fixture: &mut QueueFixture, mail: &mut Receiver, name: &str) {
     let entry = fixture.link(name);
@@ -102,7 +102,7 @@ fn a_child_that_drops_an_inherited_receiver_leaves_the_parents_alone() {
             let ended = sys::in_child(|| drop(mail.take()));
             assert!(ended.success());
             expect_received(&mut fixture, mail.as_mut().unwrap(), &format!("0/{round}"));
-            // Its deadlines, too.
+            // The deadlines of the parent still work.
             let wanted = fixture.link("requeued");
             fixture.pull();
             let mail = mail.as_mut().unwrap();
@@ -142,7 +142,7 @@ fn ten_thousand_receivers_leave_no_descriptor_behind() {
     }
     assert_eq!(number(&kept), fd);
     drop((kept, other));
-    // The notifier of the second fixture was among them, and is closed as well.
+    // The notifier of the second fixture was one of them and is also closed.
     assert_eq!(sys::open_descriptors(), before);
 }
 

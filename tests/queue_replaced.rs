@@ -1,5 +1,5 @@
-//! A directory or the trigger of an open queue is replaced: what its path leads to then is found
-//! within the verify interval, and watched again.
+//! A directory or the trigger of an open queue is replaced. The queue must find the new one within the
+//! verify interval and watch it.
 
 mod queue_fixture;
 
@@ -29,7 +29,7 @@ fn wait_until_watched(fixture: &mut QueueFixture) {
     fixture.settle();
 }
 
-/// Adds an entry, which is returned without a scan where the watch reports names.
+/// Adds an entry. If the watch reports names, checks that it is returned without a scan.
 fn expect_by_watch(fixture: &mut QueueFixture, name: &str) {
     let scans = fixture.stats().scans;
     let entry = fixture.link(name);
@@ -78,8 +78,8 @@ fn a_directory_that_is_replaced_by_a_rename_is_read_and_watched() {
     });
 }
 
-/// The verification finds the replacement before the watch has reported it, while the scan is to skip
-/// names of the old directory. The simulation's mutant `LossForgiven` lacks this rule.
+/// The verification finds the replacement before the watch has reported it. At that moment the scan still
+/// skips names of the old directory. The simulation's mutant `LossForgiven` lacks this rule.
 #[test]
 fn a_directory_that_is_replaced_during_a_round_hides_no_entry() {
     on_each_backend(Some(2), |mut fixture| {
@@ -109,8 +109,8 @@ fn a_directory_that_is_replaced_during_a_round_hides_no_entry() {
     });
 }
 
-/// The directory that takes the place is another one of the queue. The simulation's mutant
-/// `LossUnread` lacks this rule.
+/// The new target is another directory of the queue. The simulation's mutant `LossUnread` lacks this
+/// rule.
 #[test]
 fn a_part_that_becomes_a_link_to_another_directory_is_read() {
     on_each_backend(Some(2), |mut fixture| {
@@ -145,7 +145,7 @@ fn a_new_part_of_a_split_queue_is_read_and_watched() {
 }
 
 #[test]
-fn a_trigger_that_is_replaced_again_and_again_is_opened_each_time() {
+fn a_trigger_that_is_replaced_repeatedly_is_opened_each_time() {
     on_each_backend(None, |mut fixture| {
         if !open(&mut fixture) {
             return;

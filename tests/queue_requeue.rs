@@ -17,7 +17,7 @@ fn requeue(fixture: &mut QueueFixture, path: &Path, at: Instant) {
 }
 
 #[test]
-fn each_requeued_entry_is_returned_once_at_its_time_whatever_is_scanned_meanwhile() {
+fn each_requeued_entry_is_returned_once_at_its_time_despite_scans() {
     on_each_flat_queue(|fixture, options| {
         let paths: Vec<_> = (0..100).map(|n| fixture.link(format!("{n}"))).collect();
         let rescan = Duration::from_millis(30);
@@ -129,7 +129,7 @@ fn a_new_arrival_cancels_the_appointment_of_its_name() {
 }
 
 #[test]
-fn a_requeued_entry_that_is_gone_is_no_error() {
+fn a_requeued_entry_that_is_gone_is_skipped() {
     on_each_flat_queue(|fixture, options| {
         let path = fixture.link("1");
         fixture.open(&options);
@@ -142,7 +142,7 @@ fn a_requeued_entry_that_is_gone_is_no_error() {
 }
 
 #[test]
-fn a_path_that_is_no_entry_of_the_queue_is_refused() {
+fn a_path_that_is_not_an_entry_of_the_queue_is_refused() {
     on_each_flat_queue(|fixture, options| {
         fixture.open(&options);
         for name in ["mess/1", "todo/.hidden", "todo/0/1", "lock/trigger"] {
@@ -154,7 +154,7 @@ fn a_path_that_is_no_entry_of_the_queue_is_refused() {
     });
 }
 
-/// The program requeues each entry for the next moment, again and again.
+/// The program repeatedly requeues each entry for the next moment.
 #[test]
 fn entries_that_are_always_due_delay_neither_new_mail_nor_a_scan() {
     on_each_flat_queue(|fixture, options| {
@@ -183,7 +183,7 @@ fn entries_that_are_always_due_delay_neither_new_mail_nor_a_scan() {
     });
 }
 
-/// Each name that a scan skips for this reason costs a look, and a turn makes few.
+/// Each name that a scan skips for this reason costs one check, and a turn makes few checks.
 #[test]
 fn a_scan_that_skips_requeued_entries_delays_neither_new_mail_nor_a_due_entry() {
     on_each_backend(None, |mut fixture| {

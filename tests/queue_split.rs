@@ -1,5 +1,5 @@
-//! qmail's `todo` with parts: mail in `todo` itself, parts that come, go and come back, links with a
-//! number as their name, and a queue that is changed from flat to split.
+//! qmail's `todo` with parts. The cases: mail in `todo` itself; parts that are created, removed and
+//! created again; links with a number as their name; a queue that changes from flat to split.
 
 mod queue_fixture;
 
@@ -21,7 +21,7 @@ fn on_each(split: Option<usize>, test: impl Fn(&mut QueueFixture)) {
     });
 }
 
-/// Adds an entry and pulls, and waits until it is returned, once.
+/// Adds an entry, pulls, and checks that it is returned exactly once.
 #[track_caller]
 fn expect_new(fixture: &mut QueueFixture, name: &str) {
     let entry = fixture.link(name);
@@ -58,7 +58,7 @@ fn mail_in_todo_itself_and_in_its_parts_is_returned() {
 fn a_flat_queue_returns_the_mail_of_parts_that_are_left_over() {
     for watch in WATCH_MODES {
         on_each_backend(None, |mut fixture| {
-            // So much mail that the first batch of the directory is full of it.
+            // This mail fills the first batch of the directory.
             let mut queued: Vec<_> =
                 (100_000..102_000).map(|n| fixture.link(n.to_string())).collect();
             for part in [0, 22] {
@@ -99,10 +99,10 @@ fn a_flat_queue_becomes_split_and_flat_again() {
 }
 
 #[test]
-fn a_part_that_is_made_again_and_again_loses_no_entry() {
+fn a_part_that_is_created_repeatedly_loses_no_entry() {
     on_each(Some(2), |fixture| {
         for round in 0..20 {
-            // On most file systems, it has the same inode number again.
+            // On most file systems the new part has the same inode number.
             fs::remove_dir(fixture.path("todo/1")).unwrap();
             if round % 3 == 0 {
                 fixture.turn(Duration::ZERO);
@@ -121,7 +121,7 @@ fn a_part_that_is_made_again_and_again_loses_no_entry() {
 }
 
 #[test]
-fn the_parts_are_exchanged_and_no_entry_is_lost() {
+fn exchanged_parts_lose_no_entry() {
     on_each(Some(2), |fixture| {
         for round in 0..5 {
             let path = |name: &str| fixture.path(name);
@@ -206,7 +206,7 @@ fn a_thousand_parts_are_found_while_the_queue_is_open() {
 }
 
 #[test]
-fn directories_that_are_no_qmail_queue_have_no_parts() {
+fn directories_outside_a_qmail_queue_have_no_parts() {
     on_each_backend(Some(2), |mut fixture| {
         let todo = fixture.path("todo");
         fixture.open(&QueueOptions::directories([&todo]).trigger(fixture.trigger()));

@@ -42,7 +42,7 @@ impl Supervised {
         self.queue.pull();
     }
 
-    /// How many bytes would start the program again.
+    /// Returns the number of bytes that would start the program again.
     fn bytes(&self) -> usize {
         fifo::available(&self.fifo).unwrap()
     }
@@ -131,7 +131,7 @@ fn a_pull_while_no_program_runs_stays_in_the_trigger() {
 
 /// Another service that was given the same FIFO may change the flags of the open file at any time.
 #[test]
-fn flags_that_another_process_changes_do_not_block_it() {
+fn flags_that_another_process_changes_do_not_block_the_queue() {
     const ENTRIES: usize = 500;
     let mut queue = Supervised::new();
     let mut mail = queue.start(WatchMode::Off);
@@ -156,7 +156,7 @@ fn flags_that_another_process_changes_do_not_block_it() {
 }
 
 #[test]
-fn a_descriptor_of_something_else_is_refused_with_its_number() {
+fn a_descriptor_that_is_not_a_fifo_is_refused_with_its_number() {
     let directory = directory();
     let file = File::create(directory.path().join("file")).unwrap();
     let number = std::os::fd::AsRawFd::as_raw_fd(&file);

@@ -1,5 +1,5 @@
-//! What the queue costs in system calls, counted by strace(1). On Linux only; without strace, the tests
-//! print that and succeed.
+//! Counts the system calls of the queue with strace(1), on Linux only. Without strace, the tests print a
+//! message and succeed.
 
 mod support;
 
@@ -48,7 +48,7 @@ mod linux {
 
     const MESSAGES: usize = 1_000;
     const IDLE: Duration = Duration::from_secs(25);
-    /// The least time that one verification is after the other.
+    /// The shortest time between two verifications.
     const VERIFY: f64 = 10.0;
 
     /// Creates a queue with these parts.
@@ -67,7 +67,7 @@ mod linux {
         env::args_os().nth(number).expect("an argument of the role")
     }
 
-    /// The queue that the first argument of the role names.
+    /// Returns the options of the queue in the first argument of the role.
     fn options() -> QueueOptions {
         QueueOptions::qmail(argument(1)).unwrap()
     }
@@ -113,7 +113,7 @@ mod linux {
         assert!(queue.unwrap().is_fully_watched());
     }
 
-    /// Adds a message and pulls, each time that the receiver asks for one.
+    /// Adds a message and pulls, whenever the receiver requests one.
     fn start_writer(queue: &Path) -> mpsc::Sender<()> {
         let (request, requests) = mpsc::channel();
         let queue = queue.to_owned();
@@ -259,8 +259,8 @@ mod linux {
         let stats = traced.count(is_stat);
         // todo, its parts, and the trigger.
         assert_eq!(stats, 2 * (1 + PARTS + 1), "{lines:#?}");
-        // The timer is for other loops. The end of a wait with a timeout sets it, and it then comes
-        // once in the next wait.
+        // The timer is for other loops. The end of a wait with a timeout sets it. It then expires once
+        // in the next wait.
         let is_timer = |call: &Call| call.line.contains("[timerfd]");
         assert!(traced.count(|call| is_timer(call) && !call.is_wait()) <= 2, "{lines:#?}");
         let is_known =
@@ -304,7 +304,7 @@ mod linux {
         }
     }
 
-    /// Receives without a notifier that accepts a descriptor: first mail, then none.
+    /// Receives while the notifier cannot register a descriptor, first with mail, then without.
     pub(crate) fn refused_role() {
         let watch = if argument(2) == "off" { WatchMode::Off } else { WatchMode::Auto };
         let mut turns = Turns::open(&options().watch(watch), Backend::best());

@@ -1,4 +1,4 @@
-//! The caller's time jumps by an hour, in both directions: nothing is lost, and nothing is late by more
+//! The caller's time jumps by an hour in both directions. No entry is lost, and no action is late by more
 //! than an interval.
 
 mod queue_fixture;
@@ -25,7 +25,7 @@ fn expect_soon(fixture: &mut QueueFixture, now: &mut Instant, path: &Path, longe
     }
 }
 
-/// Returns the times of a clock that jumps: a minute of each place that it jumps to.
+/// Returns the times of a clock that jumps. It runs for a minute after each jump.
 fn jumps() -> [Instant; 5] {
     let start = Instant::now();
     [start, start + HOUR, start, start + 2 * HOUR, start + HOUR]
@@ -91,7 +91,7 @@ fn a_missing_directory_is_tried_again_after_each_jump() {
                 now += Duration::from_millis(100);
                 fixture.turn_at(now);
             }
-            // It has failed at this time, and jumps while it waits for its next attempt.
+            // The scan has failed at this time. The time jumps while the scan waits for its next attempt.
             fs::rename(&away, fixture.path("todo")).unwrap();
             let path = fixture.link("1");
             let mut later = now.checked_sub(HOUR / 2).unwrap_or(now);
@@ -130,7 +130,7 @@ fn an_entry_that_waits_until_it_is_quiet_is_returned_after_each_jump() {
             fs::write(&path, "a message").unwrap();
             fixture.pull();
             let mut paths: Vec<PathBuf> = fixture.turn_at(now);
-            // The time goes back while it waits, and goes on from there with the wall clock.
+            // The time jumps back while the entry waits. Afterwards it runs at normal speed.
             let (begun, back) = (Instant::now(), now.checked_sub(HOUR / 2).unwrap_or(now));
             while !paths.contains(&path) {
                 assert!(begun.elapsed() < Duration::from_secs(5), "{path:?} is missing");

@@ -1,9 +1,8 @@
 //! The queue with the directory watch: every entry is returned at least once, and twice only after a
 //! scan that was needed. The tests check the number of scans.
 //!
-//! They need a file system that can be watched and is known to be local; `PULLCORD_TEST_DIR` chooses
-//! another one than that of the temporary directory. kqueue does not report names: where that makes a
-//! difference, a test says so.
+//! They need a file system that can be watched and is known to be local. `PULLCORD_TEST_DIR` replaces the
+//! temporary directory. kqueue does not report names. Tests that depend on this check it explicitly.
 
 mod queue_fixture;
 
@@ -19,7 +18,7 @@ use pullcord::{
 };
 use queue_fixture::{PATIENCE, QueueFixture, odd_names, on_each_backend, sorted};
 
-/// Opens the queue, and takes what is in it. Returns false where it cannot be watched, with a message.
+/// Opens the queue and reads its entries. If it cannot be watched, prints a message and returns false.
 fn open(fixture: &mut QueueFixture) -> bool {
     fixture.open(&fixture.options());
     fixture.settle();
@@ -30,7 +29,7 @@ fn open(fixture: &mut QueueFixture) -> bool {
     is_watched
 }
 
-/// Returns the entries that `act` causes, of which these must be, and what was done for them.
+/// Returns the entries that `act` causes, and the stats of this work. The entries must include `wanted`.
 fn done_by(
     fixture: &mut QueueFixture,
     wanted: &[&Path],
@@ -51,7 +50,7 @@ fn done_by(
 }
 
 #[test]
-fn an_entry_is_returned_without_a_scan_however_it_arrives() {
+fn an_entry_that_arrives_in_any_way_is_returned_without_a_scan() {
     on_each_backend(None, |mut fixture| {
         for message in 0..1000 {
             fixture.link(format!("waiting-{message}"));
@@ -88,7 +87,7 @@ fn an_entry_is_returned_without_a_scan_however_it_arrives() {
     });
 }
 
-/// A file without a name gets one: it arrives by link(2), complete.
+/// A file without a name gets a name from link(2), and is complete then.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_was_created_without_a_name_is_returned_once_it_is_linked() {
@@ -137,20 +136,20 @@ fn a_pull_without_a_change_causes_neither_a_wakeup_nor_a_scan() {
     });
 }
 
-/// The scan yields to the watch: entries from before the open are returned by the scan, later ones by
-/// the watch, and none by both.
+/// The scan returns the entries from before the open. The watch returns the later ones. No entry is
+/// returned by both.
 #[test]
 fn an_entry_that_arrives_during_the_first_scan_is_returned_once() {
     on_each_backend(None, |mut fixture| {
         let mut linked: BTreeSet<_> = (0..3000).map(|n| fixture.link(format!("{n}"))).collect();
         fixture.open(&fixture.options());
-        // Watched, and not read yet.
+        // The directory is watched and has not been read yet.
         linked.insert(fixture.link("after-arming"));
         let mut seen = Vec::new();
         for turn in 0..300 {
             fixture.wait(Duration::ZERO);
-            // Between two entries of one turn, so that the next batch may hold names that the watch
-            // has not reported yet.
+            // The link is between two entries of one turn, so that the next batch may contain names that
+            // the watch has not reported yet.
             while let Some(entry) = fixture.queue().next_entry(Instant::now()) {
                 seen.push(entry.path());
                 if turn < 150 {
@@ -169,8 +168,8 @@ fn an_entry_that_arrives_during_the_first_scan_is_returned_once() {
     });
 }
 
-/// qmail names a message after its inode, and inode numbers are used again: a name that was seen
-/// before must not hide an arrival.
+/// qmail names a message after its inode number, and inode numbers are used again. An old name must not
+/// hide an arrival.
 #[test]
 fn a_name_that_is_used_again_during_the_first_scan_is_returned_again() {
     on_each_backend(None, |mut fixture| {
@@ -301,7 +300,7 @@ fn a_queue_that_requires_its_watch_fails_to_open_without_one() {
 }
 
 #[test]
-fn an_entry_has_the_origin_by_which_it_was_found() {
+fn an_entry_has_the_right_origin() {
     let mut fixture = QueueFixture::new(Backend::best(), None);
     let before = fixture.link("before");
     fixture.open(&fixture.options());

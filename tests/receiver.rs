@@ -44,7 +44,7 @@ fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
     }
 }
 
-/// More entries than a turn looks at, so that the turn ends while the scan waits for the watch.
+/// The queue has more entries than a turn examines. The turn ends while the scan waits for the watch.
 #[test]
 fn entries_added_between_open_and_the_first_scan_are_returned_once() {
     const ENTRIES: usize = 10_000;
@@ -63,7 +63,7 @@ fn entries_added_between_open_and_the_first_scan_are_returned_once() {
     assert_eq!(mail.queue().stats().watch_overflows, 0);
 }
 
-/// The batch that was read of a directory must not be taken for entries of the next one.
+/// Entries of a batch from the old directory must not be returned with the path of the new one.
 #[test]
 fn entries_of_a_directory_replaced_during_its_scan_keep_their_path() {
     let root = tempfile::tempdir().unwrap();

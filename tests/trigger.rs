@@ -1,5 +1,5 @@
-//! The trigger and the pull: what a reader of a FIFO promises its writers, and the writer the
-//! program that it is part of.
+//! The trigger and the pull: the guarantees of a reader to the FIFO's writers, and of a writer to its own
+//! program.
 
 #![deny(unsafe_code)]
 
@@ -27,34 +27,34 @@ fn main() -> ExitCode {
         .on_each_backend(named![
             no_writer_is_refused_while_a_trigger_lives,
             writers_come_and_go_without_end_of_file_or_hang_up,
-            idle_for_five_seconds_it_wakes_nobody,
-            a_writer_that_holds_the_fifo_open_wakes_for_its_byte_alone,
-            what_a_drain_leaves_is_reported_again_under_level,
+            an_idle_trigger_causes_no_event_for_five_seconds,
+            a_writer_that_holds_the_fifo_open_causes_one_wake_for_its_byte,
+            bytes_left_by_a_drain_are_reported_again_under_level,
         ])
         .once(named![
-            a_drain_ends_however_fast_a_writer_writes,
-            nothing_but_a_fifo_is_opened_or_written_to,
-            what_is_missing_is_said_with_what_to_do,
-            what_exists_is_not_made_anew,
+            a_drain_ends_even_if_a_writer_never_stops,
+            only_a_fifo_is_opened_or_written_to,
+            a_missing_path_fails_with_a_hint,
+            create_fails_if_the_path_exists,
         ])
-        // For some of these nobody else may have the FIFO open, not even the child that another test
-        // has forked and that has not come to its exec(2) yet.
+        // Some of these tests need a FIFO that no other process has open. A child that another test has
+        // forked would have it open until its exec(2).
         .alone(named![
             closing_and_reopening_does_not_flush_a_fifo_but_a_drain_does,
-            a_second_reader_is_refused_unless_it_insists,
-            the_look_for_another_reader_is_no_pull,
-            a_trigger_notices_that_its_path_names_something_else,
-            a_pull_is_delivered_or_pending_or_nobody_listens,
-            a_fifo_is_made_with_the_mode_asked_for_whatever_the_umask,
-            without_permission_the_error_says_so,
+            a_second_reader_is_rejected_unless_others_are_allowed,
+            the_check_for_another_reader_is_not_a_pull,
+            a_trigger_detects_that_its_path_was_replaced,
+            a_pull_is_delivered_or_pending_or_has_no_reader,
+            a_fifo_is_created_with_the_requested_mode_under_any_umask,
+            without_permission_the_error_has_a_hint,
             a_pull_raises_no_sigpipe_where_that_signal_kills,
-            a_sigpipe_of_somebody_elses_stays_pending,
-            nothing_leaks_across_exec,
+            a_pending_sigpipe_of_another_cause_stays_pending,
+            no_descriptor_leaks_across_exec,
         ]);
     #[cfg(target_os = "linux")]
     let suite = suite
         .on_each_backend(named![packets_left_by_a_drain_are_reported_again_under_level])
-        .once(named![a_drain_takes_no_more_than_its_limit]);
+        .once(named![a_drain_reads_at_most_its_limit]);
     suite.run(named![holder, flooder])
 }
 
@@ -74,7 +74,7 @@ impl Station {
         Station { directory, path, trigger }
     }
 
-    /// As a queue waits for it.
+    /// Registers the trigger as a queue does.
     fn desk(&self, backend: Backend) -> Desk {
         let mut desk = Desk::new(backend);
         desk.register(&self.trigger, 1, Interest::Read, Mode::Level);
@@ -82,7 +82,7 @@ impl Station {
     }
 }
 
-/// How many events come within five seconds.
+/// Returns the number of events within five seconds.
 fn wakes_in_five_seconds(desk: &mut Desk) -> usize {
     let end = Instant::now() + Duration::from_secs(5);
     let mut wakes = 0;
@@ -93,19 +93,19 @@ fn wakes_in_five_seconds(desk: &mut Desk) -> usize {
     wakes
 }
 
-/// The path that a role was given.
+/// Returns the path that the role received as its argument.
 fn argument() -> PathBuf {
     env::args_os().nth(1).expect("a role is given a path").into()
 }
 
-/// A role: writes one byte, and holds the FIFO open until its standard input ends.
+/// A role: writes one byte and keeps the FIFO open until its standard input ends.
 fn holder() {
     let fifo = support::writer(&argument());
     put(&fifo);
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// A role: writes as fast as it can, until nobody reads.
+/// A role: writes as fast as possible until no reader is left.
 fn flooder() {
     let mut fifo = fs::OpenOptions::new().write(true).open(argument()).unwrap();
     while std::io::Write::write_all(&mut fifo, &[0; DRAIN_LIMIT]).is_ok() {}
@@ -149,14 +149,14 @@ fn writers_come_and_go_without_end_of_file_or_hang_up(backend: Backend) {
     }
 }
 
-fn idle_for_five_seconds_it_wakes_nobody(backend: Backend) {
+fn an_idle_trigger_causes_no_event_for_five_seconds(backend: Backend) {
     let station = Station::new();
     assert_eq!(wakes_in_five_seconds(&mut station.desk(backend)), 0);
 }
 
-/// The bug this library was made for: a reader that closes and re-opens to be rid of the byte spins
-/// for as long as such a writer lives.
-fn a_writer_that_holds_the_fifo_open_wakes_for_its_byte_alone(backend: Backend) {
+/// This library exists because of this bug: a reader that closes and reopens the FIFO to remove the byte
+/// spins as long as such a writer lives.
+fn a_writer_that_holds_the_fifo_open_causes_one_wake_for_its_byte(backend: Backend) {
     let mut station = Station::new();
     let mut desk = station.desk(backend);
     let _holder = Helper::play("holder", &[station.path.as_os_str()]);
@@ -165,7 +165,7 @@ fn a_writer_that_holds_the_fifo_open_wakes_for_its_byte_alone(backend: Backend) 
     assert_eq!(wakes_in_five_seconds(&mut desk), 0);
 }
 
-fn what_a_drain_leaves_is_reported_again_under_level(backend: Backend) {
+fn bytes_left_by_a_drain_are_reported_again_under_level(backend: Backend) {
     let mut station = Station::new();
     let writer = support::writer(&station.path);
     let mut desk = station.desk(backend);
@@ -177,8 +177,9 @@ fn what_a_drain_leaves_is_reported_again_under_level(backend: Backend) {
     desk.expect_nothing();
 }
 
-/// Who may write can turn each write into a packet, of which a read takes one: the short read then
-/// does not prove that the FIFO is empty. Level reports what is left, edge need not.
+/// A writer can turn each write into a packet, and a read returns one packet only. Therefore a short read
+/// does not prove that the FIFO is empty. A level-triggered notifier reports the remaining packets. An
+/// edge-triggered one may not report them.
 #[cfg(target_os = "linux")]
 fn packets_left_by_a_drain_are_reported_again_under_level(backend: Backend) {
     const PACKETS: usize = 5;
@@ -191,12 +192,13 @@ fn packets_left_by_a_drain_are_reported_again_under_level(backend: Backend) {
     }
     for _ in 0..PACKETS {
         desk.expect([(1, "r")]);
-        assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Drained, "so it seems");
+        assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Drained, "a short read");
     }
     desk.expect_nothing();
 }
 
-/// What qmail-send does, and why it spins: as long as anybody has the FIFO open, its bytes stay.
+/// qmail-send closes and reopens the FIFO. Its bytes stay as long as any process has it open, and
+/// qmail-send spins.
 fn closing_and_reopening_does_not_flush_a_fifo_but_a_drain_does() {
     let Fifo { path, reader, writer, _directory } = Fifo::new();
     put(&writer);
@@ -207,7 +209,7 @@ fn closing_and_reopening_does_not_flush_a_fifo_but_a_drain_does() {
     assert_eq!(sys::unread(&trigger), 0);
 }
 
-fn a_drain_ends_however_fast_a_writer_writes() {
+fn a_drain_ends_even_if_a_writer_never_stops() {
     let mut station = Station::new();
     let flooder = Helper::play("flooder", &[station.path.as_os_str()]);
     let mut full = 0;
@@ -219,9 +221,9 @@ fn a_drain_ends_however_fast_a_writer_writes() {
     assert_eq!(sys::unread(&station.trigger), 0);
 }
 
-/// Linux's FIFOs can be made to hold more than a drain takes, by any writer.
+/// On Linux any writer can enlarge a FIFO, so that it holds more than one drain reads.
 #[cfg(target_os = "linux")]
-fn a_drain_takes_no_more_than_its_limit() {
+fn a_drain_reads_at_most_its_limit() {
     let mut station = Station::new();
     let writer = support::writer(&station.path);
     sys::set_capacity(&writer, 4 * DRAIN_LIMIT as i32);
@@ -233,19 +235,23 @@ fn a_drain_takes_no_more_than_its_limit() {
     assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Empty);
 }
 
-/// What `Trigger::open` and `pull` say of a path, which is one line that begins with it.
+/// Returns the errors of `Trigger::open` and `pull` for a path. Checks that each message is one line that
+/// starts with the path.
 fn refusals(path: &Path) -> [pullcord::Error; 2] {
     let opened = Trigger::open(path, OtherReaders::Allow).map(drop).unwrap_err();
     let pulled = pull(path).map(drop).unwrap_err();
     for error in [&opened, &pulled] {
-        let said = error.to_string();
-        assert!(said.starts_with(path.to_str().unwrap()) && !said.contains('\n'), "{said}");
+        let message = error.to_string();
+        assert!(
+            message.starts_with(path.to_str().unwrap()) && !message.contains('\n'),
+            "{message}"
+        );
         assert_eq!(error.path(), path);
     }
     [opened, pulled]
 }
 
-fn nothing_but_a_fifo_is_opened_or_written_to() {
+fn only_a_fifo_is_opened_or_written_to() {
     let mut station = Station::new();
     let path = |name: &str| station.directory.path().join(name);
     fs::write(path("file"), "kept").unwrap();
@@ -262,8 +268,8 @@ fn nothing_but_a_fifo_is_opened_or_written_to() {
     ] {
         for error in refusals(&path(name)) {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
-            let said = error.to_string();
-            assert!(said.contains(is) && said.contains("mkfifo"), "{said}");
+            let message = error.to_string();
+            assert!(message.contains(is) && message.contains("mkfifo"), "{message}");
         }
     }
     assert_eq!(fs::read(path("file")).unwrap(), b"kept");
@@ -272,19 +278,19 @@ fn nothing_but_a_fifo_is_opened_or_written_to() {
     drop(socket);
 }
 
-fn what_is_missing_is_said_with_what_to_do() {
+fn a_missing_path_fails_with_a_hint() {
     let station = Station::new();
     for name in ["missing", "nowhere/trigger", "trigger/under a file"] {
         for error in refusals(&station.directory.path().join(name)) {
             let under_a_file = name.starts_with("trigger/");
             let kind = if under_a_file { ErrorKind::NotADirectory } else { ErrorKind::NotFound };
             assert_eq!(error.kind(), kind, "{error}");
-            assert!(error.to_string().contains(';'), "no advice: {error}");
+            assert!(error.to_string().contains(';'), "no hint: {error}");
         }
     }
 }
 
-fn what_exists_is_not_made_anew() {
+fn create_fails_if_the_path_exists() {
     let station = Station::new();
     let refused = Trigger::create(&station.path, 0o600).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
@@ -292,12 +298,12 @@ fn what_exists_is_not_made_anew() {
     assert_eq!(mode_of(&station.path), 0o622);
 }
 
-fn a_second_reader_is_refused_unless_it_insists() {
+fn a_second_reader_is_rejected_unless_others_are_allowed() {
     let Station { path, trigger, directory: _directory } = Station::new();
     let refused = Trigger::open(&path, OtherReaders::Reject).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
-    let said = refused.to_string();
-    assert!(said.contains("trigger") && said.contains("delay its mail"), "{said}");
+    let message = refused.to_string();
+    assert!(message.contains("trigger") && message.contains("delay its mail"), "{message}");
 
     let mut second = Trigger::open(&path, OtherReaders::Allow).unwrap();
     assert_eq!(pull(&path).unwrap(), PullOutcome::Delivered);
@@ -306,13 +312,13 @@ fn a_second_reader_is_refused_unless_it_insists() {
     Trigger::open(&path, OtherReaders::Reject).unwrap();
 }
 
-fn the_look_for_another_reader_is_no_pull() {
+fn the_check_for_another_reader_is_not_a_pull() {
     let mut station = Station::new();
     Trigger::open(&station.path, OtherReaders::Reject).unwrap_err();
     assert_eq!(station.trigger.drain().unwrap(), DrainOutcome::Empty);
 }
 
-fn a_trigger_notices_that_its_path_names_something_else() {
+fn a_trigger_detects_that_its_path_was_replaced() {
     let Station { directory, path, mut trigger } = Station::new();
     assert!(!trigger.is_replaced());
     let number = trigger.as_fd().as_raw_fd();
@@ -338,7 +344,7 @@ fn a_trigger_notices_that_its_path_names_something_else() {
     assert_eq!(trigger.path(), path);
 }
 
-fn a_pull_is_delivered_or_pending_or_nobody_listens() {
+fn a_pull_is_delivered_or_pending_or_has_no_reader() {
     let mut station = Station::new();
     assert_eq!(pull(&station.path).unwrap(), PullOutcome::Delivered);
     assert_eq!(sys::unread(&station.trigger), 1);
@@ -355,14 +361,15 @@ fn mode_of(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// A directory that nobody's processes may use too: what root can do proves little.
+/// Creates a directory that the user `nobody` may use too. Permissions do not restrict root, so the test
+/// needs another user.
 fn public_directory() -> TempDir {
     let directory = support::directory();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
     directory
 }
 
-fn a_fifo_is_made_with_the_mode_asked_for_whatever_the_umask() {
+fn a_fifo_is_created_with_the_requested_mode_under_any_umask() {
     let directory = public_directory();
     let make_them = || {
         for umask in [0o000, 0o022, 0o077, 0o777] {
@@ -383,7 +390,7 @@ fn a_fifo_is_made_with_the_mode_asked_for_whatever_the_umask() {
     assert!(child.success(), "as nobody: {child}");
 }
 
-fn without_permission_the_error_says_so() {
+fn without_permission_the_error_has_a_hint() {
     let directory = public_directory();
     let path = directory.path().join("fifo");
     Trigger::create(&path, 0o000).unwrap();
@@ -397,20 +404,20 @@ fn without_permission_the_error_says_so() {
     assert!(child.success(), "as nobody: {child}");
 }
 
-/// C programs, and those that asked Rust's runtime for it, are ended by SIGPIPE.
+/// SIGPIPE ends C programs, and Rust programs that request this from the runtime.
 fn a_pull_raises_no_sigpipe_where_that_signal_kills() {
     sys::set_default(libc::SIGPIPE);
     let Fifo { path, reader, writer, _directory } = Fifo::new();
     drop(reader);
     let killed = sys::in_child(|| drop(std::io::Write::write(&mut &writer, &[1])));
-    assert_eq!(killed.signal(), Some(libc::SIGPIPE), "the signal does kill: {killed}");
+    assert_eq!(killed.signal(), Some(libc::SIGPIPE), "the signal kills: {killed}");
 
     assert_eq!(fifo::write_byte(&writer).unwrap(), WriteOutcome::NoReader);
     assert!(!sys::is_blocked(libc::SIGPIPE) && !sys::is_pending(libc::SIGPIPE));
     drop(writer);
     assert_eq!(pull(&path).unwrap(), PullOutcome::NoReader);
 
-    // Readers that leave between a pull's open and its write.
+    // Readers also leave between the open and the write of a pull.
     let (mut delivered, mut refused) = (0, 0);
     let reader = thread::spawn({
         let path = path.clone();
@@ -431,7 +438,7 @@ fn a_pull_raises_no_sigpipe_where_that_signal_kills() {
     assert!(!sys::is_blocked(libc::SIGPIPE) && !sys::is_pending(libc::SIGPIPE));
 }
 
-fn a_sigpipe_of_somebody_elses_stays_pending() {
+fn a_pending_sigpipe_of_another_cause_stays_pending() {
     sys::set_default(libc::SIGPIPE);
     let Fifo { reader, writer, .. } = Fifo::new();
     drop(reader);
@@ -439,7 +446,7 @@ fn a_sigpipe_of_somebody_elses_stays_pending() {
     sys::block(libc::SIGPIPE);
     assert_eq!(fifo::write_byte(&writer).unwrap(), WriteOutcome::NoReader);
     assert!(sys::is_blocked(libc::SIGPIPE), "the mask is as it was");
-    assert!(!sys::is_pending(libc::SIGPIPE), "its own signal is taken back");
+    assert!(!sys::is_pending(libc::SIGPIPE), "its own signal is removed");
 
     sys::Thread::this().signal(libc::SIGPIPE);
     assert_eq!(fifo::write_byte(&writer).unwrap(), WriteOutcome::NoReader);
@@ -447,7 +454,7 @@ fn a_sigpipe_of_somebody_elses_stays_pending() {
     assert!(sys::is_pending(libc::SIGPIPE), "the other's signal is still there");
 }
 
-fn nothing_leaks_across_exec() {
+fn no_descriptor_leaks_across_exec() {
     let before = support::descriptors_after_exec();
     let station = Station::new();
     assert_eq!(pull(&station.path).unwrap(), PullOutcome::Delivered);

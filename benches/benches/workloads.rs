@@ -1,4 +1,4 @@
-//! `cargo bench -p pullcord-bench [-- OPTIONS]`: what `pullcord bench` does.
+//! Runs the workloads with `cargo bench -p pullcord-bench [-- OPTIONS]`, as `pullcord bench` does.
 
 use std::io::{IsTerminal, Write};
 
@@ -10,7 +10,7 @@ use pullcord_bench::Options;
 struct Command {
     #[command(flatten)]
     options: Options,
-    /// What cargo says to a benchmark
+    /// Passed by cargo to every benchmark, ignored
     #[arg(long, hide = true)]
     bench: bool,
 }

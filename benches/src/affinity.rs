@@ -4,8 +4,8 @@ cfg_if::cfg_if! {
     if #[cfg(target_os = "linux")] {
         use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-        /// For as long as this lives, the thread that made it stays on one processor, and so does
-        /// what it forks.
+        /// Keeps the thread that created it on one processor, until it is dropped. Processes that the
+        /// thread forks inherit this.
         #[derive(Debug)]
         pub(crate) struct Pinned {
             before: CpuSet,
@@ -24,7 +24,7 @@ cfg_if::cfg_if! {
 
         impl Drop for Pinned {
             fn drop(&mut self) {
-                // Allowed before, allowed again; if not, it is a benchmark that goes on where it is.
+                // If the system refuses, the benchmark continues on this processor.
                 let _ = sched_setaffinity(None, &self.before);
             }
         }
@@ -34,7 +34,7 @@ cfg_if::cfg_if! {
         pub(crate) enum Pinned {}
 
         impl Pinned {
-            /// `None`.
+            /// Returns `None`.
             pub(crate) fn here() -> Option<Pinned> {
                 None
             }

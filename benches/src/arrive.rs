@@ -1,10 +1,10 @@
-//! A message is linked into a split queue in which others wait already: what does it cost to learn
-//! of it, and how long does it take?
+//! Measures the cost and the latency of an arrival. A message is linked into a split queue that
+//! already contains other messages.
 //!
-//! The cost is processor time of all threads, less what linking took. Messages come one by one,
-//! each into a queue that has just been looked after, or a thousand before the reader gets to run.
-//! The latency is the time from before link(2) until a reader that slept hands the name out, in a
-//! thread of its own.
+//! The cost is the processor time of all threads, without the time for linking. Messages arrive one
+//! by one, each after the reader has finished with the previous one, or a thousand before the reader
+//! runs. The latency is the time from before link(2) until the reader returns the name. The reader
+//! sleeps in a thread of its own.
 
 // notify 8 does not compile on DragonFly.
 #[cfg(not(target_os = "dragonfly"))]
@@ -26,29 +26,29 @@ use crate::rounds::{Rounds, Spread, how_often, percentile};
 use crate::{Options, Report, Steps, Target, cpu_time};
 pub(crate) use spool::{Spool, is_new};
 
-/// One implementation, with so many messages waiting.
+/// The figures of one implementation and one backlog.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which.
+    /// The name of the implementation.
     #[serde(rename = "impl")]
     pub implementation: String,
-    /// How many messages wait that nobody takes.
+    /// The number of messages that stay in the queue.
     pub backlog: usize,
-    /// Processor time for each message that arrives.
+    /// The processor time for each message that arrives.
     #[serde(serialize_with = "Spread::median")]
     pub ns_per_entry: Spread,
-    /// How long half of the messages take at most; not known of bursts.
+    /// The median latency. `None` for bursts, where it is not measured.
     #[serde(serialize_with = "Spread::median_or_null")]
     pub p50_us: Option<Spread>,
-    /// How long 99 of 100 messages take at most; not known of bursts.
+    /// The 99th percentile of the latency. `None` for bursts.
     #[serde(serialize_with = "Spread::median_or_null")]
     pub p99_us: Option<Spread>,
-    /// How many times the processor time of the raw loop.
+    /// The ratio to the processor time of the raw loop.
     #[serde(serialize_with = "Spread::median_or_null")]
     pub vs_raw: Option<Spread>,
 }
 
-/// How many messages come at once, where many do: few enough for inotify's queue of 16,384.
+/// The number of messages in a burst. They fit into inotify's queue of 16,384 events.
 const BURST: usize = 1000;
 
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
@@ -60,7 +60,9 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         spools.push(Spool::with(backlog)?);
         for kind in Kind::ALL.into_iter().filter(|kind| options.includes(kind.name())) {
             if let Err(error) = kind.open(&spools[spool]) {
-                report.notes.push(format!("arrive: {} cannot be had here: {error}", kind.name()));
+                report
+                    .notes
+                    .push(format!("arrive: {} is not available here: {error}", kind.name()));
                 continue;
             }
             let bursts = kind.watches().then_some(ArrivalPattern::InBursts);
@@ -139,7 +141,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     Ok(())
 }
 
-/// The implementations.
+/// An implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Raw,
@@ -177,17 +179,17 @@ impl Kind {
         }
     }
 
-    /// Whether it is told what appeared, and need not read directories.
+    /// Returns whether a watch reports the names, so that the directories are not read.
     fn watches(self) -> bool {
         !matches!(self, Kind::Scanning | Kind::Qmail)
     }
 
-    /// Whether the trigger is pulled after each link.
+    /// Returns whether the trigger is pulled after each link.
     pub(crate) fn is_pulled(self) -> bool {
         !matches!(self, Kind::Raw | Kind::Watching | Kind::Receiving | Kind::Notify)
     }
 
-    /// What it is measured against.
+    /// Returns the raw loop that it is compared with.
     fn raw(self) -> Kind {
         if self == Kind::WatchingPulled || self == Kind::RawPulled {
             Kind::RawPulled
@@ -224,7 +226,7 @@ enum ArrivalPattern {
     InBursts,
 }
 
-/// One implementation, beside one spool.
+/// One implementation, with one spool.
 struct Candidate {
     kind: Kind,
     pattern: ArrivalPattern,
@@ -246,8 +248,8 @@ impl Candidate {
         }
     }
 
-    /// Nanoseconds of processor time for each message. The reader is opened for this turn alone,
-    /// so that no other is told of the same messages.
+    /// Returns the processor time for each message, in nanoseconds. Opens the reader for this turn only,
+    /// so that no other reader receives the same messages.
     fn turn(&mut self, spool: &mut Spool) -> io::Result<f64> {
         let mut reader = self.kind.open(spool)?;
         let pulled = self.kind.is_pulled();
@@ -270,8 +272,8 @@ impl Candidate {
         Ok(cost)
     }
 
-    /// Microseconds that each of so many messages took, that came at random times. One that came
-    /// before took `each`.
+    /// Returns the latency of each message, in microseconds. The messages arrive at random times. An
+    /// earlier message took `each`.
     fn latencies(
         &mut self,
         mut reader: Box<dyn Reader>,
@@ -294,7 +296,8 @@ impl Candidate {
         let mut latencies = Vec::with_capacity(messages);
         let mut slowest = each;
         for _ in 0..messages {
-            // Whoever rests after a scan shall be rested: these are messages that come apart.
+            // A reader that pauses after a scan must have finished its pause: these messages are
+            // separate arrivals.
             thread::sleep(2 * slowest + self.rng.around(GAP));
             let linked = Instant::now();
             spool.link(self.kind.is_pulled())?;
@@ -308,11 +311,11 @@ impl Candidate {
     }
 }
 
-/// The mean time between two messages that come apart.
+/// The mean time between two separate arrivals.
 const GAP: Duration = Duration::from_micros(300);
 
-/// The mean of the middle half of so many measurements, in nanoseconds: an interruption does not
-/// count, and neither does a clock that stood still.
+/// Returns the mean of the middle half of the measurements, in nanoseconds. Therefore an interruption
+/// does not count, nor does a clock that did not advance.
 fn middle(times: usize, mut measure: impl FnMut() -> io::Result<Duration>) -> io::Result<f64> {
     let mut values = (0..times).map(|_| measure()).collect::<io::Result<Vec<_>>>()?;
     values.sort();
@@ -320,8 +323,8 @@ fn middle(times: usize, mut measure: impl FnMut() -> io::Result<Duration>) -> io
     Ok(middle.iter().map(|value| value.as_nanos() as f64).sum::<f64>() / middle.len() as f64)
 }
 
-/// The processor time of everybody but the one who links these messages, and removes them when they
-/// were found.
+/// Returns the processor time of all threads, without the time for linking the messages and for
+/// removing them afterwards.
 fn cost_of(
     reader: &mut dyn Reader,
     spool: &mut Spool,
@@ -344,17 +347,18 @@ fn cost_of(
     Ok((cpu_time::of_all() - all).saturating_sub(linking + removing))
 }
 
-/// Sleeps until something has come, and hands out what it finds.
+/// A reader of the queue.
 pub(crate) trait Reader: Send {
+    /// Sleeps until an entry arrives, then passes the entries that it finds to `sink`.
     fn wake(&mut self, sink: Sink<'_>) -> io::Result<()>;
 
-    /// Whether it is still at what woke it last.
+    /// Returns whether the work of the last wake-up continues.
     fn is_busy(&self) -> bool {
         false
     }
 }
 
-/// For the cost of measuring alone.
+/// Does nothing, to measure the cost of the measurement itself.
 struct NoopReader;
 
 impl Reader for NoopReader {
@@ -375,7 +379,7 @@ impl Reader for raw::Qmail {
     }
 }
 
-/// pullcord's queue in a loop on a notifier, as its documentation shows.
+/// pullcord's queue in a loop on a notifier, as the documentation shows it.
 struct PullcordReader {
     queue: Queue,
     notifier: Box<dyn Notifier>,
@@ -383,7 +387,7 @@ struct PullcordReader {
 }
 
 impl PullcordReader {
-    /// Opens the queue, and takes the entries that it has already.
+    /// Opens the queue and reads the entries that it already contains.
     fn open(options: &QueueOptions) -> io::Result<PullcordReader> {
         let mut queue = options.open()?;
         let mut notifier = Backend::best().open()?;
@@ -420,11 +424,11 @@ impl Reader for PullcordReader {
     }
 }
 
-/// pullcord's queue with the loop of the library.
+/// pullcord's queue with the library's own loop.
 struct ByReceiver(Receiver);
 
 impl ByReceiver {
-    /// Opens the queue, and takes the entries that it has already.
+    /// Opens the queue and reads the entries that it already contains.
     fn open(options: &QueueOptions) -> io::Result<ByReceiver> {
         let mut mail = options.receiver()?;
         loop {

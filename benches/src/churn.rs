@@ -1,4 +1,5 @@
-//! A descriptor is registered, changed and removed: what does it cost to have many come and go?
+//! Measures the cost of registering, changing and removing a descriptor. Programs whose descriptors
+//! often come and go pay this cost.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,16 +11,16 @@ use crate::loops::{self, Loop, Pulled, Work};
 use crate::rounds::{Rounds, Spread, how_often};
 use crate::{Options, Report, Steps, Target, cpu_time};
 
-/// One implementation.
+/// The figures of one implementation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which.
+    /// The name of the implementation.
     #[serde(rename = "impl")]
     pub implementation: &'static str,
     /// The processor time that registering, changing and removing take together.
     #[serde(serialize_with = "Spread::median")]
     pub ns: Spread,
-    /// How many times the time of the raw loop over the same facility.
+    /// The ratio to the time of the raw loop on the same kernel interface.
     #[serde(serialize_with = "Spread::median_or_null")]
     pub vs_raw: Option<Spread>,
 }
@@ -42,7 +43,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
             vs_raw: find(implementation.raw).map(|raw| rounds.ratio(number, raw)),
         });
     }
-    // What the look for regular files costs on kqueue and select is shown, and no promise is made.
+    // On kqueue and select the check for regular files has a cost. The table shows it; there is no target.
     if let (true, Some(ours), Some(raw)) =
         (cfg!(target_os = "linux"), find(loops::OURS), find(loops::RAW))
     {
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     Ok(())
 }
 
-/// Nanoseconds to register, change and remove this one.
+/// Returns the nanoseconds that it takes to register, change and remove this descriptor.
 struct Turn(fn(BorrowedFd<'_>) -> io::Result<f64>);
 
 impl Work for Turn {

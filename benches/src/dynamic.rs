@@ -1,8 +1,7 @@
-//! The loops of C programs, libev's and libevent's, where the system has them.
+//! The loops of libev and libevent, if these C libraries are installed.
 //!
-//! They are looked for at run time: what is built here runs on a machine without them, too. Each is
-//! used as its documentation says: a watcher is allocated for each source, and its callback sees to
-//! the event.
+//! The libraries are loaded at run time, so that the program also runs on a machine without them. Each
+//! is used as documented: a watcher is allocated for each source, and its callback handles the event.
 
 #![allow(unsafe_code)]
 
@@ -23,46 +22,46 @@ use crate::raw::Loop;
 pub(crate) type Libev = Foreign<libev::Libev>;
 pub(crate) type Libevent = Foreign<libevent::Libevent>;
 
-/// Those that are here, with their versions.
+/// Returns the installed libraries with their versions.
 pub(crate) fn versions() -> impl Iterator<Item = String> {
     [libev::version(), libevent::version()].into_iter().flatten()
 }
 
-/// A base of one of the libraries: what it waits with.
+/// The object of one of the libraries that waits for events.
 pub(crate) trait Base: Sized {
-    /// What waits for one source.
+    /// The library's object for one source.
     type Watcher;
 
     fn open() -> io::Result<Self>;
 
     /// # Safety
     ///
-    /// `told` is valid until the watcher is stopped.
+    /// `told` must stay valid until the watcher is stopped.
     unsafe fn start(&self, source: c_int, told: *const Told) -> io::Result<Self::Watcher>;
 
     /// # Safety
     ///
-    /// The watcher was started by this base, and was not stopped.
+    /// The watcher must have been started by this base and must not have been stopped.
     unsafe fn stop(&self, watcher: Self::Watcher);
 
-    /// Waits once, and calls back for each event.
+    /// Waits once and calls the callback for each event.
     fn run(&self);
 
     /// # Safety
     ///
-    /// No watcher is left, and nothing else is called after this.
+    /// All watchers must have been stopped. The base must not be used afterwards.
     unsafe fn free(&self);
 }
 
 /// A loop of such a library.
 pub(crate) struct Foreign<B: Base> {
     base: B,
-    /// By descriptor, each with what its callback is told.
+    /// The watcher of each descriptor, with the argument of its callback.
     watchers: HashMap<c_int, (B::Watcher, *mut Told)>,
     current: Box<CurrentWait>,
 }
 
-/// What a callback is told: whose event it is, and where the wait is that asked for it.
+/// The argument of a callback: the key of the source, and the current wait.
 pub(crate) struct Told {
     key: usize,
     current: *const CurrentWait,
@@ -76,14 +75,15 @@ struct Wait<'a> {
     result: io::Result<()>,
 }
 
-/// Sees to an event.
+/// Handles an event.
 ///
 /// # Safety
 ///
-/// Only in the callback of a watcher that was started with `told`.
+/// Must only be called in the callback of a watcher that was started with `told`.
 unsafe fn called_back(told: *const c_void) {
-    // SAFETY: it lives until the watcher is stopped; and who calls back does so within `run`, which
-    // only `Foreign::wait` calls, when it has said where its own wait is, that nobody else has.
+    // SAFETY: `told` lives until the watcher is stopped. The library calls back only within `run`, which
+    // only `Foreign::wait` calls. That function has stored a pointer to its own `Wait` before, and no
+    // other code has a reference to it.
     unsafe {
         let told = &*told.cast::<Told>();
         let wait = &mut *(*told.current).get();
@@ -96,7 +96,7 @@ unsafe fn called_back(told: *const c_void) {
 impl<B: Base> Foreign<B> {
     fn stop(&mut self, source: c_int) {
         if let Some((watcher, told)) = self.watchers.remove(&source) {
-            // SAFETY: both were made by `add`, and nobody else has either.
+            // SAFETY: `add` created both, and no other code has a pointer to them.
             unsafe {
                 self.base.stop(watcher);
                 drop(Box::from_raw(told));
@@ -114,14 +114,14 @@ impl<B: Base> Loop for Foreign<B> {
     fn add(&mut self, source: BorrowedFd<'_>, key: usize) -> io::Result<()> {
         let source = source.as_raw_fd();
         let told = Box::into_raw(Box::new(Told { key, current: &raw const *self.current }));
-        // SAFETY: it is freed once the watcher was stopped, or at once if there is none.
+        // SAFETY: `told` is freed after the watcher was stopped, or below if there is no watcher.
         match unsafe { self.base.start(source, told) } {
             Ok(watcher) => {
                 self.watchers.insert(source, (watcher, told));
                 Ok(())
             }
             Err(error) => {
-                // SAFETY: made above, and nobody else has it.
+                // SAFETY: created above, and no other code has a pointer to it.
                 drop(unsafe { Box::from_raw(told) });
                 Err(error)
             }
@@ -151,28 +151,28 @@ impl<B: Base> Drop for Foreign<B> {
     fn drop(&mut self) {
         let left: Vec<_> = self.watchers.keys().copied().collect();
         left.into_iter().for_each(|source| self.stop(source));
-        // SAFETY: all were stopped.
+        // SAFETY: all watchers were stopped.
         unsafe { self.base.free() };
     }
 }
 
-/// The first library of these names that is here.
+/// Returns the first of these libraries that is installed.
 fn find(names: &[&str]) -> Option<Library> {
-    // SAFETY: what these libraries do when they are loaded is to set up their own data.
+    // SAFETY: these libraries only initialise their own data when they are loaded.
     names.iter().find_map(|name| unsafe { Library::new(name).ok() })
 }
 
-/// A function of the library.
+/// Returns a function of the library.
 ///
 /// # Safety
 ///
-/// `F` is its type, and nobody calls it once the library is dropped.
+/// `F` must be the function's type. The function must not be called after the library was dropped.
 unsafe fn function<F: Copy>(library: &Library, name: &CStr) -> Option<F> {
-    // SAFETY: as this function's own.
+    // SAFETY: the caller guarantees it.
     unsafe { library.get::<F>(name.to_bytes_with_nul()).ok().map(|symbol| *symbol) }
 }
 
-/// What is asked of a library that is not here.
+/// Returns the error for a library that is not installed.
 fn is_missing(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("{name} is not installed"))
 }

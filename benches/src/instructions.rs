@@ -1,7 +1,7 @@
-//! Instructions outside the kernel: what a noisy machine cannot disturb.
+//! Counts instructions outside the kernel. Other load on the machine does not change these counts.
 //!
-//! callgrind counts them between the entry of `counted` and its return, and nowhere else: neither
-//! the pulls count, nor what happens once.
+//! callgrind counts only between the entry of `counted` and its return. The pulls and the setup do not
+//! count.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -17,26 +17,26 @@ use crate::loops::{AnyBest, AnySelect, EDGE, Loop, Ours, Pulled, RawEdge};
 use crate::raw::{self, Fifo};
 use crate::scan;
 
-/// How many times the raw loop's instructions a wake should take at most. BENCHMARKS.md says why it
-/// takes more.
+/// The desired maximum of a wake's instructions, as a ratio to the raw loop. BENCHMARKS.md explains why
+/// a wake takes more.
 pub const TARGET: f64 = 1.15;
 
-/// Something that is counted of the raw loop and of pullcord.
+/// A piece of work whose instructions are counted for the raw loop and for pullcord.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
-    /// What.
+    /// The name of the work.
     pub name: &'static str,
-    /// How many instructions pullcord may take on x86-64: what was counted when this was written,
-    /// and 15 % for another compiler or another libc.
+    /// The limit of pullcord's instructions on x86-64: the count when this was written, and 15 % for
+    /// another compiler or another libc.
     pub most: f64,
     raw: Subject,
     ours: Subject,
 }
 
-/// Does its work, within [`counted`], and says how many times.
+/// Does the work within [`counted`] and returns how many times.
 type Subject = fn() -> io::Result<usize>;
 
-/// All there are.
+/// All pairs.
 pub const PAIRS: [Pair; 7] = [
     Pair {
         name: "wake",
@@ -77,7 +77,7 @@ pub const PAIRS: [Pair; 7] = [
     Pair { name: "entry scanned", most: 195.0, raw: || read(scan::raw), ours: || read(scan::ours) },
 ];
 
-/// What was counted.
+/// The counts of a pair.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
     /// Instructions of the raw loop.
@@ -87,11 +87,11 @@ pub struct Counts {
 }
 
 impl Pair {
-    /// Runs both sides under callgrind. `program` is one that calls [`perform`] with its arguments.
+    /// Runs both sides under callgrind. `program` must call [`perform`] with its arguments.
     ///
     /// # Errors
     ///
-    /// There is no `valgrind`, or it failed.
+    /// Fails if `valgrind` is not installed or fails.
     pub fn count(&self, program: &std::path::Path) -> io::Result<Counts> {
         let count = |side| -> io::Result<f64> {
             let run = Command::new("valgrind")
@@ -100,40 +100,43 @@ impl Pair {
                 .arg(program)
                 .args(["perform", self.name, side])
                 .output()?;
-            let told = String::from_utf8_lossy(&run.stderr);
-            let collected = told.lines().find_map(|line| line.split_once("Collected :"));
+            let output = String::from_utf8_lossy(&run.stderr);
+            let collected = output.lines().find_map(|line| line.split_once("Collected :"));
             let collected = collected.and_then(|(_, count)| count.trim().parse::<f64>().ok());
             let times = String::from_utf8_lossy(&run.stdout).trim().parse::<f64>().ok();
             match (collected, times) {
                 (Some(collected), Some(times)) => Ok(collected / times),
-                _ => Err(io::Error::other(format!("callgrind did not count:\n{told}"))),
+                _ => Err(io::Error::other(format!("callgrind printed no count:\n{output}"))),
             }
         };
         Ok(Counts { raw: count("raw")?, ours: count("ours")? })
     }
 }
 
-/// Does the work of one side of a pair, and says how many times it was done.
+/// Does the work of one side of a pair and returns how many times.
 ///
 /// # Errors
 ///
-/// There is no such work, or it failed.
+/// Fails with `InvalidInput` if `name` or `side` is unknown. Otherwise fails with the error of the work.
 pub fn perform(name: &str, side: &str) -> io::Result<usize> {
     let pair = PAIRS.iter().find(|pair| pair.name == name);
     match (pair, side) {
         (Some(pair), "raw") => (pair.raw)(),
         (Some(pair), "ours") => (pair.ours)(),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no such work")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "unknown work or side; use a name from the table, and raw or ours",
+        )),
     }
 }
 
-/// What callgrind looks at.
+/// Marks the code that callgrind counts.
 #[inline(never)]
 fn counted<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())
 }
 
-/// A FIFO that is pulled each time before the wait.
+/// Waits for a FIFO that is pulled before each wait.
 fn wake<L: Loop, F: Pulled>() -> io::Result<usize> {
     const TIMES: usize = 1000;
     let home = tempfile::tempdir()?;
@@ -153,7 +156,7 @@ fn wake<L: Loop, F: Pulled>() -> io::Result<usize> {
     Ok(TIMES)
 }
 
-/// Messages that have been linked when the reader gets to run.
+/// Reads messages that were linked before the reader runs.
 fn arrive(kind: Kind, at_once: usize) -> io::Result<usize> {
     const TIMES: usize = 300;
     let mut spool = Spool::with(0)?;
@@ -165,7 +168,7 @@ fn arrive(kind: Kind, at_once: usize) -> io::Result<usize> {
         let mut found = 0;
         while found < at_once {
             let mut wake = || reader.wake(&mut |_, name| found += usize::from(is_new(name)));
-            // The first time there are buffers to be made.
+            // The first turn allocates the buffers.
             if time == 0 { wake()? } else { counted(wake)? }
         }
         spool.remove_linked()?;
@@ -173,7 +176,7 @@ fn arrive(kind: Kind, at_once: usize) -> io::Result<usize> {
     Ok(TIMES * at_once)
 }
 
-/// A directory read from its beginning to its end.
+/// Reads a directory from its beginning to its end.
 fn read(scan: scan::Scan) -> io::Result<usize> {
     const ENTRIES: usize = 20_000;
     let home = tempfile::tempdir()?;

@@ -1,7 +1,7 @@
-//! What pullcord costs, beside raw system calls and beside its peers.
+//! Measures pullcord beside raw system calls and beside its peers.
 //!
-//! The workloads live here once, for `cargo bench -p pullcord-bench` and for `pullcord bench`.
-//! `BENCHMARKS.md` says what each figure means.
+//! `cargo bench -p pullcord-bench` and `pullcord bench` share these workloads. `BENCHMARKS.md` explains
+//! each figure.
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
@@ -34,7 +34,7 @@ pub use machine::Machine;
 pub use report::{Report, Target, Verdict};
 pub use rounds::Spread;
 
-/// What to measure, and how to tell it.
+/// The options of a run: the workloads, their sizes and the output.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
     /// Workloads to run, all if not given
@@ -69,7 +69,7 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|part| implementation.contains(part.as_str()))
     }
 
-    /// How often everyone has a turn.
+    /// Returns the number of turns of each implementation.
     fn rounds(&self) -> usize {
         if self.quick { 5 } else { 21 }
     }
@@ -102,18 +102,18 @@ impl fmt::Display for Workload {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// The workload that runs now.
     pub workload: Workload,
-    /// How many of its turns are done.
+    /// The number of finished turns.
     pub done: usize,
-    /// How many turns it has.
+    /// The number of all turns.
     pub total: usize,
 }
 
-/// Counts the turns of a workload, and tells whoever wants to know.
+/// Counts the turns of a workload and reports them.
 struct Steps<'a> {
     progress: Progress,
     tell: &'a mut dyn FnMut(Progress),
@@ -131,12 +131,12 @@ impl Steps<'_> {
     }
 }
 
-/// Runs the workloads. `tell` is called after every turn.
+/// Runs the workloads. Calls `tell` after every turn.
 ///
 /// # Errors
 ///
-/// Whatever keeps a directory from being made or a descriptor from being opened; the message says
-/// what to do where it is a limit.
+/// Fails if a directory cannot be created or a descriptor cannot be opened. If the cause is a limit, the
+/// message contains the remedy.
 pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> io::Result<Report> {
     const ALL: [Workload; 5] =
         [Workload::Ring, Workload::Wake, Workload::Arrive, Workload::Scan, Workload::Churn];

@@ -1,9 +1,9 @@
-//! Limits of this process that stand in a workload's way.
+//! Raises the limits of this process that a workload would exceed.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of descriptors as far as it takes, or as far as is allowed. Returns how many of
-/// the wanted ones may be open then.
+/// Raises the limit of descriptors to `wanted`, or as far as the system allows. Returns how many of
+/// the wanted descriptors may be open afterwards.
 pub(crate) fn allow_descriptors(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = wanted as u64;

@@ -1,4 +1,4 @@
-//! Everybody who waits for descriptors, behind one trait, each used as its documentation says.
+//! All implementations that wait for descriptors, behind one trait. Each is used as documented.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -14,23 +14,23 @@ use crate::dynamic::{Libev, Libevent};
 use crate::raw::{self, Fifo};
 pub(crate) use crate::raw::{EDGE, EVENTS, LEVEL, Loop, ONE_SHOT};
 
-/// The reading end of a FIFO, in the hands of one of them.
+/// The reading end of a FIFO, as one implementation uses it.
 pub(crate) trait Pulled: AsFd + Sized {
     fn open(path: &Path) -> io::Result<Self>;
 
     fn drain(&mut self) -> io::Result<()>;
 }
 
-/// A workload, as it is done with one of them.
+/// A workload for one implementation.
 pub(crate) trait Work {
     fn with<L: Loop, F: Pulled>() -> Self;
 }
 
-/// One of those who wait, and a workload done with it.
+/// An implementation, and a workload for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Implementation<W> {
     pub(crate) name: &'static str,
-    /// The raw loop over the same facility of the kernel.
+    /// The raw loop on the same kernel interface.
     pub(crate) raw: &'static str,
     pub(crate) work: W,
 }
@@ -39,13 +39,14 @@ fn of<W: Work, L: Loop, F: Pulled>(name: &'static str, raw: &'static str) -> Imp
     Implementation { name, raw, work: W::with::<L, F>() }
 }
 
-/// Those that are asked for, side by side where they are told apart by a few per cent.
+/// Returns the implementations that `options` selects. Those that differ by a few per cent only are
+/// neighbours.
 pub(crate) fn all<W: Work>(options: &Options) -> Vec<Implementation<W>> {
     asked_for(options, native().into_iter().chain(portable()))
 }
 
-/// The same, and the C libraries that are installed here. These tell the kernel of a change when they
-/// wait next, so that what a change costs cannot be told apart.
+/// Returns the same and the installed C libraries. A C library passes a change to the kernel at its next
+/// wait, so that the cost of a change alone cannot be measured.
 pub(crate) fn all_and_installed<W: Work>(options: &Options) -> Vec<Implementation<W>> {
     let installed = [
         Libev::open().is_ok().then(|| of::<W, Libev, Fifo>("libev", RAW_LEVEL)),
@@ -151,14 +152,14 @@ pub(crate) struct Ours<N: Opened, const MODE: u8> {
     events: Events,
 }
 
-/// Which one.
+/// The way in which a notifier is opened.
 pub(crate) trait Opened {
     type Notifier: Notifier + ?Sized;
 
     fn open() -> io::Result<Box<Self::Notifier>>;
 }
 
-/// By its type, so that every call is static.
+/// Opens the notifier by its type, so that every call is static.
 impl Opened for Best {
     type Notifier = Best;
 
@@ -167,7 +168,7 @@ impl Opened for Best {
     }
 }
 
-/// As the library gives it.
+/// The best backend, as the library opens it.
 pub(crate) struct AnyBest;
 
 impl Opened for AnyBest {
@@ -308,7 +309,7 @@ impl Pulled for Fifo {
     }
 }
 
-/// A FIFO that is read until it would block, as mio and polling tell their users to do under edges.
+/// A FIFO that is read until it would block, as mio and polling require in edge-triggered mode.
 pub(crate) struct Emptied(Fifo);
 
 impl Pulled for Emptied {

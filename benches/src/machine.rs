@@ -1,4 +1,4 @@
-//! On what the figures were measured: without this they mean nothing.
+//! Describes the machine of a run. Figures without their machine have no meaning.
 
 use std::fs;
 use std::path::Path;
@@ -9,25 +9,25 @@ use serde::Serialize;
 
 use crate::dynamic;
 
-/// The machine, its kernel, the file system of the temporary directory, and what was compared.
+/// The machine, its kernel, the file system of the temporary directory, and the compared libraries.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// The processor, in its maker's words.
+    /// The processor, as its manufacturer names it.
     pub processor: String,
-    /// How many of them this program may use.
+    /// The number of processors that this program may use.
     pub processors: usize,
     /// The operating system, its release and its architecture.
     pub system: String,
-    /// Where the queues and directories of `arrive` and `scan` were.
+    /// The file system of the queues and directories of `arrive` and `scan`.
     pub file_system: String,
-    /// What the program was compiled for, and whether it was optimised.
+    /// The target of the build, and whether the program was optimised.
     pub build: String,
     /// The libraries compared, with their versions.
     pub versions: Vec<String>,
 }
 
 impl Machine {
-    /// This one; `directory` is on the file system that counts.
+    /// Describes this machine. `directory` must be on the file system of the measurement.
     pub(crate) fn here(directory: &Path) -> Machine {
         let system = uname();
         let words = [system.sysname(), system.release(), system.machine()];
@@ -44,17 +44,18 @@ impl Machine {
     }
 }
 
-/// What is compared, of the packages that this build is made of.
+/// The compared packages that are part of this build.
 const BUILT_IN: [&str; 4] = ["pullcord", "mio", "notify", "polling"];
 
-/// As Linux and NetBSD tell it.
+/// Returns the name of the processor on Linux and NetBSD.
 fn processor() -> Option<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().into())
 }
 
-/// The type of the file system that was mounted last on the longest part of the path.
+/// Returns the type of the file system that contains the directory: the last one that was mounted on the
+/// longest part of the path.
 fn file_system(directory: &Path) -> Option<String> {
     let directory = directory.canonicalize().ok()?;
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
@@ -63,7 +64,7 @@ fn file_system(directory: &Path) -> Option<String> {
     above.max_by_key(|mount| mount[1].len()).map(|mount| mount[2].to_owned())
 }
 
-/// As the lock file of this very build has it.
+/// Returns the package's version in the lock file of this build.
 fn version(name: &str) -> String {
     let lock = include_str!(env!("PULLCORD_BENCH_LOCK"));
     let package = lock.split("[[package]]").find(|p| p.contains(&format!("name = \"{name}\"\n")));
@@ -76,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_versions_are_known() {
+    fn every_version_is_found() {
         let all = Machine::here(Path::new("/")).versions;
         let (built_in, installed) = all.split_at(BUILT_IN.len());
         for version in built_in {
             assert!(version.ends_with(|c: char| c.is_ascii_digit()), "{version}");
         }
-        // These say of themselves what they like: "2.1.12-stable".
+        // These libraries have free-form versions, such as "2.1.12-stable".
         for version in installed {
             assert!(version.contains(|c: char| c.is_ascii_digit()), "{version}");
         }

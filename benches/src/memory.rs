@@ -1,12 +1,12 @@
-//! How much memory something takes at its peak, where the system tells.
+//! Measures peak memory, on systems that report it.
 
 use std::fs;
 use std::io;
 
-/// By how many bytes the resident memory grew at most, while this ran; `None` where that is not
-/// known.
+/// Runs `run` and returns the growth of the peak resident memory in bytes. Returns `None` if the system
+/// does not report it.
 pub(crate) fn growth<T>(run: impl FnOnce() -> io::Result<T>) -> io::Result<Option<usize>> {
-    // Linux forgets the peak when it is told to.
+    // On Linux this write resets the peak.
     let before = fs::write("/proc/self/clear_refs", "5").ok().and_then(|()| peak());
     run()?;
     Ok(before.zip(peak()).map(|(before, after)| after.saturating_sub(before)))

@@ -1,8 +1,8 @@
-//! What a good C programmer would write: system calls, buffers of the right size, nothing else.
+//! The raw loops, as a good C programmer would write them: system calls and buffers of the right size.
 //!
-//! Everything else is measured against these loops, so they share no code with pullcord, do no more
-//! than is needed, and no less than pullcord does: a name is handed out with its length and its
-//! directory, `.` and `..` are left out, errors are looked at.
+//! All other implementations are compared with these loops. Therefore they share no code with pullcord
+//! and do only the necessary work. They do as much as pullcord does: they return each name with its
+//! length and its directory, skip `.` and `..`, and check errors.
 
 #![allow(unsafe_code)]
 
@@ -37,9 +37,9 @@ cfg_if::cfg_if! {
 mod puller;
 pub(crate) use puller::Puller;
 
-/// What `ring`, `wake` and `churn` ask of whoever waits.
+/// An implementation that waits, as `ring`, `wake` and `churn` use it.
 pub(crate) trait Loop: Sized {
-    /// Whether a source has to be armed again, by [`change`](Loop::change), after each event.
+    /// Whether [`change`](Loop::change) must arm a source again after each event.
     const ONE_SHOT: bool = false;
 
     fn open() -> io::Result<Self>;
@@ -50,11 +50,11 @@ pub(crate) trait Loop: Sized {
 
     fn remove(&mut self, source: BorrowedFd<'_>) -> io::Result<()>;
 
-    /// Waits for ever, and tells of each source that can be read.
+    /// Waits without a timeout and calls `ready` for each readable source.
     fn wait(&mut self, ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()>;
 }
 
-/// How many events everybody fetches at once.
+/// The number of events that each implementation fetches with one wait.
 pub(crate) const EVENTS: usize = 1024;
 
 /// How readiness is reported.
@@ -62,11 +62,11 @@ pub(crate) const EDGE: u8 = 0;
 pub(crate) const LEVEL: u8 = 1;
 pub(crate) const ONE_SHOT: u8 = 2;
 
-/// Nobody who waits for mail sleeps for ever: qmail-send looks for itself every 25 minutes, and so
-/// does pullcord. To the kernel a wait with an end costs more than one without.
+/// The timeout of a wait for mail: qmail-send and pullcord both scan every 25 minutes. In the kernel, a
+/// wait with a timeout costs more than a wait without one.
 const TICK: Duration = Duration::from_secs(1500);
 
-/// Takes an entry as it is found: its directory and its name.
+/// Receives each entry that is found: its directory and its name.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(&Path, &[u8]);
 
 fn checked(returned: libc::c_int) -> io::Result<libc::c_int> {
@@ -77,16 +77,16 @@ fn c_string(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).expect("the benchmark's own paths have no NUL byte")
 }
 
-/// getppid(2): a call that nobody else makes, between two of which system calls are counted.
+/// Calls getppid(2), which no other code here calls. System calls are counted between two of these calls.
 pub(crate) fn mark() {
     // SAFETY: no pointers.
     unsafe { libc::getppid() };
 }
 
-/// clock_gettime(2).
+/// Returns the time of a clock, with clock_gettime(2).
 pub(crate) fn clock(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: there is room for one time. That every clock here exists is in POSIX.
+    // SAFETY: `time` has room for one time. POSIX defines all clocks that are used here.
     unsafe { libc::clock_gettime(clock, &mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
@@ -95,7 +95,7 @@ fn is_entry(name: &CStr) -> bool {
     name != c"." && name != c".."
 }
 
-/// opendir(3), readdir(3) to the end, closedir(3).
+/// Reads a directory with opendir(3), readdir(3) to the end, and closedir(3).
 pub(crate) fn readdir(directory: &Path, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     each_entry(directory, |_, name| {
         each(name.to_bytes());
@@ -103,7 +103,7 @@ pub(crate) fn readdir(directory: &Path, mut each: impl FnMut(&[u8])) -> io::Resu
     })
 }
 
-/// The same, and fstatat(2) of every entry, as those do who want to know what it is.
+/// Reads a directory and calls fstatat(2) for every entry, as programs do that need its type.
 pub(crate) fn readdir_and_stat(directory: &Path, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     each_entry(directory, |directory, name| {
         let mut status = MaybeUninit::<libc::stat>::uninit();
@@ -133,7 +133,7 @@ fn each_entry(
     }
     let mut read = Ok(());
     while read.is_ok() {
-        // SAFETY: the stream is open, and nobody else's.
+        // SAFETY: the stream is open, and no other code uses it.
         let entry = unsafe { libc::readdir(stream) };
         if entry.is_null() {
             break;
@@ -145,12 +145,12 @@ fn each_entry(
             read = each(unsafe { libc::dirfd(stream) }, name);
         }
     }
-    // SAFETY: opened above, and not used again.
+    // SAFETY: the stream was opened above and is not used again.
     unsafe { libc::closedir(stream) };
     read
 }
 
-/// Both ends of a FIFO, the reading one first: kept open, so that it never hangs up.
+/// Both ends of a FIFO. Both stay open, so that the reader never gets a hang-up.
 #[derive(Debug)]
 pub(crate) struct Fifo {
     reader: OwnedFd,
@@ -158,7 +158,7 @@ pub(crate) struct Fifo {
     bytes: Box<[u8; FIFO]>,
 }
 
-/// What a FIFO holds at most.
+/// The capacity of a FIFO in bytes.
 const FIFO: usize = 64 * 1024;
 
 impl Fifo {
@@ -169,7 +169,7 @@ impl Fifo {
         Ok(Fifo { reader, _writer: writer, bytes: Box::new([0; FIFO]) })
     }
 
-    /// read(2), into a buffer as large as a FIFO; says how many bytes there were.
+    /// Reads with one read(2) into a buffer as large as a FIFO. Returns the number of bytes.
     pub(crate) fn drain(&mut self) -> io::Result<usize> {
         // SAFETY: the descriptor is open, and there is room for as many bytes.
         let count =
@@ -190,8 +190,8 @@ impl AsFd for Fifo {
     }
 }
 
-/// select(2) on any number of descriptors: longer sets than `fd_set` where the system takes them,
-/// and of the answer only the words that are not empty.
+/// select(2) on any number of descriptors. The sets are longer than `fd_set` where the system accepts
+/// that. In the result, only the words that are not zero are examined.
 #[derive(Debug)]
 pub(crate) struct Select {
     keys: Vec<usize>,
@@ -200,7 +200,7 @@ pub(crate) struct Select {
     highest: libc::c_int,
 }
 
-/// What a set is made of; where its first byte is not the lowest, the width matters.
+/// The words of a set. On big-endian systems the width matters.
 #[cfg(any(target_os = "netbsd", target_os = "openbsd", target_vendor = "apple"))]
 type Word = u32;
 #[cfg(not(any(target_os = "netbsd", target_os = "openbsd", target_vendor = "apple")))]
@@ -209,7 +209,7 @@ type Word = libc::c_ulong;
 const BITS: usize = Word::BITS as usize;
 
 unsafe extern "C" {
-    /// The variant of macOS that takes longer sets; libc declares the other one.
+    /// The variant of macOS that accepts longer sets. The libc crate declares the other one.
     #[cfg_attr(target_vendor = "apple", link_name = "select$DARWIN_EXTSN")]
     fn select(
         nfds: libc::c_int,
@@ -258,7 +258,7 @@ impl Loop for Select {
 
     fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
         self.found.copy_from_slice(&self.asked);
-        // SAFETY: the set reaches as far as `highest`, in whole words, and lives through the call.
+        // SAFETY: the set covers `highest` in whole words and lives through the call.
         checked(unsafe {
             let (set, none) = (self.found.as_mut_ptr().cast(), ptr::null_mut());
             select(self.highest + 1, set, none, none, ptr::null_mut())
@@ -275,8 +275,8 @@ impl Loop for Select {
     }
 }
 
-/// How qmail-send waits for its trigger, without the patch: the byte is never read, the FIFO is
-/// closed and opened again.
+/// Waits for the trigger as qmail-send does without a patch. It closes the FIFO and opens it again,
+/// instead of reading the byte.
 #[derive(Debug)]
 pub(crate) struct Unpatched {
     path: CString,
@@ -303,11 +303,11 @@ fn timeval(time: Duration) -> libc::timeval {
     libc::timeval { tv_sec: time.as_secs() as _, tv_usec: time.subsec_micros() as _ }
 }
 
-/// select(2) on one descriptor, far below the end of a set.
+/// Waits with select(2) for one descriptor, whose number must be below `FD_SETSIZE`.
 fn readable(source: &OwnedFd) -> io::Result<()> {
     let number = source.as_raw_fd();
     let mut set = MaybeUninit::<libc::fd_set>::zeroed();
-    // SAFETY: a set of zeros is a set, and it lives through the call.
+    // SAFETY: a set of zeros is valid, and it lives through the call.
     checked(unsafe {
         libc::FD_SET(number, set.as_mut_ptr());
         let (none, mut tick) = (ptr::null_mut(), timeval(TICK));
@@ -318,12 +318,12 @@ fn readable(source: &OwnedFd) -> io::Result<()> {
 
 fn open_fifo(path: &CStr, direction: libc::c_int) -> io::Result<OwnedFd> {
     let flags = direction | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    // SAFETY: the path ends with a NUL byte; the descriptor is new, and nobody else's.
+    // SAFETY: the path ends with a NUL byte; the descriptor is new, and no other code owns it.
     unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::open(path.as_ptr(), flags))?)) }
 }
 
-/// How qmail-send looks for mail, but that it drains its trigger: select(2) on it, and then
-/// everything is read.
+/// Finds mail as qmail-send does: waits for the trigger with select(2), then reads all directories. Unlike
+/// qmail-send, it drains the trigger.
 #[derive(Debug)]
 pub(crate) struct Qmail {
     trigger: Fifo,

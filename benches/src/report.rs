@@ -1,4 +1,4 @@
-//! What was measured: as tables for a reader, as JSON for a program.
+//! The results of a run, as tables for people and as JSON for programs.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::{Machine, Spread, arrive, churn, ring, scan, wake};
 
-/// Everything that a run has measured.
+/// All results of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// On what.
+    /// The machine of the run.
     pub machine: Machine,
     /// A ring of pipes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -17,7 +17,7 @@ pub struct Report {
     /// A sleeping reader of a FIFO.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wake: Vec<wake::Row>,
-    /// A message linked into a queue in which others wait.
+    /// A message linked into a queue that contains other messages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arrive: Vec<arrive::Row>,
     /// A directory read to its end.
@@ -26,10 +26,10 @@ pub struct Report {
     /// A descriptor registered, changed and removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub churn: Vec<churn::Row>,
-    /// What the project has promised, and whether it is so here.
+    /// The project's targets, with their results in this run.
     #[serde(skip)]
     pub targets: Vec<Target>,
-    /// What a reader of the tables has to know.
+    /// Notes for the reader of the tables.
     #[serde(skip)]
     pub notes: Vec<String>,
 }
@@ -37,27 +37,27 @@ pub struct Report {
 /// A ratio that should not exceed a limit.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The ratio of what to what.
+    /// The two quantities of the ratio.
     pub claim: String,
-    /// Over the rounds.
+    /// The ratio over the rounds.
     pub ratio: Spread,
-    /// What its median should be at most.
+    /// The limit of its median.
     pub most: f64,
 }
 
-/// What a run says of a target.
+/// The result of a run for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is reached, and another run would say so too.
+    /// The target is met, and another run would agree.
     Met,
-    /// It is not, and another run would say so too.
+    /// The target is missed, and another run would agree.
     Missed,
-    /// The rounds of this run were too few, or too far apart, to tell.
+    /// The rounds of this run were too few or differ too much to decide.
     Open,
 }
 
 impl Target {
-    /// Whether it was reached.
+    /// Returns whether the target was met, missed, or cannot be decided.
     pub fn verdict(&self) -> Verdict {
         match self.ratio {
             ratio if ratio.no_more <= self.most => Verdict::Met,
@@ -92,7 +92,7 @@ impl Report {
     }
 }
 
-/// The tables.
+/// Prints the tables.
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { processor, processors, system, file_system, build, versions } = &self.machine;
@@ -160,7 +160,7 @@ impl Display for Report {
     }
 }
 
-/// Median, and from where to where.
+/// Formats the median, the minimum and the maximum.
 fn figures(Spread { min, median, max, .. }: Spread) -> String {
     format!("{median:.0} ({min:.0}-{max:.0})")
 }
@@ -177,7 +177,8 @@ fn micros(spread: Option<Spread>) -> String {
     spread.map_or_else(String::new, |spread| format!("{:.1}", spread.median))
 }
 
-/// In columns: the first to the left, the others to the right. Nothing if there are no rows.
+/// Prints a table with the first column aligned left and the others right. Prints nothing if there are no
+/// rows.
 fn table<const N: usize>(
     f: &mut fmt::Formatter<'_>,
     head: [&str; N],
@@ -206,12 +207,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_is_given_only_where_another_run_would_give_it_too() {
+    fn verdict_is_open_if_another_run_could_disagree() {
         let verdict = |most| {
             let ratio = Spread::of((0..101).map(|round| 1.0 + f64::from(round) / 1000.0));
             Target { claim: String::new(), ratio, most }.verdict()
         };
-        // The median is 1.05, and known to 0.013.
+        // The median is 1.05, with an uncertainty of 0.013.
         assert_eq!(verdict(1.07), Verdict::Met);
         assert_eq!(verdict(1.06), Verdict::Open);
         assert_eq!(verdict(1.04), Verdict::Open);

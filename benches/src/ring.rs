@@ -1,8 +1,8 @@
-//! libevent's and libev's benchmark: a ring of pipes, some of them with a byte in them. Each event
-//! takes the byte and passes it on to the next pipe.
+//! The benchmark of libevent and libev: a ring of pipes, of which some contain a byte. Each event reads
+//! the byte and writes it to the next pipe.
 //!
-//! The active pipes stand apart from each other and the bytes move in step, so that an edge-triggered
-//! loop, too, finds one byte where it is told of one, and nothing else.
+//! The active pipes are spread over the ring and the bytes move in step. Therefore an edge-triggered loop
+//! also finds exactly one byte for each event.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -14,19 +14,19 @@ use crate::loops::{self, Loop, Pulled, Work};
 use crate::rounds::{Rounds, Spread, how_often};
 use crate::{Options, Report, Steps, Target, cpu_time, limits};
 
-/// One implementation on a ring of one size.
+/// The figures of one implementation on a ring of one size.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which.
+    /// The name of the implementation.
     #[serde(rename = "impl")]
     pub implementation: &'static str,
-    /// How many pipes are in the ring.
+    /// The number of pipes in the ring.
     pub fds: usize,
-    /// How many of them have a byte in them.
+    /// The number of pipes that contain a byte.
     pub active: usize,
-    /// The processor time each event took, its read and its write included.
+    /// The processor time of each event, with its read and its write.
     pub ns: Spread,
-    /// How many times the time of the raw loop over the same facility.
+    /// The ratio to the time of the raw loop on the same kernel interface.
     #[serde(serialize_with = "Spread::median_or_null")]
     pub vs_raw: Option<Spread>,
 }
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         }
         let (asked, fds) = (fds, ring.0.len());
         let short = format!(
-            "ring: {fds} pipes instead of {asked}, which take {} descriptors; raise the limit (ulimit -n)",
+            "ring: {fds} pipes instead of {asked}, which need {} descriptors; raise the limit (ulimit -n)",
             2 * asked + OTHERS
         );
         if fds < asked && !report.notes.contains(&short) {
@@ -83,7 +83,8 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     Ok(())
 }
 
-/// Sizes of rings, and how many of each are active. Active pipes need room between them.
+/// Returns the sizes of the rings, each with its number of active pipes. At most half of the pipes may be
+/// active.
 fn cells(options: &Options) -> Vec<(usize, usize)> {
     let or = |asked: &[u32], usual: &[usize]| -> Vec<usize> {
         if asked.is_empty() { usual.into() } else { asked.iter().map(|n| *n as usize).collect() }
@@ -94,13 +95,14 @@ fn cells(options: &Options) -> Vec<(usize, usize)> {
     pairs.filter(|(fds, active)| 2 * active <= *fds || (*fds, *active) == (1, 1)).collect()
 }
 
-/// Descriptors that are in use besides the pipes' own.
+/// The number of descriptors that are reserved for other uses.
 const OTHERS: usize = 64;
 
-/// The pipes.
+/// A ring of pipes.
 struct Ring(Vec<(PipeReader, PipeWriter)>);
 
-/// Time for each event, in nanoseconds, of a ring with so many active, run for about so long.
+/// Runs the ring with a number of active pipes for about a duration. Returns the time for each event in
+/// nanoseconds.
 #[derive(Clone, Copy)]
 struct Turn(fn(&Ring, usize, Duration) -> io::Result<f64>);
 
@@ -111,7 +113,7 @@ impl Work for Turn {
 }
 
 impl Ring {
-    /// Of so many, or as many as there may be descriptors for.
+    /// Creates a ring of `fds` pipes, or of as many as the limit of descriptors allows.
     fn of(fds: usize) -> io::Result<Ring> {
         let allowed = limits::allow_descriptors(2 * fds + OTHERS).saturating_sub(OTHERS) / 2;
         (0..fds.min(allowed)).map(|_| io::pipe()).collect::<io::Result<_>>().map(Ring)
@@ -130,7 +132,7 @@ impl Ring {
         self.put(if pipe + 1 < self.0.len() { pipe + 1 } else { 0 })
     }
 
-    /// Waits until so many events have been seen to.
+    /// Waits until `events` events have been handled.
     fn run<L: Loop>(
         &self,
         poll: &mut L,
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_passes_every_byte_on_and_leaves_the_ring_empty() {
+    fn every_implementation_passes_each_byte_on_and_leaves_the_ring_empty() {
         let ring = Ring::of(20).unwrap();
         for implementation in loops::all_and_installed::<Turn>(&Options::default()) {
             for active in [1, 10] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Marsaglia's xorshift: good enough to be out of step with timers.
+/// Marsaglia's xorshift. It is random enough to stay out of step with timers.
 #[derive(Debug)]
 pub(crate) struct Rng(u64);
 
@@ -11,7 +11,7 @@ impl Rng {
         Rng(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Returns a duration between half of `mean` and one and a half of it.
+    /// Returns a duration between 0.5 and 1.5 times `mean`.
     pub(crate) fn around(&mut self, mean: Duration) -> Duration {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -1,42 +1,41 @@
-//! Measuring in turns: on a noisy machine two loops can be compared only side by side.
+//! Measures in rounds: on a noisy machine two loops can only be compared side by side.
 //!
-//! In each round every implementation has one turn, one right after the other, in an order that
-//! changes from round to round. Ratios are taken within a round, so that what slows the machine
-//! down for a while slows both sides of a ratio. Over the rounds the median counts; the least and
-//! the greatest are told beside it, and how far another run's median may be from it, so that nobody
-//! takes noise for a result.
+//! In each round every implementation has one turn. The order changes from round to round. Ratios are
+//! computed within a round, so that a temporary slowdown of the machine affects both sides of a ratio.
+//! The result is the median over the rounds. The report also has the minimum, the maximum, and the range
+//! in which another run's median may lie, so that noise is not mistaken for a result.
 
 use std::io;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// What a quantity was over the rounds.
+/// The distribution of a quantity over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// The least of the rounds.
+    /// The minimum.
     pub min: f64,
-    /// The middle one.
+    /// The median.
     pub median: f64,
-    /// The greatest of the rounds.
+    /// The maximum.
     pub max: f64,
-    /// What the median of ever more rounds would be, no less than: 99 of 100 runs are right about this
-    /// and `no_more`. With a handful of rounds they are the least and the greatest, and fewer are.
+    /// The lower end of the interval that contains the true median with a confidence of 99 %. With only
+    /// a few rounds this is the minimum, and the confidence is lower.
     #[serde(skip)]
     pub no_less: f64,
-    /// And no more than.
+    /// The upper end of that interval.
     #[serde(skip)]
     pub no_more: f64,
 }
 
 impl Spread {
-    /// Of these values; there must be one at least.
+    /// Returns the distribution of the values. There must be at least one value.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Spread {
         let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let last = values.len() - 1;
-        // How many of the values lie below the true median is a matter of heads and tails: as many as
-        // half of them, give or take 2.58 standard deviations, which are half a square root each.
+        // The number of values below the true median has a binomial distribution with p = 0.5. Its mean
+        // is n / 2, its standard deviation is sqrt(n) / 2, and 99 % are within 2.58 of these.
         let middle = last as f64 / 2.0;
         let reach = 1.29 * (values.len() as f64).sqrt();
         Spread {
@@ -48,12 +47,12 @@ impl Spread {
         }
     }
 
-    /// The median alone, as JSON has it.
+    /// Serialises only the median.
     pub(crate) fn median<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(self.median)
     }
 
-    /// The median alone, if there is one.
+    /// Serialises only the median, or null.
     pub(crate) fn median_or_null<S: Serializer>(
         spread: &Option<Spread>,
         to: S,
@@ -62,18 +61,18 @@ impl Spread {
     }
 }
 
-/// The value that so many in a hundred of the sorted values do not exceed.
+/// Returns the value that `percent` per cent of the sorted values do not exceed.
 pub(crate) fn percentile(sorted: &[f64], percent: f64) -> f64 {
     let last = sorted.len() - 1;
     sorted[(last as f64 * percent / 100.0).round() as usize]
 }
 
-/// One quantity of several implementations, a value a round.
+/// One quantity of several implementations, with one value for each round.
 #[derive(Debug)]
 pub(crate) struct Rounds(Vec<Vec<f64>>);
 
 impl Rounds {
-    /// Gives every candidate one turn a round.
+    /// Runs the rounds. Every candidate has one turn in each round.
     pub(crate) fn of<T>(
         rounds: usize,
         candidates: &mut [T],
@@ -90,18 +89,18 @@ impl Rounds {
         Ok(Rounds(values))
     }
 
-    /// The values of one candidate.
+    /// Returns the distribution of one candidate's values.
     pub(crate) fn spread(&self, candidate: usize) -> Spread {
         Spread::of(self.0[candidate].iter().copied())
     }
 
-    /// How many times as much one candidate took as another, in the same round.
+    /// Returns the ratio of one candidate to another, computed within each round.
     pub(crate) fn ratio(&self, one: usize, other: usize) -> Spread {
         Spread::of(self.0[one].iter().zip(&self.0[other]).map(|(one, other)| one / other))
     }
 }
 
-/// How often something is done to fill a time, at least once.
+/// Returns how many repetitions fill `time`: at least 1, at most `most`.
 pub(crate) fn how_often(time: Duration, each: Duration, most: usize) -> usize {
     ((time.as_secs_f64() / each.as_secs_f64()) as usize).clamp(1, most)
 }
@@ -111,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_candidate_has_one_turn_a_round_and_not_always_in_the_same_place() {
+    fn each_round_runs_every_candidate_once_in_a_changing_order() {
         let (mut order, mut candidates) = (Vec::new(), [1.0, 2.0, 4.0]);
         let rounds = Rounds::of(4, &mut candidates, |candidate| {
             order.push(*candidate);
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rounds_tell_where_the_median_is_and_few_do_not() {
+    fn the_interval_of_the_median_is_narrow_only_with_many_rounds() {
         let Spread { no_less, median, no_more, .. } = Spread::of((0..101).map(f64::from));
         assert_eq!((no_less, median, no_more), (37.0, 50.0, 63.0));
         let Spread { min, no_less, no_more, max, .. } = Spread::of((0..5).map(f64::from));

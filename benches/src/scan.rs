@@ -1,7 +1,7 @@
-//! A directory of many entries is read to its end: what does each entry cost?
+//! Measures the cost of each entry when a large directory is read to its end.
 //!
-//! The time is processor time, and the directory is warm: it has been read before. pullcord
-//! hands its entries out through the loop that an embedder writes, with a wait each turn.
+//! The time is processor time. The directory has been read before and is in the cache. pullcord returns
+//! its entries through the loop that a program writes, with a wait in each turn.
 
 use std::fs;
 use std::hint::black_box;
@@ -17,29 +17,30 @@ use crate::fill::Seeds;
 use crate::rounds::{Rounds, Spread};
 use crate::{Options, Report, Steps, Target, cpu_time, memory, raw};
 
-/// One implementation, on a directory of so many entries.
+/// The figures of one implementation on a directory of one size.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which.
+    /// The name of the implementation.
     #[serde(rename = "impl")]
     pub implementation: &'static str,
-    /// How many entries the directory has.
+    /// The number of entries in the directory.
     pub entries: usize,
-    /// The processor time each of them took.
+    /// The processor time for each entry.
     #[serde(serialize_with = "Spread::median")]
     pub ns_per_entry: Spread,
-    /// How many times the time of the raw loop.
+    /// The ratio to the time of the raw loop.
     #[serde(serialize_with = "Spread::median_or_null")]
     pub vs_raw: Option<Spread>,
 }
 
-/// Reads a directory to its end, and says how many entries it found.
+/// Reads a directory to its end and returns the number of entries.
 pub(crate) type Scan = fn(&Path) -> io::Result<usize>;
 
 const OURS: &str = "pullcord";
 const OURS_WATCHED: &str = "pullcord, watched";
 const OUR_RECEIVER: &str = "pullcord receiver";
-/// To be told of what appears takes time too: the kernel marks what it knows of the directory.
+/// The raw loop with an inotify watch. A watch costs time too: the kernel marks its cached entries of the
+/// directory.
 const RAW_WATCHED: &str = "raw, watched";
 const STAT: &str = "readdir+fstatat";
 
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
             let grown = memory::growth(|| hand_out(&todo, WatchMode::Auto))?;
             if let Some(bytes) = grown {
                 report.notes.push(format!(
-                    "scan: pullcord's memory grew by {} KiB at most while it handed out {entries} entries",
+                    "scan: pullcord's memory grew by at most {} KiB while it returned {entries} entries",
                     bytes / 1024,
                 ));
             }
@@ -91,7 +92,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
                 vs_raw: find(raw_of(implementation)).map(|raw| rounds.ratio(number, raw)),
             });
         }
-        // A status is cheaper while few inodes are in memory.
+        // fstatat(2) is cheaper while few inodes are in memory.
         let stat = (entries >= 1_000_000).then_some((OURS, STAT, 0.2));
         let targets = [(OURS, raw::LIST, 1.1), (OURS_WATCHED, RAW_WATCHED, 1.1)];
         for (ours, other, most) in targets.into_iter().chain(stat) {
@@ -105,7 +106,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     Ok(())
 }
 
-/// What an implementation is measured against.
+/// Returns the raw loop with which an implementation is compared.
 fn raw_of(implementation: &str) -> &'static str {
     if [OURS_WATCHED, RAW_WATCHED].contains(&implementation) { RAW_WATCHED } else { raw::LIST }
 }

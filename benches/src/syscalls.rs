@@ -1,27 +1,27 @@
-//! System calls, counted: what a test can assert.
+//! Counts system calls, so that tests can assert the counts.
 
 use std::io;
 
 use crate::arrive::{Kind, Spool, is_new};
 use crate::{raw, wake};
 
-/// How many system calls a wake takes, of the implementation with this name in the table of `wake`;
-/// `None` where there is no such one, or they cannot be counted.
+/// Returns the number of system calls of a wake. `name` is an implementation in the table of `wake`.
+/// Returns `None` if the name is unknown or the calls cannot be counted.
 ///
 /// # Errors
 ///
-/// Whatever keeps the workload from running.
+/// Fails if the workload cannot run.
 pub fn of_a_wake(name: &str) -> io::Result<Option<f64>> {
     wake::system_calls_of(name)
 }
 
-/// How many times pullcord reads a directory to learn of `arrivals` messages, one by one, in a queue
-/// in which `backlog` others wait, of which it knows: with its watch, or by the trigger alone. `None`
-/// where that cannot be counted.
+/// Returns how many times pullcord reads a directory to find `arrivals` messages. They arrive one by one
+/// in a queue with `backlog` other messages, which pullcord has already returned. With `watching` it uses
+/// its watch, otherwise only the trigger. Returns `None` if the reads cannot be counted.
 ///
 /// # Errors
 ///
-/// Whatever keeps the workload from running.
+/// Fails if the workload cannot run.
 pub fn directory_reads(
     watching: bool,
     backlog: usize,

@@ -1,8 +1,9 @@
-//! A reader sleeps on a FIFO, and another process pulls it at times that nobody foresees: how long
-//! until the reader runs and the FIFO is empty again, and how many system calls does that take?
+//! Measures the latency and the system calls of a wake. A reader sleeps on a FIFO, and another process
+//! pulls it at random times. The latency ends when the reader runs and the FIFO is empty again.
 //!
-//! Both stay on one processor, where they may. Left to themselves they are now on one and now on two,
-//! and to wake a processor that has gone to sleep takes ten times as long as all that is compared here.
+//! Both processes stay on one processor if the system allows it. Otherwise they sometimes run on one
+//! processor and sometimes on two. To wake a sleeping processor takes ten times as long as everything
+//! that is compared here.
 
 use std::io;
 use std::path::Path;
@@ -15,29 +16,29 @@ use crate::raw::{self, Puller, Unpatched};
 use crate::rounds::{Rounds, Spread, percentile};
 use crate::{Options, Report, Steps, Target};
 
-/// One implementation.
+/// The figures of one implementation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which.
+    /// The name of the implementation.
     #[serde(rename = "impl")]
     pub implementation: &'static str,
-    /// How long half of the wakes take at most.
+    /// The median latency.
     #[serde(serialize_with = "Spread::median")]
     pub p50_us: Spread,
-    /// How long 99 of 100 wakes take at most.
+    /// The 99th percentile of the latency.
     #[serde(serialize_with = "Spread::median")]
     pub p99_us: Spread,
-    /// How many system calls a wake takes, where they can be counted.
+    /// The number of system calls of a wake. `None` if they cannot be counted.
     pub syscalls: Option<f64>,
-    /// How many times the raw loop's `p50_us`.
+    /// The ratio to the raw loop's `p50_us`.
     #[serde(serialize_with = "Spread::median_or_null")]
     pub vs_raw: Option<Spread>,
 }
 
-/// Reads what a puller pulls, until it has done so.
+/// Reads a FIFO until the puller has made all pulls.
 type Reading = fn(&Path, &mut Puller) -> io::Result<()>;
 
-/// Of a loop.
+/// The reading function of a loop.
 struct Read(Reading);
 
 impl Work for Read {
@@ -68,7 +69,9 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     let pulls = if options.quick { 50 } else { 150 };
     let pinned = Pinned::here();
     if pinned.is_none() {
-        report.notes.push("wake: on whatever processors, as nobody can be kept on one here".into());
+        report
+            .notes
+            .push("wake: measured on any processor, because pinning is not allowed here".into());
     }
     let rounds = Rounds::of(rounds, &mut candidates, |candidate| {
         let mut puller = Puller::start(&fifo, pulls)?;
@@ -98,7 +101,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     Ok(())
 }
 
-/// How many a wake of this implementation takes.
+/// Returns the number of system calls of a wake of this implementation.
 pub(crate) fn system_calls_of(name: &str) -> io::Result<Option<f64>> {
     let only = Options { only: vec![name.into()], ..Options::default() };
     let Some(one) = loops::all::<Read>(&only).into_iter().find(|one| one.name == name) else {
@@ -110,7 +113,7 @@ pub(crate) fn system_calls_of(name: &str) -> io::Result<Option<f64>> {
     system_calls(&fifo, one.work.0)
 }
 
-/// How many a wake takes; `None` where they cannot be counted.
+/// Returns the number of system calls of a wake. Returns `None` if they cannot be counted.
 fn system_calls(fifo: &Path, read: Reading) -> io::Result<Option<f64>> {
     const PULLS: usize = 20;
     let mut puller = Puller::start(fifo, PULLS)?;

@@ -1,4 +1,4 @@
-//! `pullcord backends`, and the option --backend that other commands share.
+//! `pullcord backends`: lists the backends. Also has the option --backend, which other commands share.
 
 use std::env::consts::OS;
 use std::path::Path;
@@ -59,7 +59,7 @@ struct Report {
 struct Row {
     name: &'static str,
     available: bool,
-    /// A library does the work of the kernel.
+    /// Whether a library emulates the kernel interface.
     emulated: bool,
     native_edges: bool,
     pollable_fd: bool,

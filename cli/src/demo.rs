@@ -1,4 +1,4 @@
-//! `pullcord demo`: many processes queue messages, and every one of them is noticed.
+//! `pullcord demo`: many processes queue messages, and pullcord must find every message.
 
 mod report;
 pub(crate) mod writer;
@@ -17,19 +17,19 @@ use crate::signals::Signals;
 use crate::{backends, print, print_json, watch_arg};
 use report::Tally;
 
-/// See it work: many processes queue messages, and pullcord notices every one
+/// Run a demonstration: many processes queue messages, and pullcord finds every one
 ///
-/// Makes a temporary split queue and starts writer processes. For each message of its share, a
-/// writer does what qmail-queue does: write it under another name, link it into the queue, pull the
-/// trigger. The command receives the messages as a mail system does that is built on pullcord,
-/// removes each from the queue, and ends with a table. It leaves nothing behind.
+/// Creates a temporary split queue and starts writer processes. A writer works as qmail-queue does: it
+/// writes each message under another name, links it into the queue, and pulls the trigger. The command
+/// receives the messages as a mail system with pullcord does, removes each from the queue, and prints a
+/// table at the end. It removes all its files.
 #[derive(clap::Args)]
 #[command(after_help = MORE)]
 pub(crate) struct Arguments {
-    /// How many messages to queue
+    /// Number of messages to queue
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = at_least_one(10_000_000))]
     messages: u64,
-    /// How many processes queue them
+    /// Number of processes that queue them
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_one(1_000))]
     writers: u64,
     #[command(flatten)]
@@ -64,7 +64,7 @@ Exit codes:
 const SIGNALS: Key = Key(2);
 const REPORTS: Key = Key(3);
 
-/// How long after the last event a message that was not seen counts as lost.
+/// The time after the last event after which a missing message counts as lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         move |e| Failure::at_start(place, attempt, e)
     };
 
-    // The signals first: from here on nothing is left behind.
+    // Signals are caught before any file is created, so that an interrupted command removes its files.
     let signals = Signals::catch().map_err(set_up("catch signals"))?;
     let directory = make_queue().map_err(set_up("make a queue"))?;
     Trigger::create(directory.path().join("lock/trigger"), 0o622).map_err(Failure::bad_input)?;

@@ -21,10 +21,10 @@ use print::Status;
 
 /// Check a queue and its reader while they run, and print the remedy for each problem
 ///
-/// Looks for two seconds at the processes that have the trigger open, at the changes of the
-/// queue, and at owners, file systems and limits. Changes nothing, and takes no pulls. If no reader is
-/// found among the processes, the trigger is opened for writing, which shows whether one exists: a
-/// reader wakes up once by that.
+/// Observes for two seconds the processes that have the trigger open and the changes of the queue. Also
+/// checks owners, file systems and limits. Changes nothing, and reads no pulls. If no reader is found
+/// among the processes, the command opens the trigger for writing, which shows whether a reader exists.
+/// This wakes the reader once.
 #[derive(clap::Args)]
 #[command(after_help = MORE)]
 pub(crate) struct Arguments {
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     /// The layout of QUEUE
     #[arg(long, value_enum, default_value_t = Layout::Qmail)]
     layout: Layout,
-    /// How long to look: 2 or more, or 0 to look once, which does not show how the reader runs
+    /// Seconds to observe: 2 or more, or 0 for one sample, which does not show how the reader runs
     #[arg(long, value_name = "S", default_value_t = checks::ENOUGH_SECONDS, value_parser = seconds)]
     seconds: u64,
     /// Pull the trigger to find out whether a process reads it: this wakes the reader once
@@ -51,18 +51,18 @@ pub(crate) struct Arguments {
 const MORE: &str = "\
 Marks:
   ✓  as it should be
-  !  a warning: it works, and may not for long
-  ?  it could not be seen
+  !  a warning: it works, but may fail soon
+  ?  this could not be checked
   ✗  an error
 
 Judged over the whole time:
-  spin     a reader that is busy at least half of the time while nothing comes
-           or goes, with bytes in its trigger at each look
-  stopped  a reader that is stopped at each look, or waits for a disk
+  spin     a reader that is busy at least half of the time while no entry
+           arrives or is taken, with bytes in its trigger in each sample
+  stopped  a reader that is stopped in each sample, or waits for a disk
   waiting  an entry that waits for more than a minute and is not taken
 
-Processes are seen on Linux only; run the command as root, and not in another
-container than the reader. On other systems the trigger itself is asked.
+Processes are seen on Linux only. Run the command as root, in the container of
+the reader. On other systems the command only opens the trigger.
 
 Exit codes:
   0  no errors; there may be warnings (!)
@@ -91,20 +91,20 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Reports that the arguments of a monitoring plugin cannot be parsed. Its exit code must not be
-/// one of a plugin that has looked.
+/// Reports that the arguments of a monitoring plugin cannot be parsed. Its exit code must differ from that
+/// of a finished check.
 pub(crate) fn monitor_usage(message: &str) -> ExitCode {
     let first = message.lines().next().unwrap_or_default();
     print_line(Status::Unknown, &print::line(Status::Unknown, first, ""))
 }
 
 fn print_line(status: Status, line: &str) -> ExitCode {
-    // A line that cannot be printed has no other place to go.
+    // If the line cannot be printed, the failure cannot be reported either.
     let _ = crate::print(line);
     ExitCode::from(status as u8)
 }
 
-/// Returns the status and the line of a look, also if it failed or panicked.
+/// Returns the status and the line of a check, also if the check failed or panicked.
 fn guarded(
     look: impl FnOnce() -> Result<(Status, String), Failure> + panic::UnwindSafe,
 ) -> (Status, String) {

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_string_is_escaped_once_and_comes_back_as_it_was() {
+    fn a_string_is_escaped_once_and_parsed_back_unchanged() {
         for string in
             ["4711", "\u{1b}[2J", "a\\b\"c", "\u{e9}\u{9b}2J", "\u{202e}gpj", "\u{1f4e7}\n\u{7f}"]
         {

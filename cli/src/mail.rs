@@ -42,8 +42,8 @@ impl Mail {
         Ok(Mail::Receiver { receiver, is_readable: false })
     }
 
-    /// Prepares a wait of the notifier. Returns how long to wait at most; `None` means without a
-    /// timeout. The deadlines of a receiver are inside its descriptor.
+    /// Prepares a wait of the notifier. Returns the longest time to wait, or `None` for no timeout. The
+    /// descriptor of a receiver has its deadlines inside.
     pub(crate) fn prepare(&mut self, notifier: &mut dyn Notifier) -> Option<Duration> {
         match self {
             Mail::Receiver { .. } => None,
@@ -51,7 +51,7 @@ impl Mail {
         }
     }
 
-    /// Takes an event of the notifier. Ignores the events of other sources.
+    /// Handles an event of the notifier. Ignores the events of other sources.
     pub(crate) fn handle_event(&mut self, event: &Event) {
         match self {
             Mail::Receiver { is_readable, .. } => *is_readable |= event.key == MAIL,

@@ -1,4 +1,4 @@
-//! `pullcord selftest`: tests what pullcord relies on, on this machine.
+//! `pullcord selftest`: tests the system calls on which pullcord relies, on this machine.
 
 mod backends;
 mod fifos;
@@ -12,11 +12,11 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::{print, print_json};
 
-/// Test on this machine what pullcord relies on, and print the observations
+/// Test the system calls on which pullcord relies, and print the observations
 ///
-/// Takes some seconds and a temporary directory (TMPDIR chooses it), and leaves nothing behind. The
-/// output of --json is what a report about an unusual system should contain: the system and the
-/// checks, and nothing else of this machine.
+/// Needs some seconds and a temporary directory (TMPDIR selects it), and removes all its files. Add the
+/// output of --json to a report about an unusual system. It contains the system and the checks, and no
+/// other data of this machine.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -47,7 +47,7 @@ struct Observation {
     subject: String,
     check: &'static str,
     observed: String,
-    /// `None` if either answer is fine.
+    /// `None` if both results are accepted.
     as_expected: Option<bool>,
 }
 

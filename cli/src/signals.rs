@@ -29,9 +29,9 @@ impl Signals {
         Ok(Signals(reader))
     }
 
-    /// Takes the signals that have come, so that the next one is seen. Blocks until there is one.
+    /// Reads the pending signals, so that the next one is reported. Blocks until there is one.
     pub(crate) fn take(&self) {
-        // The other end is open for as long as the process runs: the read does not fail.
+        // The other end stays open as long as the process runs, so the read does not fail.
         let _ = (&self.0).read(&mut [0; 64]);
     }
 }

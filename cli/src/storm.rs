@@ -26,7 +26,7 @@ use report::Report;
 use strategies::Name;
 use tally::Tally;
 
-/// See the bug, and see it gone: the same storm of pulls against four ways to treat a trigger
+/// Run the same storm of pulls against four ways to treat a trigger, with and without the bug
 ///
 /// To remove a pull, the queue managers of 1998 close their trigger and open it again. That works
 /// only if no other process has it open. In a storm some process always has, and they scan for mail
@@ -90,11 +90,11 @@ Exit codes:
 const SIGNALS: Key = Key(2);
 const REPORTS: Key = Key(3);
 
-/// How long after the last event an entry that was not seen counts as lost.
+/// The time after the last event after which a missing entry counts as lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    // The signals first: from here on nothing is left behind.
+    // Signals are caught before any file is created, so that an interrupted command removes its files.
     let signals = Signals::catch()
         .map_err(|e| Failure::at_start(&std::env::temp_dir(), "catch signals", e))?;
     if let Some(file) = &arguments.plot {
@@ -169,7 +169,7 @@ fn run_strategy(
             }
         }
         if is_woken {
-            // A turn that continues the one before did not sleep.
+            // A turn that continues the previous one did not sleep.
             tally.wakeups += u64::from(own != Some(Duration::ZERO));
             let seen = tally.seen();
             scan(&mut *strategy, &mut *notifier, &mut tally)?;

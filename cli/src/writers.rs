@@ -1,4 +1,4 @@
-//! Writer processes: this same command, started again.
+//! Starts writer processes, which run this same command.
 
 use std::env;
 use std::ffi::OsString;

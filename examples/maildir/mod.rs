@@ -43,7 +43,7 @@ impl Post {
     pub(crate) fn deliver(&self, entry: &Path) -> io::Result<()> {
         let Some(envelope) = there(fs::read(entry))? else { return Ok(()) }; // it was processed before
         let (Some(id), Some(name)) = (number(entry), entry.file_name()) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "no number, so no message"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the name is not a number"));
         };
         let message = self.queue.join("mess").join((id % SPLIT).to_string()).join(name);
         // An entry without its message was processed, and a crash of the system has undone the removal
@@ -89,7 +89,7 @@ fn number(entry: &Path) -> Option<u64> {
     entry.file_name()?.to_str()?.parse().ok()
 }
 
-/// Returns `None` if the file is gone, which is no error: an entry may be returned twice.
+/// Returns `None` if the file is gone. That is not an error, because an entry may be returned twice.
 fn there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     match done {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -97,22 +97,22 @@ fn there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Writes one line, whatever a hostile sender has put into an address.
+/// Writes exactly one line, even if a hostile sender has put newlines into an address.
 fn header(file: &mut File, before: &str, address: &[u8], after: &str) -> io::Result<()> {
     let address: Vec<u8> = address.iter().map(|b| if *b == b'\n' { b'_' } else { *b }).collect();
     file.write_all(&[before.as_bytes(), &address, after.as_bytes(), b"\n"].concat())
 }
 
-/// The entries that are being delivered, for a loop that goes on meanwhile.
+/// The entries that are being delivered, for a loop that continues meanwhile.
 #[derive(Default)]
 pub(crate) struct InFlight(HashMap<PathBuf, Again>);
 
-/// The entry was returned again during its delivery. It may be the next message of the same name,
-/// which came after the first one was removed. To forget it could lose that message.
+/// Whether the entry was returned again during its delivery. It may be the next message of the same name,
+/// which arrived after the first one was removed. Without this flag that message could be lost.
 type Again = bool;
 
 impl InFlight {
-    /// Returns whether to start the delivery: not while it is under way.
+    /// Returns whether to start the delivery. Returns false while it is in progress.
     pub(crate) fn start(&mut self, entry: &OwnedEntry) -> bool {
         let path = entry.path();
         match self.0.get_mut(&path) {

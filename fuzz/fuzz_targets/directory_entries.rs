@@ -1,4 +1,4 @@
-//! What getdents64(2) has written.
+//! Fuzzes the parser of the records of getdents64(2).
 
 #![no_main]
 

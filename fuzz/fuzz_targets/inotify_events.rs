@@ -1,4 +1,4 @@
-//! What a read(2) from inotify(7) has written.
+//! Fuzzes the parser of inotify(7) events.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! What a hostile user calls a message, shown on a terminal: it does nothing there, and nothing of
-//! it is lost.
+//! Fuzzes the output of message names. A hostile name must not control the terminal, and its bytes must
+//! be recoverable from the output.
 
 #![no_main]
 
@@ -16,8 +16,8 @@ fuzz_target!(|name: &[u8]| {
     assert_eq!(unescaped(&shown), name, "{shown}");
 });
 
-/// Unicode's marks and overrides of direction, its separators of lines and paragraphs, and what has
-/// no width.
+/// Returns whether this is a mark or an override of direction, a separator of lines or paragraphs, or a
+/// character without width.
 fn turns_or_breaks(c: char) -> bool {
     let c = u32::from(c);
     (0x200b..=0x200f).contains(&c)
@@ -31,7 +31,7 @@ fn unescaped(shown: &str) -> Vec<u8> {
     let mut rest = shown.chars();
     while let Some(c) = rest.next() {
         let c = match c {
-            '\\' => match rest.next().expect("something is escaped") {
+            '\\' => match rest.next().expect("a backslash is followed by a character") {
                 'x' => {
                     let digits: String = rest.by_ref().take(2).collect();
                     bytes.push(u8::from_str_radix(&digits, 16).expect("two digits"));

@@ -1,5 +1,5 @@
-//! In a program that has closed descriptors 0, 1 and 2, nothing that this crate keeps takes their
-//! numbers. That program is this one, started again: its harness prints nothing.
+//! In a program that has closed descriptors 0, 1 and 2, this crate must not use their numbers. The test
+//! starts itself again as that program. It has no standard harness, because a harness would print.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use pullcord_platform::{BACKENDS, OwnedFd, dir, fifo, file, watch};
 
-/// Told to the process that closes them.
+/// The argument of the process that closes these descriptors.
 const CLOSED: &str = "with-closed-descriptors";
 
 fn main() -> ExitCode {
@@ -16,9 +16,9 @@ fn main() -> ExitCode {
     }
     let program = std::env::current_exe().unwrap();
     let output = Command::new(program).arg(CLOSED).output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words}");
-    println!("test nothing_that_is_kept_is_descriptor_0_1_or_2 ... ok\n\n1 passed, 0 failed");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    println!("test no_kept_descriptor_is_0_1_or_2 ... ok\n\n1 passed, 0 failed");
     ExitCode::SUCCESS
 }
 
@@ -27,15 +27,16 @@ fn with_closed_descriptors() -> ExitCode {
     let (trigger, queue) = (directory.path().join("trigger"), directory.path().join("queue"));
     fs::create_dir(&queue).unwrap();
 
-    // SAFETY: the descriptor is open; a higher number is taken for what this test has to say.
+    // Messages of this test use a higher number.
+    // SAFETY: the descriptor is open.
     let report = unsafe { real_libc::fcntl(2, real_libc::F_DUPFD_CLOEXEC, 20) };
     for number in 0..3 {
-        // SAFETY: nothing here has an owner of a standard descriptor, or uses one from now on.
+        // SAFETY: no code here owns a standard descriptor or uses one afterwards.
         unsafe { real_libc::close(number) };
     }
     let found = kept(&trigger, &queue);
-    // For what std does at the end of a program, and in a panic.
-    // SAFETY: `report` is open, and the standard descriptors are not.
+    // std uses the standard descriptors at the end of a program and in a panic.
+    // SAFETY: `report` is open, and the standard descriptors are closed.
     (0..3).for_each(|number| assert!(unsafe { real_libc::dup2(report, number) } == number));
 
     match found {
@@ -47,8 +48,8 @@ fn with_closed_descriptors() -> ExitCode {
     }
 }
 
-/// Opens one of each, and keeps all of them. Looks after each step, so that a descriptor of which no
-/// number is told is found too.
+/// Opens one of each type and keeps all of them open. Checks after each step, so that internal
+/// descriptors are also found.
 fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String> {
     let failed = |step: &'static str| move |error| format!("{step}: {error}");
 
@@ -67,7 +68,7 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
     directory.read_batch(&mut batch).map_err(failed("read the directory"))?;
     none_is_low("a directory", Some(&directory))?;
 
-    // What a library keeps in a kernel's place is its own affair.
+    // An emulation library may use any descriptors.
     let emulated = BACKENDS.iter().any(|info| info.emulated);
     let opened = (!emulated).then(watch::DirWatcher::new);
     let watch = match opened.transpose() {
@@ -95,10 +96,10 @@ fn kept(trigger: &std::path::Path, queue: &std::path::Path) -> Result<(), String
     Ok(())
 }
 
-/// Whether `step` has opened a descriptor below 3.
+/// Fails if `step` has opened a descriptor below 3.
 fn none_is_low(step: &str, opened: Option<&dyn AsFd>) -> Result<(), String> {
     let is_open = |number: RawFd| {
-        // SAFETY: no pointers; that a number is not open is the answer that is hoped for.
+        // SAFETY: no pointers. The call fails if the number is not open, which is expected.
         unsafe { real_libc::fcntl(number, real_libc::F_GETFD) != -1 }
     };
     let low = (0..3).find(|number| is_open(*number));

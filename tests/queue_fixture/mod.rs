@@ -24,7 +24,7 @@ pub(crate) struct QueueFixture {
     pub(crate) notifier: Box<dyn Notifier>,
     pub(crate) events: Events,
     pub(crate) queue: Option<Queue>,
-    /// What the warnings so far were about.
+    /// The kinds of the warnings so far.
     pub(crate) warned: Vec<WarningKind>,
     linked: usize,
     _watchdog: Watchdog,
@@ -106,7 +106,7 @@ impl QueueFixture {
         self.queue.as_ref().expect("the queue was opened").stats()
     }
 
-    /// Does what qmail-queue does, except the pull: writes under another name, then links.
+    /// Queues a message as qmail-queue does, without the pull: writes it under another name, then links.
     pub(crate) fn link(&mut self, name: impl AsRef<OsStr>) -> PathBuf {
         let message = self.path("todo").join(name.as_ref());
         self.link_at(&message);
@@ -153,7 +153,7 @@ impl QueueFixture {
         paths
     }
 
-    /// The first half of a turn: waits, and passes the events on. Returns the queue's timeout.
+    /// Makes the first half of a turn: waits and passes the events to the queue. Returns the queue's timeout.
     pub(crate) fn wait(&mut self, patience: Duration) -> Option<Duration> {
         let queue = self.queue.as_mut().expect("the queue was opened");
         let timeout = queue.prepare(&mut *self.notifier, Instant::now());
@@ -165,7 +165,7 @@ impl QueueFixture {
         timeout
     }
 
-    /// The second half of a turn: takes the entries that are ready, and the warnings.
+    /// Makes the second half of a turn: returns the entries that are ready, and the warnings.
     pub(crate) fn take(&mut self) -> (Vec<PathBuf>, Vec<String>) {
         let queue = self.queue();
         let (mut paths, mut warnings, mut warned) = (Vec::new(), Vec::new(), Vec::new());
@@ -180,12 +180,16 @@ impl QueueFixture {
         (paths, warnings)
     }
 
-    /// Makes turns until nothing happens any more and nothing is due soon.
+    /// Makes turns until the queue is idle and has no work soon.
     pub(crate) fn settle(&mut self) -> (Vec<PathBuf>, Vec<String>) {
         let (mut paths, mut warnings) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + PATIENCE;
         loop {
-            assert!(Instant::now() < deadline, "it never settles: {:?}", self.stats());
+            assert!(
+                Instant::now() < deadline,
+                "the queue does not become idle: {:?}",
+                self.stats()
+            );
             let before = self.done();
             let timeout = self.wait(QUIET);
             let (more_paths, more_warnings) = self.take();
@@ -197,15 +201,14 @@ impl QueueFixture {
         }
     }
 
-    /// The stats, except those of what goes on all the time.
+    /// Returns the stats, except those that change continuously.
     fn done(&self) -> Stats {
         let mut stats = self.stats();
         stats.verifications = 0;
         stats
     }
 
-    /// Makes turns until each of these has been returned, in any order. Returns all entries that
-    /// were.
+    /// Makes turns until each of these has been returned, in any order. Returns all returned entries.
     pub(crate) fn expect(&mut self, wanted: &[impl AsRef<Path>]) -> Vec<PathBuf> {
         let deadline = Instant::now() + PATIENCE;
         let mut missing: BTreeSet<_> = wanted.iter().map(|path| path.as_ref().to_owned()).collect();
@@ -221,14 +224,14 @@ impl QueueFixture {
         seen
     }
 
-    /// As [`expect`](QueueFixture::expect), and then until the queue is idle.
+    /// Does the same as [`expect`](QueueFixture::expect), then makes turns until the queue is idle.
     pub(crate) fn expect_and_settle(&mut self, wanted: &[impl AsRef<Path>]) -> Vec<PathBuf> {
         let mut seen = self.expect(wanted);
         seen.extend(self.settle().0);
         seen
     }
 
-    /// Makes turns until something is the case. Returns the entries and the warnings until then.
+    /// Makes turns until `is_done` returns true. Returns the entries and the warnings until then.
     pub(crate) fn turn_until(
         &mut self,
         what: &str,
@@ -238,7 +241,7 @@ impl QueueFixture {
         let (mut paths, mut warnings) = (Vec::new(), Vec::new());
         while !is_done(self) {
             let stats = self.stats();
-            assert!(Instant::now() < deadline, "in vain: {what}; {stats:?}, {warnings:?}");
+            assert!(Instant::now() < deadline, "waited for {what}; {stats:?}, {warnings:?}");
             let (more_paths, more_warnings) = self.turn(Duration::from_millis(100));
             paths.extend(more_paths);
             warnings.extend(more_warnings);
@@ -246,7 +249,7 @@ impl QueueFixture {
         (paths, warnings)
     }
 
-    /// Makes turns for so long, whatever happens. Returns the entries and the warnings.
+    /// Makes turns for the whole `time`. Returns the entries and the warnings.
     pub(crate) fn turn_for(&mut self, time: Duration) -> (Vec<PathBuf>, Vec<String>) {
         let end = Instant::now() + time;
         let (mut paths, mut warnings) = (Vec::new(), Vec::new());
@@ -289,7 +292,7 @@ pub(crate) fn on_each_watch_mode(split: Option<usize>, test: impl Fn(QueueFixtur
     }
 }
 
-/// The same, with the options of a flat queue.
+/// Runs the test for each backend, with and without a watch, with the options of a flat queue.
 pub(crate) fn on_each_flat_queue(test: impl Fn(&mut QueueFixture, QueueOptions)) {
     on_each_watch_mode(None, |mut fixture, watch| {
         let options = fixture.options().watch(watch);

@@ -1,5 +1,4 @@
-//! Explores: the enumeration and random histories, on all processors, for a time. The result is one
-//! line of JSON.
+//! Runs the enumeration and random histories on all processors for a given time. Prints one line of JSON.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
@@ -17,7 +16,7 @@ use crate::run::run;
 use crate::shrink::shrink;
 use crate::world::{Reached, STATES};
 
-/// Where a history comes from: its stream, and its number there.
+/// The origin of a history: its stream, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// One operation or fault before each of the first calls.
@@ -116,13 +115,13 @@ impl Findings {
     }
 }
 
-/// The attempt that a warning is about, without its path and cause.
+/// Returns the operation of a warning, without its path and cause.
 fn kind_of(warning: &str) -> String {
     let attempt = warning.split(": cannot ").nth(1).unwrap_or(warning);
     attempt.split(": ").next().unwrap_or(attempt).into()
 }
 
-/// Explores for a time, or until so many histories were run.
+/// Explores for a time, or until `most` histories were run.
 pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> Findings {
     let begun = Instant::now();
     let next = AtomicU64::new(0);
@@ -152,7 +151,7 @@ pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> F
             eprint!("\r{done} histories, {:.0} s", begun.elapsed().as_secs_f64());
         }
         for worker in workers {
-            findings.add(worker.join().expect("a failure is a result, and no panic"));
+            findings.add(worker.join().expect("a failure is a result and must not panic"));
         }
     });
     if progress {
@@ -162,14 +161,14 @@ pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> F
     findings
 }
 
-/// Explores, prints the failures and the line of JSON. Returns whether all is well.
+/// Explores, prints the failures and the line of JSON. Returns whether there was no failure.
 pub(crate) fn report(seed: u64, time: Duration, most: u64, threads: usize) -> bool {
     eprintln!("pullcord {} simulation, seed {seed}", env!("CARGO_PKG_VERSION"));
     let begun = Instant::now();
     let findings = explore(seed, time, most, threads);
     let seconds = begun.elapsed().as_secs_f64();
     let mut failures = Vec::new();
-    // Printed first, and then made short: that may take a while.
+    // The failures are printed before they are shortened, because that may take a while.
     for (_, source, failure) in &findings.failures {
         eprintln!("{source:?}: {failure}\n  {}", source.history());
     }
@@ -179,17 +178,20 @@ pub(crate) fn report(seed: u64, time: Duration, most: u64, threads: usize) -> bo
         failures.push(format!("{failure} by {short}"));
     }
     for source in &findings.unrepeatable {
-        failures.push(format!("{source:?} has another trace at each run"));
+        failures.push(format!("{source:?} has a different trace in each run"));
     }
     failures.extend(findings.gaps());
     println!("{}", findings.json(seed, seconds, &failures));
     failures.is_empty()
 }
 
-/// Calls, errors and states that no run reaches, with the reason. One that is reached all the same is
-/// a failure: it is not to be excepted any more.
+/// Calls, errors and states that no run reaches, with the reason. If one is reached, that is a failure: it
+/// must be removed from this list.
 const NEVER: &[(&str, &str)] = &[
-    ("write", "the library writes only to its own waker and in `pull`, which others do here"),
+    (
+        "write",
+        "the library writes only to its own waker and in `pull`, which other processes call here",
+    ),
     ("pipe2", "no waker is made"),
     ("ftruncate", "the library truncates nothing"),
     ("poll", "the library waits by other calls"),
@@ -200,7 +202,7 @@ const NEVER: &[(&str, &str)] = &[
     #[cfg(not(pullcord_sim = "bsd"))]
     ("kevent", NOT_HERE),
     #[cfg(pullcord_sim = "none")]
-    ("statfs", "without a watch no file system is looked at"),
+    ("statfs", "without a watch no file system is checked"),
     #[cfg(not(any(pullcord_sim = "bsd", pullcord_sim = "none")))]
     ("fdopendir", "directories are read by getdents64"),
     #[cfg(not(any(pullcord_sim = "bsd", pullcord_sim = "none")))]
@@ -212,7 +214,7 @@ const NEVER: &[(&str, &str)] = &[
     #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
     ("getdents64", NOT_HERE),
     #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
-    ("ioctl", "only the size of what inotify has is asked for"),
+    ("ioctl", "only the size of inotify's pending events is read"),
     #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
     ("inotify_init1", NOT_HERE),
     #[cfg(any(pullcord_sim = "bsd", pullcord_sim = "none"))]
@@ -239,7 +241,7 @@ const NEVER: &[(&str, &str)] = &[
 
 const NOT_HERE: &str = "this kernel has none";
 
-/// The attempts that are reported when they fail: each must have been reported, and no other.
+/// The operations whose failures are reported. Each must have been reported, and no other.
 const WARNINGS: &[&str] = &[
     "look at the queue",
     "look at the trigger",
@@ -270,7 +272,7 @@ impl Findings {
             return gaps;
         }
         let things = self.things();
-        // The name of a call excepts its errors, too.
+        // The name of a call also excepts its errors.
         let is_of = |thing: &str, name: &str| {
             thing.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
         };
@@ -278,14 +280,14 @@ impl Findings {
             match NEVER.iter().find(|(name, _)| is_of(thing, name)) {
                 None if *count == 0 => gaps.push(format!("never reached: {thing}")),
                 Some((_, reason)) if *count > 0 => {
-                    gaps.push(format!("reached, though excepted: {thing}: {reason}"));
+                    gaps.push(format!("reached, although excepted: {thing}: {reason}"));
                 }
                 _ => {}
             }
         }
         for (name, _) in NEVER {
             if !things.iter().any(|(thing, _)| is_of(thing, name)) {
-                gaps.push(format!("excepted, and unknown: {name}"));
+                gaps.push(format!("excepted, but unknown: {name}"));
             }
         }
         for warning in self.warnings.keys() {
@@ -299,7 +301,7 @@ impl Findings {
         gaps
     }
 
-    /// All that a run is to reach, and how often it did: calls and their errors, states, events of a
+    /// Returns how often each goal of a run was reached: calls and their errors, states, events of a
     /// watch, warnings.
     fn things(&self) -> Vec<(String, u64)> {
         let mut things = Vec::new();

@@ -5,7 +5,7 @@ use std::fmt;
 pub(crate) use pullcord::WatchMode;
 use pullcord_platform::sim::FsKind;
 
-/// Which directories there are.
+/// The directories of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// qmail's: `todo`.
@@ -24,7 +24,7 @@ pub(crate) enum Loop {
     /// epoll or kqueue.
     Native,
     Select,
-    /// A loop that is no notifier: it asks for the descriptors each time.
+    /// A loop without a notifier: it requests the descriptors for each wait.
     Foreign,
     /// epoll or kqueue inside another one, which waits for it level- or edge-triggered.
     InsideLevel,
@@ -32,12 +32,12 @@ pub(crate) enum Loop {
 }
 
 impl Loop {
-    /// Whether the queue is part of another loop.
+    /// Returns whether the queue is part of another loop.
     pub(crate) fn is_inside(self) -> bool {
         matches!(self, Loop::InsideLevel | Loop::InsideEdge)
     }
 
-    /// Whether the best notifier can be waited for in another loop: not if it is select.
+    /// Returns whether the notifier has a descriptor for another loop. select has none.
     pub(crate) fn has_descriptor(self) -> bool {
         !matches!(self, Loop::Select | Loop::Foreign) && !cfg!(pullcord_sim = "none")
     }
@@ -48,7 +48,7 @@ impl Loop {
 pub(crate) enum Consumer {
     Removes,
     Leaves,
-    /// Requeues it once, for so many seconds later, and then removes it.
+    /// Requeues it once, for this number of seconds later, and then removes it.
     Requeues(u64),
 }
 
@@ -64,14 +64,14 @@ pub(crate) struct Config {
     /// The safety rescan, in milliseconds; `u64::MAX` for never.
     pub(crate) rescan: u64,
     pub(crate) batch: usize,
-    /// How many events a watch holds.
+    /// The number of events that a watch can hold.
     pub(crate) events: usize,
-    /// How many watches there may be.
+    /// The maximum number of watches.
     pub(crate) watches: usize,
     pub(crate) privileged: bool,
     pub(crate) path: PathKind,
-    /// Linux 5.5 to 5.13: a write into a FIFO with bytes in it makes no edge. Of the BSDs: NetBSD,
-    /// and not FreeBSD.
+    /// As on Linux 5.5 to 5.13: a write into a FIFO that contains bytes causes no edge. On the simulated
+    /// BSD, as on NetBSD instead of FreeBSD.
     pub(crate) old_edges: bool,
     /// Both descriptors are registered with the same key.
     pub(crate) equal_keys: bool,
@@ -80,13 +80,13 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Whether the queue has a watch: there is a kernel without one.
+    /// Returns whether the queue has a watch. One of the simulated kernels has none.
     pub(crate) fn watches_directories(&self) -> bool {
         self.watch != WatchMode::Off && !cfg!(pullcord_sim = "none")
     }
 }
 
-/// Where the trigger is.
+/// The place of the trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
     None,
@@ -98,7 +98,7 @@ pub(crate) enum Trigger {
     Alias,
 }
 
-/// How the queue is named.
+/// The kind of path to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathKind {
     Absolute,
@@ -126,16 +126,16 @@ pub(crate) const PLAIN: Config = Config {
     twice: false,
 };
 
-/// When something happens.
+/// The time of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gap {
-    /// After so many system calls of the queue, or as soon as it sleeps.
+    /// After this number of system calls of the queue, or as soon as it sleeps.
     Calls(u32),
-    /// So many milliseconds after the event before.
+    /// This number of milliseconds after the previous event.
     Time(u64),
 }
 
-/// One thing that happens. Numbers of directories, names and writers are counted round.
+/// One operation. Numbers of directories, names and writers wrap around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     /// A complete message is linked: directory, name.
@@ -148,26 +148,26 @@ pub(crate) enum Op {
     Open(usize),
     Write(usize),
     Close(usize),
-    /// All three.
+    /// A writer opens the trigger, writes a byte and closes it.
     Pull,
     /// A writer makes packets of its writes.
     Packets(usize),
     /// A writer fills the trigger.
     Fill(usize),
-    /// A hostile writer pulls before each call of the queue, for so many milliseconds.
+    /// A hostile writer pulls before each call of the queue, for this number of milliseconds.
     Flood(u64),
     /// A file is created that is not ready; is made ready; is created under another name and made
     /// ready by a descriptor, which no watch reports.
     Unready(usize, usize),
     Ready(usize, usize),
     ReadySilently(usize, usize),
-    /// Many files that never get ready.
+    /// Creates many files that never become ready.
     ManyUnready(usize),
     /// Another program removes an entry.
     Unlink(usize, usize),
-    /// A directory is renamed away and made again.
+    /// A directory is renamed away and created again.
     Replace(usize),
-    /// A directory is emptied, removed and made again: it may get the same inode number.
+    /// A directory is emptied, removed and created again. It may get the same inode number.
     Remake(usize),
     /// A directory is renamed away; comes back.
     Remove(usize),
@@ -176,7 +176,7 @@ pub(crate) enum Op {
     PutFifo(usize),
     /// Two directories change places.
     Exchange(usize, usize),
-    /// The queue as a whole is renamed away and another one made.
+    /// The whole queue is renamed away and another one is created.
     ReplaceHome,
     /// A file system is mounted over a directory; over the queue as a whole; and unmounted.
     MountOver(usize),
@@ -200,25 +200,25 @@ pub(crate) enum Op {
     Bind(usize, usize),
     /// Another program tries to remove a directory that is not empty.
     FailedRmdir(usize),
-    /// Another reader of the trigger comes, takes a byte, goes.
+    /// Another reader opens the trigger, reads a byte, closes it.
     OtherReader,
     OtherReads,
     OtherLeaves,
-    /// So many files are made and removed beside the queue.
+    /// This number of files is created and removed beside the queue.
     Noise(usize),
-    /// So many files with hidden names are made in a directory.
+    /// This number of files with hidden names is created in a directory.
     Hidden(usize, usize),
-    /// The next calls fail: which error, how many calls.
+    /// The next calls fail: the error, the number of calls.
     FailNext(usize, u32),
-    /// All calls of one kind fail for so many milliseconds: which call, which error.
+    /// All calls of one kind fail for a time: the call, the error, the milliseconds.
     FailFor(usize, usize, u64),
     Signal,
-    /// The process stands still for so many milliseconds.
+    /// The process is stopped for this number of milliseconds.
     Freeze(u64),
-    /// The clock of the system, which the time stamps of files follow, is set forward or back by so
-    /// many milliseconds.
+    /// The clock of the system is set forward or back by this number of milliseconds. The time stamps of
+    /// files follow it.
     SetClock(i64),
-    /// The program passes a time that is so many milliseconds off, once.
+    /// The program passes a time once that is wrong by this number of milliseconds.
     WrongTime(i64),
     /// The program reports the trigger as ready, without a reason.
     Spurious,
@@ -228,7 +228,7 @@ pub(crate) enum Op {
     Chdir,
     /// The program ends, and starts again.
     Restart,
-    /// The program requeues the next entry for so many milliseconds later, and again each time.
+    /// The program requeues the next entry for this number of milliseconds later, and again each time.
     RequeueAgain(u64, u32),
 }
 
@@ -238,12 +238,12 @@ pub(crate) struct Event {
     pub(crate) op: Op,
 }
 
-/// An event after so many calls.
+/// Returns an event after this number of calls.
 pub(crate) const fn calls(calls: u32, op: Op) -> Event {
     Event { gap: Gap::Calls(calls), op }
 }
 
-/// An event after so many milliseconds.
+/// Returns an event after this number of milliseconds.
 pub(crate) const fn time(milliseconds: u64, op: Op) -> Event {
     Event { gap: Gap::Time(milliseconds), op }
 }
@@ -263,7 +263,7 @@ pub(crate) struct History {
     pub(crate) events: Vec<Event>,
 }
 
-/// As Rust that can be pasted: only the settings that differ from the plain ones.
+/// Prints Rust code that can be pasted as a test. It has only the settings that differ from `PLAIN`.
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "(Config {{ ")?;

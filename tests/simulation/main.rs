@@ -5,7 +5,7 @@
 //! | `history` | a configuration, and the events that happen |
 //! | `world` | performs the events: writers, administrators, faults |
 //! | `run` | the program around the queue |
-//! | `oracle` | the promises, and the failures |
+//! | `oracle` | the guarantees, and the failures |
 //! | `memory` | how much memory the queue holds |
 //! | `random` | the enumeration, and random histories |
 //! | `explore` | runs many, and reports |
@@ -130,7 +130,7 @@ mod simulation {
         if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    /// Compares the simulated kernel with the real one on every file system that can be had.
+    /// Compares the simulated kernel with the real one on every available file system.
     #[cfg(all(target_os = "linux", not(any(pullcord_sim = "bsd", pullcord_sim = "none"))))]
     fn compare(arguments: &[String]) -> ExitCode {
         use crate::compare::{compare_everywhere, look_at_arrivals};
@@ -142,7 +142,8 @@ mod simulation {
         let (scripts, seed) = (number(0, 2_000) as usize, number(1, 1));
         let directory = std::env::temp_dir();
         let _ = std::panic::take_hook();
-        // SAFETY: no pointers; a write without a reader then fails, here as in the library.
+        // A write without a reader then fails, as in the library.
+        // SAFETY: no pointers.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
         for found in look_at_arrivals(&directory) {
             println!("{found}");
@@ -158,7 +159,7 @@ mod simulation {
         reports.left_out.iter().for_each(|what| println!("left out: {what}"));
         let total = reports.total();
         let (uncalled, unmade) = (total.uncalled(), total.unmade_exceptions());
-        // A short run does not reach all of them; nor does one that leaves parts out.
+        // A short run or a run with parts left out does not reach all of them.
         if scripts >= 1_000
             && total.left_out.is_empty()
             && !(uncalled.is_empty() && unmade.is_empty())

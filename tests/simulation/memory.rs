@@ -1,5 +1,5 @@
-//! How much memory the queue holds: the memory that this thread allocates while the library runs, and
-//! neither the kernel nor the driver.
+//! Measures the memory of the queue. Counts the memory that this thread allocates while the library runs,
+//! without that of the simulated kernel and of the driver.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,10 +11,10 @@ thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
-/// Puts a word before each allocation that tells its owner.
+/// Puts a word before each allocation that identifies its owner.
 pub(crate) struct Counting;
 
-/// How much room that word takes: as much as keeps the rest aligned.
+/// Returns the size of that word with padding, so that the rest stays aligned.
 fn header(layout: Layout) -> usize {
     layout.align().max(size_of::<usize>())
 }
@@ -24,7 +24,7 @@ fn with_header(layout: Layout) -> Layout {
     Layout::from_size_align(size, header(layout)).unwrap_or(layout)
 }
 
-/// Counts an allocation. Returns the pointer that is handed out.
+/// Counts an allocation. Returns the pointer for the caller.
 ///
 /// # Safety
 ///
@@ -37,7 +37,7 @@ unsafe fn given(start: *mut u8, layout: Layout) -> *mut u8 {
     if is_queues {
         HELD.set(HELD.get() + layout.size() as isize);
     }
-    // SAFETY: there is room for the header, and it ends with an aligned word.
+    // SAFETY: the allocation has room for the header, which ends with an aligned word.
     unsafe {
         let given = start.add(header(layout));
         given.cast::<usize>().sub(1).write(usize::from(is_queues));
@@ -45,8 +45,8 @@ unsafe fn given(start: *mut u8, layout: Layout) -> *mut u8 {
     }
 }
 
-// SAFETY: each pointer that is handed out lies `header` bytes behind one of the system's, which was
-// allocated for as many bytes more; the word before it belongs to this allocator.
+// SAFETY: each returned pointer is `header` bytes after a pointer of the system's allocator, whose
+// allocation is larger by as many bytes. The word before the returned pointer belongs to this allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the layout has a size, that of the header at the least.
@@ -63,7 +63,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, given: *mut u8, layout: Layout) {
-        // SAFETY: it was handed out by `alloc` with the same layout.
+        // SAFETY: `alloc` has returned the pointer for the same layout.
         unsafe {
             if given.cast::<usize>().sub(1).read() == 1 {
                 HELD.set(HELD.get() - layout.size() as isize);
@@ -81,13 +81,13 @@ pub(crate) fn counted<R>(run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Begins to count anew: older memory is not the queue's.
+/// Starts to count from 0. Older memory does not belong to the queue.
 pub(crate) fn restart() {
     COUNTING.set(false);
     HELD.set(0);
 }
 
-/// How many bytes the queue holds.
+/// Returns the number of bytes that the queue has allocated.
 pub(crate) fn held() -> usize {
     usize::try_from(HELD.get()).unwrap_or(0)
 }

@@ -40,7 +40,7 @@ const HISTORIES: &[Named] = &[
             calls(0, Op::Write(0)),
         ],
     ),
-    // The message is looked at by a path that leads elsewhere at that moment.
+    // The message is checked by a path that leads to another file at that moment.
     (
         "a_link_that_leads_elsewhere_for_a_moment_hides_no_message",
         Config { layout: Layout::Maildrop, path: PathKind::Link, ..PLAIN },
@@ -83,7 +83,7 @@ const HISTORIES: &[Named] = &[
         Config { wait: Loop::InsideLevel, ..PLAIN },
         &[time(2, Op::Link(0, 3)), calls(3, Op::FailNext(1, 3))],
     ),
-    // The notifier keeps the registration that it refuses to make anew.
+    // The notifier keeps the registration that it cannot renew.
     (
         "a_trigger_that_cannot_be_read_is_not_waited_for_after_a_refused_registration",
         PLAIN,
@@ -520,7 +520,7 @@ const HISTORIES: &[Named] = &[
     ),
 ];
 
-/// One test for each. Where a receiver has no descriptor, it cannot be in another loop.
+/// Returns one test for each. A receiver without a descriptor cannot be used in another loop.
 pub(crate) fn trials() -> Vec<Trial> {
     let is_possible = |named: &&Named| !named.1.wait.is_inside() || named.1.wait.has_descriptor();
     let possible = HISTORIES.iter().filter(is_possible);

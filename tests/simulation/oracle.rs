@@ -1,7 +1,7 @@
-//! The oracle: which entries the queue owes, until when, and which returns are right.
+//! The oracle decides which entries the queue must return, until when, and which returns are correct.
 //!
-//! It knows the simulated file systems, and of the queue only the entries that it returns and the directories
-//! it opens. Times are nanoseconds of the simulated clock.
+//! It knows the simulated file systems. Of the queue it knows only the entries that it returns and the
+//! directories that it opens. Times are nanoseconds of the simulated clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::history::{Config, Layout, Trigger};
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
 
-/// The bound for "at once": several rounds of reading and pausing.
+/// The bound for "immediately": several rounds of reading and pausing.
 const AT_ONCE: u64 = 300 * MS;
 /// `verify_interval`: until then a path that leads elsewhere is found.
 const VERIFY: u64 = 10 * SECOND + AT_ONCE;
@@ -23,10 +23,10 @@ const RETRY: u64 = SECOND + AT_ONCE;
 /// `poll_interval`.
 const POLL_INTERVAL: u64 = 5 * SECOND;
 const POLL: u64 = POLL_INTERVAL + AT_ONCE;
-/// How long a change waits for its pull where the watch names no entry.
+/// How long a change waits for its pull if the watch reports no names.
 const GRACE: u64 = SECOND + AT_ONCE;
 
-/// A promise that was broken.
+/// A guarantee that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// P1, P3: an entry was not returned in its time.
@@ -44,7 +44,7 @@ pub(crate) enum Failure {
     /// A requeued entry was returned before its time, or more than once.
     RequeuedEarly,
     RequeuedTwice,
-    /// Something that is no entry was returned.
+    /// A file that is not an entry was returned.
     NoEntry,
     /// P6: too many calls or wake-ups in a second.
     Spin {
@@ -61,13 +61,13 @@ pub(crate) enum Failure {
         stats: u64,
         opens: u64,
     },
-    /// The queue says that it is watched, and the kernel has no watch.
+    /// The queue reports a watch that the kernel does not have.
     DeadWatch,
-    /// The queue says for ever that a directory is not watched, and it could be.
+    /// The queue never watches a directory that it could watch.
     NeverWatched,
-    /// The same problem was reported again and again.
+    /// The same problem was reported repeatedly.
     RepeatedError,
-    /// `open` refused a queue that it should accept.
+    /// `open` failed for a queue that it should accept.
     Refused,
     Leak {
         descriptors: usize,
@@ -126,16 +126,16 @@ struct Tracked {
     reachable: bool,
 }
 
-/// A directory of the queue, as its path leads there now.
+/// A directory of the queue, as its path finds it now.
 #[derive(Debug, Default)]
 struct Directory {
     ino: Option<Ino>,
-    /// How many scans of it there are reasons for.
+    /// The number of scans for which there is a reason.
     reasons: u32,
     /// The rescan is due, or nearly so. A poll that comes just before is none.
     is_rescan_due: bool,
     last_opened: u64,
-    /// How many scans in a row had no other reason than that a removal may have hidden entries.
+    /// The number of successive scans whose only reason was that a removal may have hidden entries.
     follow_ups: u32,
 }
 
@@ -211,7 +211,7 @@ impl Oracle {
         }
     }
 
-    // --- what happens -----------------------------------------------------------------------
+    // --- events -----------------------------------------------------------------------------
 
     /// The tree may have changed: finds the entries that can be reached by `paths` now.
     pub(crate) fn look(
@@ -226,7 +226,7 @@ impl Oracle {
             self.returned_elsewhere.clear();
         }
         let trigger = trigger.map(|path| kernel.find(path).ok());
-        // The first look is no change.
+        // The first check is not a change.
         let is_first = self.directories.is_empty();
         if trigger.is_some_and(|found| found != self.trigger) {
             self.trigger = trigger.flatten();
@@ -327,7 +327,7 @@ impl Oracle {
                 if tracked.returned == 0 {
                     *missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
                 }
-                // Should it come back, its time begins anew.
+                // If it comes back, its time starts again.
                 tracked.since = now;
                 tracked.pulled = None;
             }
@@ -336,7 +336,7 @@ impl Oracle {
         });
     }
 
-    /// Whether another look at the same tree would change nothing.
+    /// Returns whether another check of the same tree would change nothing.
     pub(crate) fn all_are_reachable(&self) -> bool {
         self.tracked.values().all(|tracked| tracked.reachable)
     }
@@ -367,15 +367,14 @@ impl Oracle {
         for tracked in self.tracked.values_mut().filter(|it| it.reachable && !lost) {
             tracked.pulled.get_or_insert(now);
         }
-        // With a reliable watch a pull is no reason to read anything, unless there are entries that
-        // were not ready.
+        // With a reliable watch, a pull is a reason to read only if some entries were not ready.
         let may_be_silent = self.config.layout == Layout::Maildrop;
         if may_be_silent || !self.is_fully_reliable() || self.is_disturbed(now) {
             self.directories.iter_mut().for_each(|directory| directory.reasons += 1);
         }
     }
 
-    /// A directory changed: a reason to read it, where the watch does not say more.
+    /// A directory changed. This is a reason to read it, unless the watch reports the names.
     pub(crate) fn change(&mut self, number: usize) {
         self.changes += 1;
         if !REPORTS_NAMES {
@@ -464,7 +463,7 @@ impl Oracle {
     pub(crate) fn scanned(&mut self, ino: Ino, now: u64) -> Result<(), Failure> {
         let disturbed = self.is_disturbed(now);
         let limited = self.may_have_overflown();
-        // Where numbers prove nothing, one directory by two paths is read by both.
+        // If inode numbers are not reliable, a directory with two paths is read by both.
         let is_twice = self.directories.iter().filter(|it| it.ino == Some(ino)).count() > 1;
         let is_twice = is_twice || self.config.twice;
         let may_read_twice = self.has_bound
@@ -517,7 +516,7 @@ impl Oracle {
         let lax = disturbed || self.may_have_overflown() || !self.config.fs.is_local();
         let directories = &self.directories;
         if id.is_none() {
-            // It was out of reach when it was returned.
+            // It was not reachable when it was returned.
             if now < self.paths_disturbed + VERIFY {
                 self.returned_elsewhere.push(name.into());
             }
@@ -601,15 +600,15 @@ impl Oracle {
         }
     }
 
-    // --- what is owed -----------------------------------------------------------------------
+    // --- obligations ------------------------------------------------------------------------
 
-    /// Whether something happened lately after which the queue may read more than otherwise.
+    /// Returns whether a recent event permits the queue to read more than otherwise.
     fn is_disturbed(&self, now: u64) -> bool {
         let last = self.paths_disturbed.max(self.trigger_disturbed);
         now < last + VERIFY + SECOND || now < self.faulty_until + RETRY + 2 * SECOND
     }
 
-    /// Whether a path was lately changed to lead elsewhere.
+    /// Returns whether the target of a path has changed recently.
     pub(crate) fn are_paths_disturbed(&self, now: u64) -> bool {
         self.paths_disturbed > 0 && now < self.paths_disturbed + VERIFY + SECOND
     }
@@ -618,18 +617,18 @@ impl Oracle {
         !self.is_disturbed(now) && now > self.opened_at + RETRY
     }
 
-    /// Whether a watch reports each entry of the queue's directories by name.
+    /// Returns whether a watch reports each entry of the queue's directories by name.
     pub(crate) fn is_fully_reliable(&self) -> bool {
         REPORTS_NAMES && self.is_watched() && self.config.events >= 1000 && !self.config.twice
     }
 
-    /// Whether the queue may rely on the watch, and so polls nothing.
+    /// Returns whether the queue may rely on the watch and therefore does not poll.
     fn is_reliable(&self) -> bool {
         self.is_watched() && (REPORTS_NAMES || self.config.layout != Layout::Maildrop)
     }
 
-    /// Whether a watch reports each change of the queue's directories: there are watches enough, on a
-    /// file system known to be local.
+    /// Returns whether a watch reports each change of the queue's directories. This needs enough watches
+    /// and a file system that is known to be local.
     fn is_watched(&self) -> bool {
         self.config.watches_directories()
             && self.config.fs.is_local()
@@ -695,7 +694,7 @@ impl Oracle {
                 at_most(after(tracked.since, GRACE), Situation::Changed);
             }
         }
-        // With few watches it may be watched all the same, and what is silent is not seen then.
+        // With few watches the directory may still be watched. Then silent changes are not found.
         let watched = watched || tracked.silent && self.config.watches_directories();
         if !watched && !is_hidden && self.config.trigger == Trigger::None {
             at_most(after(tracked.since, when_hidden(POLL)), Situation::Polled);
@@ -710,7 +709,7 @@ impl Oracle {
         (deadline.max(due), situation)
     }
 
-    /// The entries that should have been returned by now.
+    /// Fails if an entry should have been returned before `now`.
     pub(crate) fn check(&self, now: u64) -> Result<(), Failure> {
         for tracked in self.tracked.values().filter(|tracked| !tracked.is_exempt) {
             if !tracked.reachable || tracked.returned > 0 && tracked.due.is_none() {
@@ -725,7 +724,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether the kernel has a watch on each directory that it could have one on.
+    /// Returns whether the kernel watches each existing directory of the queue.
     pub(crate) fn all_are_watched(&self, kernel: &Kernel) -> bool {
         self.directories.iter().filter_map(|it| it.ino).all(|ino| kernel.is_watched(ino))
     }
@@ -736,8 +735,7 @@ impl Oracle {
             && self.directories.iter().all(|it| it.ino.is_some())
     }
 
-    /// Whether the paths of all directories, and of the trigger, lead somewhere, and no other process
-    /// reads the trigger.
+    /// Returns whether all directories and the trigger exist, and no other process reads the trigger.
     pub(crate) fn all_are_there(&self) -> bool {
         !self.foreign_reader
             && self.directories.iter().all(|it| it.ino.is_some())

@@ -12,7 +12,7 @@ use crate::rng::Rng;
 
 type Make = fn(&mut Rng) -> Op;
 
-/// Everything that can happen.
+/// All operations.
 pub(crate) const OPS: &[Make] = &[
     |rng| Op::Link(rng.below(3), rng.below(4)),
     |rng| Op::RenameIn(rng.below(3), rng.below(4)),
@@ -113,7 +113,7 @@ pub(crate) fn history(seed: u64) -> History {
         };
         events.push(event);
     }
-    // A watch that is dead shows only when mail comes later.
+    // A dead watch is detected only if mail arrives later.
     events.push(time(*rng.pick(&[1, 11_000, 14_000]), Op::Link(0, 3)));
     if rng.one_in(2) {
         events.push(time(1, Op::Pull));
@@ -266,13 +266,13 @@ static EACH_OP: LazyLock<Vec<Op>> = LazyLock::new(|| {
     ops
 });
 
-/// How many histories the enumeration has.
+/// The number of histories in the enumeration.
 pub(crate) fn enumerated() -> (usize, usize) {
     let (configurations, ops) = (CONFIGURATIONS.len(), EACH_OP.len());
     (configurations * ops * PLACES, configurations * ops * ops * GAPS.len())
 }
 
-/// Before how many calls a single operation is tried.
+/// The number of calls before which a single operation is tried.
 const PLACES: usize = 100;
 
 /// The gaps between two operations: calls, or as negative numbers milliseconds.

@@ -86,17 +86,17 @@ pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").into()
 }
 
-/// The program that the queue is part of.
+/// The program that contains the queue.
 struct Program {
     config: Config,
     world: Rc<RefCell<World>>,
-    /// Actions that were requested for so many more times.
+    /// Requested actions, with the number of remaining times.
     register_again: u32,
     requeue_again: (u64, u32),
     wrong_time: i64,
     restart: bool,
     requeued: HashSet<u64>,
-    /// How often each error was reported since something happened.
+    /// How often each error was reported since the last event.
     errors: HashMap<String, u32>,
     errors_since: u64,
     overflows: u64,
@@ -123,7 +123,7 @@ enum Mail {
     Queue(Box<dyn Notifier>, Box<Queue>),
     /// Inside another loop of the program.
     Receiver(Box<dyn Notifier>, Box<Receiver>),
-    /// In a loop that is no notifier.
+    /// In a loop without a notifier.
     Foreign(Box<Queue>),
 }
 
@@ -181,8 +181,7 @@ impl Program {
         self.world.borrow().is_over
     }
 
-    /// From one start of the program to its end.
-    /// Returns false if it cannot start.
+    /// Runs the program from its start to its end. Returns false if it cannot start.
     fn live(&mut self) -> Result<bool, Failure> {
         let Some(mut mail) = self.start()? else { return Ok(false) };
         let keys = if self.config.equal_keys { [Key(3), Key(3)] } else { [Key(3), Key(8)] };
@@ -359,7 +358,7 @@ impl Program {
         }
     }
 
-    /// The wait of a loop that is no notifier: it gives all descriptors anew, as poll(2) does.
+    /// Waits as a loop without a notifier does: it passes all descriptors each time, as with poll(2).
     fn wait_as_poll_does(&mut self, queue: &mut Queue, now: Instant) -> Checked {
         const TRIGGER: Key = Key(0);
         const WATCH: Key = Key(1);
@@ -385,7 +384,7 @@ impl Program {
         Ok(())
     }
 
-    /// One turn: all that is ready, until the queue says that the turn is over.
+    /// Makes one turn: processes all ready entries until the queue ends the turn.
     fn turn(&mut self, mail: &mut Mail) -> Checked {
         let now = self.time();
         let mut items = 0;
@@ -458,8 +457,8 @@ impl Program {
         Ok(())
     }
 
-    /// Whether a path leads to a directory inside `todo`, or to a file that is not ready. After a
-    /// change of the paths it may do so only by now; a file that is not ready, also after a failure.
+    /// Returns whether a path leads to a directory inside `todo`, or to a file that is not ready. Both are
+    /// permitted after a change of the paths. A file that is not ready is also permitted after a failure.
     fn is_no_entry(&self, path: &[u8], now: u64) -> bool {
         let is_excused = match (&self.world.borrow().oracle, self.config.layout) {
             (oracle, Layout::Flat | Layout::Split(_)) => oracle.are_paths_disturbed(now),
@@ -495,7 +494,7 @@ impl Program {
     fn check_after_wait(&mut self, waited: std::io::Result<()>) -> Checked {
         self.note_faults();
         if waited.is_err() {
-            // The notifier is the program's own: so is the pause.
+            // The notifier belongs to the program, so the program makes the pause.
             sim::with(|kernel| kernel.rest(10 * MS));
         }
         let now = sim::with(|kernel| kernel.now());
@@ -610,7 +609,7 @@ impl Program {
         512 * 1024 + 1024 * (count + self.warnings.len() as u64) as usize
     }
 
-    /// Nothing happens any more, but something may fail: then there is a bound of its own.
+    /// Checks a quiet time without events. If calls still fail, another bound applies.
     fn check_failing(&self, then: Window, now: Window, queue: &Queue) -> Checked {
         let world = self.world.borrow();
         let is_alone = now.happened == then.happened && now.returned == then.returned;
@@ -644,7 +643,7 @@ impl Program {
         Ok(())
     }
 
-    /// The queue reported a problem: once is right.
+    /// Records a problem that the queue has reported. Fails after more than 8 reports without an event.
     fn report(&mut self, text: String) -> Checked {
         sim::with(|kernel| kernel.note(|| format!("!! {text}")));
         let happened = self.world.borrow().happened;

@@ -1,4 +1,4 @@
-//! Makes a failing history short: fewer events, smaller gaps, a plainer configuration.
+//! Shortens a failing history: fewer events, smaller gaps, a simpler configuration.
 
 use std::mem::discriminant;
 
@@ -6,7 +6,7 @@ use crate::history::{Config, Event, Gap, History, PLAIN};
 use crate::oracle::Failure;
 use crate::run::run;
 
-/// The most runs that one failure is worth.
+/// The maximum number of runs for one failure.
 const BUDGET: usize = 3000;
 
 /// The shortest history found that still fails in the same way. The failure is printed before this.
@@ -88,7 +88,7 @@ fn smaller(gap: Gap) -> Vec<Gap> {
     }
 }
 
-/// The same, with one setting as in the plain one.
+/// Returns configurations that each have one more setting of `PLAIN`.
 fn plainer(config: &Config) -> Vec<Config> {
     let c = *config;
     [

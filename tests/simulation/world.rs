@@ -1,5 +1,5 @@
-//! The world around the queue: writers, administrators, other readers, faults. It performs the
-//! events of a history when their time has come, and keeps the oracle informed.
+//! The world around the queue: writers, administrators, other readers, faults. Performs the events of a
+//! history at their times and reports them to the oracle.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -32,14 +32,14 @@ pub(crate) struct World {
     /// Calls of the queue since the last event, and the time of that.
     calls: u32,
     last: u64,
-    /// How long the history goes on after its last event.
+    /// How long the history continues after its last event.
     settle: u64,
     pub(crate) is_over: bool,
     /// The queue's process sleeps: it is in no call that computes anything.
     is_asleep: bool,
     pub(crate) oracle: Oracle,
     pub(crate) requests: VecDeque<Request>,
-    /// How many single things have happened. The queue may spend calls on each.
+    /// The number of single events so far. The queue may spend calls on each.
     pub(crate) happened: u64,
     pub(crate) last_happened: u64,
     writers: [Option<i32>; 3],
@@ -51,7 +51,7 @@ pub(crate) struct World {
     seen: Option<(u64, usize, usize)>,
     /// The paths of all directories.
     paths: Vec<Vec<u8>>,
-    /// How many directories there are inside `todo` of a flat queue.
+    /// The number of directories inside `todo` of a flat queue.
     inside: usize,
     away: Vec<Vec<u8>>,
     mounts: Vec<Vec<u8>>,
@@ -112,7 +112,7 @@ impl Reached {
     }
 }
 
-/// The world, as the kernel calls it.
+/// The interface by which the kernel calls the world.
 pub(crate) struct Shared(pub(crate) Rc<RefCell<World>>);
 
 impl sim::World for Shared {
@@ -129,7 +129,7 @@ impl sim::World for Shared {
     }
 }
 
-/// The kernel that a history begins with.
+/// Returns the kernel at the start of a history.
 pub(crate) fn boot(config: &Config) -> Kernel {
     let settings = Settings {
         batch: config.batch,
@@ -165,7 +165,7 @@ fn parts(config: &Config) -> usize {
     }
 }
 
-/// Makes a whole queue, as far as it is missing.
+/// Creates the missing parts of a queue.
 fn build(kernel: &mut Kernel, config: &Config, home: &[u8], parts: usize) {
     let at = |rest: &str| [home, rest.as_bytes()].concat();
     let _ = kernel.mkdir(home, 0o755);
@@ -181,7 +181,7 @@ fn build(kernel: &mut Kernel, config: &Config, home: &[u8], parts: usize) {
     }
 }
 
-/// The path of a directory of the queue.
+/// Returns the path of a directory of the queue.
 pub(crate) fn directory(config: &Config, home: &[u8], number: usize) -> Vec<u8> {
     let rest = match config.layout {
         Layout::Flat => "/todo".into(),
@@ -192,7 +192,7 @@ pub(crate) fn directory(config: &Config, home: &[u8], number: usize) -> Vec<u8> 
     [home, rest.as_bytes()].concat()
 }
 
-/// The path of the trigger, where it really is.
+/// Returns the path of the trigger without links.
 pub(crate) fn trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
     match config.trigger {
         Trigger::None => None,
@@ -202,7 +202,7 @@ pub(crate) fn trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The path of the trigger, as the queue is described with it.
+/// Returns the path of the trigger in the queue's options.
 pub(crate) fn described_trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
     match config.trigger {
         Trigger::Alias => Some(b"/s/trigger".to_vec()),
@@ -210,7 +210,7 @@ pub(crate) fn described_trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>>
     }
 }
 
-/// The path that the queue is described with.
+/// Returns the path in the queue's options.
 pub(crate) fn home(config: &Config) -> &'static [u8] {
     match config.path {
         PathKind::Absolute => b"/v/q",
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// Whether all events have happened.
+    /// Returns whether all events have happened.
     pub(crate) fn is_spent(&self) -> bool {
         self.next == self.events.len()
     }
@@ -324,15 +324,14 @@ impl World {
                 let _ = kernel.write(fd, 4096);
             }
         });
-        // The queue may spend no calls on pulls of which each follows a call.
+        // These pulls follow each call of the queue, so they do not permit more calls.
         let now = kernel.now();
         self.last_happened = now;
         self.pulled(kernel, Some(3));
         self.reached.count(State::Flooded);
     }
 
-    /// A pull came, of the FIFO in the queue. Where the queue knows it by an alias, that may lead to
-    /// another one.
+    /// The FIFO in the queue was pulled. An alias that the queue uses may lead to another FIFO.
     fn pulled(&mut self, kernel: &Kernel, writer: Option<usize>) {
         let find = |path: Option<Vec<u8>>| path.and_then(|path| kernel.find(&path).ok());
         let described = find(described_trigger(&self.config, home(&self.config)));
@@ -344,7 +343,7 @@ impl World {
         }
     }
 
-    /// The next event happens.
+    /// Performs the next event.
     fn happen(&mut self, kernel: &mut Kernel) {
         let Some(event) = self.events.get(self.next).copied() else { return };
         self.next += 1;
@@ -357,7 +356,7 @@ impl World {
         self.look(kernel);
     }
 
-    /// Lets the oracle see the tree as it is now.
+    /// Reports the current tree to the oracle.
     pub(crate) fn look(&mut self, kernel: &Kernel) {
         let seen = (kernel.tree().version(), self.parts, self.inside);
         if self.seen == Some(seen) && self.oracle.all_are_reachable() {
@@ -430,7 +429,7 @@ impl World {
                 self.write(kernel, writer, 65_536);
                 (0..16).for_each(|_| self.pulled(kernel, Some(writer % 3)));
                 while self.writers[writer % 3].is_some_and(|fd| kernel.write(fd, 4096).is_ok()) {
-                    // Each may be a packet, and is a pull then.
+                    // Each write may be a packet. Then each is a pull.
                     self.pulled(kernel, Some(writer % 3));
                 }
                 self.reached.count(State::FullTrigger);
@@ -628,7 +627,7 @@ impl World {
                 let path = self.directory(directory);
                 if kernel.find(&path).is_ok_and(|ino| !kernel.tree().entries(ino).is_empty()) {
                     let _ = kernel.rmdir(&path);
-                    // Where that posts an event, the queue has a reason to look.
+                    // If this causes an event, the queue has a reason to check.
                     self.oracle.disturb_paths(now);
                 }
             }
@@ -773,7 +772,7 @@ impl World {
                 self.fifos[writer % 3] = kernel.find(&path).ok();
             }
             Err(libc::ENXIO) => {
-                // It will not try again: its mail must be found all the same.
+                // The writer does not try again. Its mail must still be found.
                 self.reached.count(State::PullRefused);
                 self.pulls.push((writer, Err(libc::ENXIO)));
                 self.look(kernel);
@@ -800,7 +799,7 @@ impl World {
     }
 }
 
-/// Not less than the longest promise after the last event.
+/// The time after the last event, which is at least as long as the longest bound.
 pub(crate) fn settle(config: &Config) -> u64 {
     if config.rescan <= 60_000 { config.rescan * MS + 15 * SECOND } else { 15 * SECOND }
 }

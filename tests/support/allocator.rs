@@ -7,16 +7,16 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
-/// The thread whose allocations are counted; 0 is none.
+/// The thread whose allocations are counted, or 0.
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
-/// The thread that gets no memory; 0 is none.
+/// The thread whose allocations fail, or 0.
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 pub(crate) struct Counting;
 
-/// How often `work` asks for memory. Only for tests that run alone.
+/// Returns the number of allocations that `work` makes. Only for tests that run alone.
 pub(crate) fn allocations_of(work: impl FnOnce()) -> usize {
     COUNT.store(0, Ordering::Relaxed);
     WATCHED.store(this_thread(), Ordering::Relaxed);
@@ -25,7 +25,7 @@ pub(crate) fn allocations_of(work: impl FnOnce()) -> usize {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Runs `work`, which gets no memory. Only for tests that run alone.
+/// Runs `work`. All its allocations fail. Only for tests that run alone.
 pub(crate) fn without_memory<R>(work: impl FnOnce() -> R) -> R {
     REFUSED.store(this_thread(), Ordering::Relaxed);
     let result = work();
@@ -33,12 +33,13 @@ pub(crate) fn without_memory<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// How many bytes are allocated.
+/// Returns the number of allocated bytes.
 pub(crate) fn live_bytes() -> isize {
     LIVE.load(Ordering::Relaxed)
 }
 
-/// Not a thread-local: on some systems the first use of one allocates.
+/// Returns the number of this thread. It uses no thread-local variable, because the first use of one
+/// allocates on some systems.
 fn this_thread() -> usize {
     // SAFETY: no pointers.
     unsafe { libc::pthread_self() as usize }
@@ -54,7 +55,7 @@ fn is_refused() -> bool {
     REFUSED.load(Ordering::Relaxed) == this_thread()
 }
 
-// SAFETY: every call is the system allocator's, unchanged, or fails.
+// SAFETY: every call is passed to the system allocator unchanged, or fails.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_refused() {
@@ -62,13 +63,13 @@ unsafe impl GlobalAlloc for Counting {
         }
         count();
         LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
-        // SAFETY: the caller keeps alloc's promises.
+        // SAFETY: the caller fulfils the contract of alloc.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size() as isize, Ordering::Relaxed);
-        // SAFETY: the caller keeps dealloc's promises.
+        // SAFETY: the caller fulfils the contract of dealloc.
         unsafe { System.dealloc(memory, layout) }
     }
 
@@ -78,7 +79,7 @@ unsafe impl GlobalAlloc for Counting {
         }
         count();
         LIVE.fetch_add(size as isize - layout.size() as isize, Ordering::Relaxed);
-        // SAFETY: the caller keeps realloc's promises.
+        // SAFETY: the caller fulfils the contract of realloc.
         unsafe { System.realloc(memory, layout, size) }
     }
 }

@@ -1,12 +1,13 @@
-//! A file system in a file, for tests that name the kinds.
+//! Creates a file system of a given kind in a file.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Makes a file system of this kind in a file in `directory`, and mounts it there. Returns where.
+/// Creates a file system of this kind in a file in `directory` and mounts it there. Returns the path of
+/// the mount.
 ///
-/// Fails, in words, without mkfs for this kind or without the right to mount.
+/// Fails with a message if mkfs does not exist for this kind, or without the right to mount.
 pub(crate) fn mounted(kind: &str, directory: &Path) -> Result<PathBuf, String> {
     let (image, at) = (directory.join(format!("{kind}.image")), directory.join(kind));
     let prepared = fs::create_dir(&at)
@@ -24,7 +25,7 @@ fn succeed(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or_default();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last = errors.lines().last().unwrap_or_default();
     Err(format!("{program}: {}: {last}", output.status))
 }

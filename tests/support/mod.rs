@@ -1,8 +1,7 @@
-//! What the tests of the contract share: running each of them on every backend, some in a process
-//! of their own; a FIFO with both ends; a notifier that says what it saw.
+//! Shared by the tests of the contract: runs each test on every backend, some in a process of their own.
+//! Also has a FIFO with both ends, and a notifier that checks its events.
 //!
-//! They need a writable directory, `PULLCORD_TEST_DIR` or else the system's temporary one, and
-//! nothing besides.
+//! The tests need only a writable directory: `PULLCORD_TEST_DIR`, or the system's temporary directory.
 
 // Each test binary uses its part of this.
 #![allow(dead_code)]
@@ -29,13 +28,14 @@ use tempfile::TempDir;
 pub(crate) mod strace;
 pub(crate) mod sys;
 
-/// How long is waited for what must come; no test takes longer.
+/// How long a test waits for an event that must come. No test takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Set in a process that runs one test alone.
+/// The environment variable of a process that runs one test alone.
 const ALONE: &str = "PULLCORD_TEST_ALONE";
 
-/// Set in a process that plays a role in another one's test: a writer, say.
+/// The environment variable of a process that plays a role in a test of another process, for example a
+/// writer.
 pub(crate) const ROLE: &str = "PULLCORD_TEST_ROLE";
 
 /// Tests by name, as the macro [`named`] lists them.
@@ -60,12 +60,12 @@ impl Default for Suite {
 }
 
 impl Suite {
-    /// Lets the tests that are added from now on take as long as this.
+    /// Sets the longest duration of the tests that are added afterwards.
     pub(crate) fn patience(self, patience: Duration) -> Suite {
         Suite { patience, ..self }
     }
 
-    /// Tests of every backend, side by side.
+    /// Adds tests that run once for every backend, in parallel.
     pub(crate) fn on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
         let patience = self.patience;
         for backend in backends() {
@@ -77,7 +77,8 @@ impl Suite {
         self
     }
 
-    /// Tests of every backend that touch the whole process: each in a process of its own.
+    /// Adds tests that run once for every backend and change the whole process. Each runs in a process of
+    /// its own.
     pub(crate) fn alone_on_each_backend(mut self, tests: &Named<fn(Backend)>) -> Suite {
         let patience = self.patience;
         for backend in backends() {
@@ -89,7 +90,7 @@ impl Suite {
         self
     }
 
-    /// Tests that use no backend, or choose one themselves.
+    /// Adds tests that use no backend or choose one themselves.
     pub(crate) fn once(mut self, tests: &Named<fn()>) -> Suite {
         let patience = self.patience;
         self.trials.extend(
@@ -98,7 +99,7 @@ impl Suite {
         self
     }
 
-    /// The same, each in a process of its own.
+    /// Adds such tests, each in a process of its own.
     pub(crate) fn alone(mut self, tests: &Named<fn()>) -> Suite {
         let patience = self.patience;
         self.trials.extend(
@@ -107,7 +108,7 @@ impl Suite {
         self
     }
 
-    /// Runs what the command line asks for, or plays the role that another process asks for.
+    /// Runs the tests that the command line selects, or plays the role that another process has requested.
     pub(crate) fn run(self, roles: &Named<fn()>) -> ExitCode {
         if let Some(asked) = env::var_os(ROLE) {
             let all = [roles, named![descriptors]].concat();
@@ -126,8 +127,8 @@ impl Suite {
     }
 }
 
-/// The backends that can be opened here. Whether they can is tried by the first process; those that
-/// it starts for one test or one role open nothing that is not their part.
+/// Returns the backends that can be opened here. Only the first process tries to open them. The processes
+/// that it starts for one test or one role skip this, so that they open no further descriptors.
 pub(crate) fn backends() -> impl Iterator<Item = Backend> {
     let started = env::var_os(ALONE).is_some() || env::var_os(ROLE).is_some();
     Backend::available().filter(move |backend| started || backend.open().is_ok())
@@ -141,8 +142,8 @@ fn trial(
     Trial::test(name.clone(), move || test(&name))
 }
 
-/// Runs a test. If it fails, that is a finding about this system: its name is in the message. If it
-/// hangs, it ends the process and says which test it was.
+/// Runs a test. The message of a failure contains the name of the system, because the failure may be
+/// specific to it. If the test hangs, prints its name and ends the process.
 fn run(name: &str, patience: Duration, test: impl FnOnce()) -> Result<(), Failed> {
     let (running, ended) = mpsc::channel::<()>();
     let hangs = format!("{name} hangs on {OS}: ended after {patience:?}");
@@ -155,13 +156,13 @@ fn run(name: &str, patience: Duration, test: impl FnOnce()) -> Result<(), Failed
     let result = panic::catch_unwind(AssertUnwindSafe(test));
     drop(running);
     result.map_err(|payload| {
-        let said = payload.downcast_ref::<String>().map(String::as_str);
-        let said = said.or(payload.downcast_ref::<&str>().copied()).unwrap_or("panicked");
-        Failed::from(format!("on {OS}: {said}"))
+        let message = payload.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(payload.downcast_ref::<&str>().copied()).unwrap_or("panicked");
+        Failed::from(format!("on {OS}: {message}"))
     })
 }
 
-/// Runs a test in a process of its own, on its only thread but for the watchdog.
+/// Runs a test in a process of its own, in which the only other thread is the watchdog.
 fn alone(name: &str, patience: Duration, test: impl FnOnce()) -> Result<(), Failed> {
     if env::var_os(ALONE).is_some() {
         return run(name, patience, test);
@@ -171,19 +172,19 @@ fn alone(name: &str, patience: Duration, test: impl FnOnce()) -> Result<(), Fail
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(ALONE, "1")
         .output()?;
-    let said = String::from_utf8_lossy(&process.stdout);
-    if process.status.success() && said.contains("1 passed") {
+    let printed = String::from_utf8_lossy(&process.stdout);
+    if process.status.success() && printed.contains("1 passed") {
         return Ok(());
     }
-    let complaint = String::from_utf8_lossy(&process.stderr);
-    Err(format!("alone, on {OS}: {}\n{said}{complaint}", process.status).into())
+    let errors = String::from_utf8_lossy(&process.stderr);
+    Err(format!("alone, on {OS}: {}\n{printed}{errors}", process.status).into())
 }
 
-/// Another process of this binary, that plays a role until this is dropped.
+/// Another process of this binary. It plays a role until this is dropped.
 pub(crate) struct Helper(Child);
 
 impl Helper {
-    /// Its standard input is a pipe that ends when this process does, so is its output.
+    /// Starts the process. Its standard input and its output are pipes to this process.
     pub(crate) fn play(role: &str, arguments: &[&OsStr]) -> Helper {
         let this = env::current_exe().unwrap();
         let process = Command::new(this)
@@ -195,11 +196,11 @@ impl Helper {
         Helper(process.unwrap())
     }
 
-    /// All that it prints, once it has ended.
+    /// Waits for its end and returns its output.
     fn output(mut self) -> String {
-        let mut said = String::new();
-        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        said
+        let mut output = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        output
     }
 }
 
@@ -210,31 +211,31 @@ impl Drop for Helper {
     }
 }
 
-/// The descriptors that a program executed by this process finds open, from 3 on.
+/// Returns the descriptors that are open in a program that this process executes, from 3 on.
 pub(crate) fn descriptors_after_exec() -> Vec<RawFd> {
-    let said = Helper::play("descriptors", &[]).output();
-    said.split_whitespace().map(|number| number.parse().unwrap()).collect()
+    let output = Helper::play("descriptors", &[]).output();
+    output.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
 
-/// A role: says which descriptors it was given.
+/// A role: prints its open descriptors.
 fn descriptors() {
     for number in sys::open_descriptors() {
         println!("{number}");
     }
 }
 
-/// A directory for one test.
+/// Creates a directory for one test.
 pub(crate) fn directory() -> TempDir {
     let parent = env::var_os("PULLCORD_TEST_DIR").map_or_else(env::temp_dir, PathBuf::from);
     tempfile::tempdir_in(parent).unwrap()
 }
 
-/// A FIFO in a directory of its own, both ends open, neither blocking.
+/// A FIFO in a directory of its own. Both ends are open and do not block.
 pub(crate) struct Fifo {
     pub(crate) path: PathBuf,
     pub(crate) reader: File,
     pub(crate) writer: File,
-    /// Held only: it is removed when this is dropped.
+    /// Removed when this is dropped.
     pub(crate) _directory: TempDir,
 }
 
@@ -248,12 +249,12 @@ impl Fifo {
     }
 }
 
-/// A reading end.
+/// Opens a reading end.
 pub(crate) fn reader(path: &Path) -> File {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap()
 }
 
-/// A writing end; somebody reads.
+/// Opens a writing end. A reader must exist.
 pub(crate) fn writer(path: &Path) -> File {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap()
 }
@@ -263,14 +264,14 @@ pub(crate) fn put(mut to: impl Write) {
     to.write_all(b"x").unwrap();
 }
 
-/// Writes until no byte more fits.
+/// Writes until the FIFO is full.
 pub(crate) fn fill(mut to: impl Write) {
     for block in [&[0; 4096][..], &[0]] {
         while would_not_block(to.write(block)).is_some() {}
     }
 }
 
-/// Reads until it would block, or to the end; says how many bytes there were.
+/// Reads until it would block or to the end. Returns the number of bytes.
 pub(crate) fn drain(mut from: impl Read) -> usize {
     let mut bytes = [0; 4096];
     let mut count = 0;
@@ -280,7 +281,7 @@ pub(crate) fn drain(mut from: impl Read) -> usize {
     count
 }
 
-/// What was transferred; `None` for `WouldBlock`.
+/// Returns the number of transferred bytes, or `None` for `WouldBlock`.
 pub(crate) fn would_not_block(transferred: std::io::Result<usize>) -> Option<usize> {
     match transferred {
         Err(e) if e.kind() == ErrorKind::WouldBlock => None,
@@ -290,7 +291,7 @@ pub(crate) fn would_not_block(transferred: std::io::Result<usize>) -> Option<usi
 
 pub(crate) const MODES: [Mode; 3] = [Mode::Level, Mode::Edge, Mode::OneShot];
 
-/// A notifier, and room for what it says.
+/// A notifier, and the buffer for its events.
 pub(crate) struct Desk {
     pub(crate) notifier: Box<dyn Notifier>,
     pub(crate) events: Events,
@@ -323,17 +324,17 @@ impl Desk {
         self.notifier.deregister(source).unwrap();
     }
 
-    /// Waits; says whether a waker ended that.
+    /// Waits and returns whether a waker ended the wait.
     #[track_caller]
     pub(crate) fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> bool {
         self.notifier.wait(&mut self.events, timeout.into()).unwrap();
         self.events.woken()
     }
 
-    /// Waits, and sees just these sources ready, to be read ("r"), written ("w") or both ("rw").
+    /// Waits and checks that exactly these sources are ready for reading ("r"), writing ("w") or both
+    /// ("rw").
     ///
-    /// Besides a hang-up or an error, which are hints, a direction more may be reported than was
-    /// asked for.
+    /// An event with a hang-up or an error may report a direction that is not expected.
     #[track_caller]
     pub(crate) fn expect<const N: usize>(&mut self, wanted: [(usize, &str); N]) {
         self.wait(if N == 0 { Duration::ZERO } else { PATIENCE / 2 });
@@ -346,7 +347,7 @@ impl Desk {
         }
         let fits = |(key, ready): &(usize, &str)| {
             seen.get(key).is_some_and(|event| {
-                let fits = |said, wanted| said == wanted || said && event.hang_up;
+                let fits = |seen, wanted| seen == wanted || seen && event.hang_up;
                 fits(event.readable, ready.contains('r'))
                     && fits(event.writable, ready.contains('w'))
             })
@@ -355,7 +356,7 @@ impl Desk {
         assert!(as_wanted, "{} on {OS}: wanted {wanted:?}, saw {:?}", self.backend, self.events);
     }
 
-    /// Looks, and sees nothing.
+    /// Checks that nothing is ready.
     #[track_caller]
     pub(crate) fn expect_nothing(&mut self) {
         self.expect([]);

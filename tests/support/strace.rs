@@ -13,14 +13,14 @@ use super::ROLE;
 /// A system call of the main thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// In seconds.
+    /// The time of the call in seconds.
     pub(crate) time: f64,
     pub(crate) name: String,
     /// The whole line of the log.
     pub(crate) line: String,
 }
 
-/// The calls between two [marks](mark), and what the role has printed.
+/// The calls between two [marks](mark), and the output of the role.
 pub(crate) struct Traced {
     pub(crate) calls: Vec<Call>,
     pub(crate) output: String,
@@ -54,7 +54,7 @@ pub(crate) fn trace(role: &str, injected: &str, arguments: &[&OsStr]) -> Option<
         strace.args(["-e", &format!("inject={injected}")]);
     }
     strace.arg("-o").arg(&log).arg(env::current_exe().unwrap()).args(arguments).env(ROLE, role);
-    // Cargo's directories, in which the loader would search.
+    // The loader would search Cargo's directories and so make more system calls.
     strace.env_remove("LD_LIBRARY_PATH");
     let output = strace.output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -67,7 +67,7 @@ pub(crate) fn trace(role: &str, injected: &str, arguments: &[&OsStr]) -> Option<
     Some(Traced { calls, output: printed })
 }
 
-/// A line is `1700000000.123456 read(3</path>, ...) = 1`.
+/// Parses a line such as `1700000000.123456 read(3</path>, ...) = 1`.
 fn parse(line: &str) -> Option<Call> {
     let (time, call) = line.split_once(' ')?;
     let (name, _) = call.trim_start().split_once('(')?;
@@ -75,14 +75,14 @@ fn parse(line: &str) -> Option<Call> {
 }
 
 impl Call {
-    /// Whether it waits for events.
+    /// Returns whether the call waits for events.
     pub(crate) fn is_wait(&self) -> bool {
         self.name.starts_with("epoll_wait")
             || self.name.starts_with("epoll_pwait")
             || self.name.contains("select")
     }
 
-    /// Whether it reads a file whose name or path ends like this.
+    /// Returns whether the call reads a file whose name or path ends with `file`.
     pub(crate) fn is_read_of(&self, file: &str) -> bool {
         self.name == "read" && self.line.contains(&format!("{file}>"))
     }
@@ -93,7 +93,7 @@ impl Traced {
         self.calls.iter().filter(|call| which(call)).count()
     }
 
-    /// Returns the lines of the calls that none of these is true for.
+    /// Returns the lines of the calls for which `known` returns false.
     pub(crate) fn others(&self, known: impl Fn(&Call) -> bool) -> Vec<&str> {
         self.calls.iter().filter(|call| !known(call)).map(|call| call.line.as_str()).collect()
     }

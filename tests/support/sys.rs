@@ -1,5 +1,5 @@
-//! The system calls that the tests need and std does not have. All of the tests' `unsafe` is here,
-//! but for the counting allocator.
+//! The system calls that the tests need and std does not have. Except for the counting allocator, all
+//! `unsafe` code of the tests is here.
 
 #![allow(unsafe_code)]
 
@@ -18,16 +18,17 @@ fn checked(returned: libc::c_int) -> libc::c_int {
     returned
 }
 
-/// fork(2): runs `body` in a child, and says how that ended: with 0, or with 1 after a panic.
-/// Only for tests that run alone.
+/// Runs `body` in a child, with fork(2). Returns the child's exit status: 0, or 1 after a panic. Only for
+/// tests that run alone.
 pub(crate) fn in_child(body: impl FnOnce()) -> ExitStatus {
-    // SAFETY: the only other thread there is, the watchdog, sleeps and holds no lock.
+    // SAFETY: the only other thread is the watchdog. It sleeps and holds no lock.
     let child = checked(unsafe { libc::fork() });
     if child == 0 {
-        // SAFETY: no pointers. The watchdog does not live in the child; this takes its place.
+        // The watchdog does not exist in the child. The alarm replaces it.
+        // SAFETY: no pointers.
         unsafe { libc::alarm(30) };
         let failed = panic::catch_unwind(AssertUnwindSafe(body)).is_err();
-        // SAFETY: ends the child here, with nothing of the parent's cleaned up.
+        // SAFETY: the child ends here and does not clean up the parent's resources.
         unsafe { libc::_exit(failed.into()) }
     }
     let mut status = 0;
@@ -38,7 +39,7 @@ pub(crate) fn in_child(body: impl FnOnce()) -> ExitStatus {
     ExitStatus::from_raw(status)
 }
 
-/// setuid(2) and setgid(2) to nobody's, if this is root. Only in a child.
+/// Changes to the user and group `nobody` with setuid(2) and setgid(2), if this is root. Only in a child.
 pub(crate) fn become_nobody() {
     const NOBODY: libc::uid_t = 65534;
     // SAFETY: no pointers.
@@ -50,35 +51,36 @@ pub(crate) fn become_nobody() {
     }
 }
 
-/// umask(2), for the whole process.
+/// Calls umask(2), which affects the whole process.
 pub(crate) fn umask(mask: libc::mode_t) {
     // SAFETY: no pointers.
     unsafe { libc::umask(mask) };
 }
 
-/// dup2(2): what `file` is from now on, under the number it has. Its old self is closed.
+/// Replaces `file` by `by` with dup2(2). Its number stays the same, and its old file is closed.
 pub(crate) fn replace(file: &File, by: &impl AsFd) {
-    // SAFETY: both numbers are open and borrowed; `file` goes on owning its own.
+    // SAFETY: both numbers are open and borrowed. `file` still owns its number.
     checked(unsafe { libc::dup2(by.as_fd().as_raw_fd(), file.as_raw_fd()) });
 }
 
-/// fcntl(2) with F_DUPFD_CLOEXEC: a duplicate, its number at least `lowest`.
+/// Returns a duplicate whose number is at least `lowest`, with F_DUPFD_CLOEXEC of fcntl(2).
 pub(crate) fn duplicate_from(file: &impl AsFd, lowest: RawFd) -> OwnedFd {
     let file = file.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open, and what comes back is owned by nobody else.
+    // SAFETY: the descriptor is open, and no other code owns the new one.
     unsafe { OwnedFd::from_raw_fd(checked(libc::fcntl(file, libc::F_DUPFD_CLOEXEC, lowest))) }
 }
 
-/// fcntl(2) with F_GETFD: which descriptors are open, from 3 on.
+/// Returns the open descriptors from 3 on, with F_GETFD of fcntl(2).
 pub(crate) fn open_descriptors() -> Vec<RawFd> {
-    // SAFETY: no pointers; a number that is not open is an error, and that is the question.
+    // SAFETY: no pointers. A number that is not open is an error.
     (3..256).filter(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } != -1).collect()
 }
 
-/// setrlimit(2): lets this process have descriptors up to `limit`, exclusive; false if it may not.
+/// Limits this process to descriptors below `limit`, with setrlimit(2). Returns false if that is not
+/// allowed.
 pub(crate) fn limit_descriptors(limit: usize) -> bool {
     let mut limits = MaybeUninit::<libc::rlimit>::uninit();
-    // SAFETY: getrlimit fills it before it is read.
+    // SAFETY: getrlimit fills the struct before it is read.
     let mut limits = unsafe {
         checked(libc::getrlimit(libc::RLIMIT_NOFILE, limits.as_mut_ptr()));
         limits.assume_init()
@@ -89,7 +91,7 @@ pub(crate) fn limit_descriptors(limit: usize) -> bool {
         && unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) } == 0
 }
 
-/// ioctl(2) with FIONREAD: how many bytes wait to be read.
+/// Returns the number of unread bytes, with FIONREAD of ioctl(2).
 pub(crate) fn unread(file: &impl AsFd) -> usize {
     let mut count: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int, which lives through the call.
@@ -97,14 +99,14 @@ pub(crate) fn unread(file: &impl AsFd) -> usize {
     count as usize
 }
 
-/// fcntl(2) with F_SETPIPE_SZ.
+/// Sets the capacity of a FIFO, with F_SETPIPE_SZ of fcntl(2).
 #[cfg(target_os = "linux")]
 pub(crate) fn set_capacity(fifo: &File, bytes: libc::c_int) {
     // SAFETY: no pointers; the descriptor is open.
     checked(unsafe { libc::fcntl(fifo.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) });
 }
 
-/// fcntl(2) with F_SETFL and O_DIRECT: every write becomes a packet, and a read takes one.
+/// Sets O_DIRECT with F_SETFL of fcntl(2). Then every write is a packet, and a read returns one packet.
 #[cfg(target_os = "linux")]
 pub(crate) fn make_packets(fifo: &File) {
     // SAFETY: no pointers; the descriptor is open.
@@ -121,36 +123,36 @@ pub(crate) struct Thread(libc::pthread_t);
 unsafe impl Send for Thread {}
 
 impl Thread {
-    /// pthread_self(3).
+    /// Returns this thread, with pthread_self(3).
     pub(crate) fn this() -> Thread {
         // SAFETY: no pointers.
         Thread(unsafe { libc::pthread_self() })
     }
 
-    /// pthread_kill(3).
+    /// Sends a signal to the thread, with pthread_kill(3). The thread must still run.
     pub(crate) fn signal(self, signal: libc::c_int) {
-        // SAFETY: whoever calls this sees to it that the thread still runs.
+        // SAFETY: the caller guarantees that the thread still runs.
         assert_eq!(unsafe { libc::pthread_kill(self.0, signal) }, 0);
     }
 }
 
-/// sigaction(2): from now on `signal` does nothing but interrupt, and system calls that can be
-/// restarted are (SA_RESTART).
+/// Installs a handler that does nothing, with sigaction(2) and SA_RESTART. Afterwards `signal` only
+/// interrupts system calls, and those that can be restarted are restarted.
 pub(crate) fn catch(signal: libc::c_int) {
     extern "C" fn nothing(_: libc::c_int) {}
     let handler: extern "C" fn(libc::c_int) = nothing;
     set_action(signal, handler as libc::sighandler_t, libc::SA_RESTART);
 }
 
-/// sigaction(2): what programs find that do not touch `signal`. Rust's runtime ignores SIGPIPE.
+/// Restores the default action of `signal`, with sigaction(2). Rust's runtime ignores SIGPIPE.
 pub(crate) fn set_default(signal: libc::c_int) {
     set_action(signal, libc::SIG_DFL, 0);
 }
 
 fn set_action(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_int) {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: a plain C struct for which zero is a value; the handler, where it is one, is a
-    // function of the right type that touches nothing.
+    // SAFETY: zero is valid for this C struct. `handler` is SIG_DFL or a function of the right type that
+    // accesses no data.
     unsafe {
         let action = action.assume_init_mut();
         action.sa_sigaction = handler;
@@ -159,7 +161,7 @@ fn set_action(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_i
     }
 }
 
-/// pthread_sigmask(3): blocks `signal` in this thread.
+/// Blocks `signal` in this thread, with pthread_sigmask(3).
 pub(crate) fn block(signal: libc::c_int) {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset fills the set before anything reads it.
@@ -170,10 +172,10 @@ pub(crate) fn block(signal: libc::c_int) {
     }
 }
 
-/// pthread_sigmask(3): whether `signal` is blocked in this thread.
+/// Returns whether `signal` is blocked in this thread, with pthread_sigmask(3).
 pub(crate) fn is_blocked(signal: libc::c_int) -> bool {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: given no new mask, pthread_sigmask only fills the set, which is read afterwards.
+    // SAFETY: without a new mask, pthread_sigmask only fills the set, which is read afterwards.
     unsafe {
         let filled = libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), set.as_mut_ptr());
         assert_eq!(filled, 0);
@@ -181,7 +183,7 @@ pub(crate) fn is_blocked(signal: libc::c_int) -> bool {
     }
 }
 
-/// sigpending(2): whether `signal` waits until this thread unblocks it.
+/// Returns whether `signal` is pending until this thread unblocks it, with sigpending(2).
 pub(crate) fn is_pending(signal: libc::c_int) -> bool {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigpending fills the set, which is read afterwards.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// No test takes longer.
+/// The longest duration of a test.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// Ends the process with a message, unless it is dropped in time.

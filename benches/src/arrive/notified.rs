@@ -9,7 +9,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::{Reader, Spool};
 use crate::raw::Sink;
 
-/// A watcher, which has a thread of its own, and what it tells.
+/// A watcher, which has a thread of its own, and the channel of its events.
 pub(super) struct Notified {
     _watcher: RecommendedWatcher,
     events: Receiver<notify::Result<notify::Event>>,
@@ -17,8 +17,8 @@ pub(super) struct Notified {
 
 impl Notified {
     pub(super) fn open(spool: &Spool) -> io::Result<Notified> {
-        let (tell, events) = mpsc::channel();
-        let mut watcher = notify::recommended_watcher(tell).map_err(io::Error::other)?;
+        let (sender, events) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(sender).map_err(io::Error::other)?;
         for part in &spool.parts {
             watcher.watch(part, RecursiveMode::NonRecursive).map_err(io::Error::other)?;
         }

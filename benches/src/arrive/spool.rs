@@ -1,4 +1,5 @@
-//! A queue to be measured on: split as qmail's big-todo, with messages that nobody takes.
+//! The queue of a measurement. It is split as with qmail's big-todo patch, and its backlog stays in
+//! it.
 
 use std::fs;
 use std::io;
@@ -10,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::fill::Seeds;
 
-/// As many parts as qmail's big-todo has.
+/// The number of directories that qmail's big-todo patch uses.
 const PARTS: usize = 23;
 
-/// The queue's directories, its trigger, and what was linked and not removed yet.
+/// The queue's directories, its trigger, and the messages that were linked and not yet removed.
 #[derive(Debug)]
 pub(crate) struct Spool {
     pub(crate) parts: Vec<PathBuf>,
@@ -25,7 +26,7 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// With so many messages waiting.
+    /// Creates a queue with `backlog` messages in it.
     pub(crate) fn with(backlog: usize) -> io::Result<Spool> {
         let home = tempfile::tempdir()?;
         let parts: Vec<_> =
@@ -49,8 +50,8 @@ impl Spool {
         if pull { self.pull() } else { Ok(()) }
     }
 
-    /// As qmail-queue does it. A full trigger is as good as a pulled one; and nobody may be left to
-    /// read it, if the message was found before.
+    /// Pulls the trigger as qmail-queue does. A full trigger counts as pulled. A trigger without a
+    /// reader is not an error: the reader may have found the message and closed the trigger.
     fn pull(&self) -> io::Result<()> {
         use std::io::Write as _;
         let fifo =
@@ -62,16 +63,16 @@ impl Spool {
         }
     }
 
-    /// Removes what was linked, as whoever has dealt with it does.
+    /// Removes the linked messages, as a program does that has processed them.
     pub(crate) fn remove_linked(&mut self) -> io::Result<()> {
         self.linked.drain(..).try_for_each(fs::remove_file)
     }
 }
 
-/// How the names of messages begin that do not belong to the backlog.
+/// The first character in the names of messages that do not belong to the backlog.
 const NEW: &str = "n";
 
-/// Whether this is one of the messages that were not there at first.
+/// Returns whether this message does not belong to the backlog.
 pub(crate) fn is_new(name: &[u8]) -> bool {
     name.starts_with(NEW.as_bytes())
 }

@@ -1,8 +1,8 @@
-//! Counts the instructions of a wake, an arrival and a scan, outside the kernel, of the raw loops
-//! and of pullcord. `benches/instructions` runs it; it needs valgrind.
+//! Counts the instructions outside the kernel of a wake, an arrival and a scan, for the raw loops and
+//! for pullcord. `benches/instructions` runs it. It needs valgrind.
 //!
-//! `--assert` fails where pullcord takes more than the table here allows, `--max NAME=COUNT` where
-//! the named work takes more than that.
+//! With `--assert` it fails if pullcord uses more instructions than the table in `instructions.rs`
+//! allows, with `--max NAME=COUNT` if the named work uses more than `COUNT`.
 
 use std::collections::HashMap;
 use std::env;
@@ -42,7 +42,7 @@ fn main() -> io::Result<ExitCode> {
     Ok(exit)
 }
 
-/// `--max NAME=COUNT`, as often as one likes.
+/// Parses `--max NAME=COUNT`, which may be repeated.
 fn maxima<'a>(arguments: &[&'a str]) -> io::Result<HashMap<&'a str, f64>> {
     let mut maxima = HashMap::new();
     for pair in arguments.chunks(2) {
@@ -54,7 +54,8 @@ fn maxima<'a>(arguments: &[&'a str]) -> io::Result<HashMap<&'a str, f64>> {
         let count = known.and_then(|(name, most)| Some((name, most.parse().ok()?)));
         let (name, most) = count.ok_or_else(|| {
             io::Error::other(format!(
-                "{arguments:?}: not --assert, nor --max NAME=COUNT with a name from the table"
+                "{arguments:?}: cannot read the arguments: use --assert, or --max NAME=COUNT with a name \
+                 from the table"
             ))
         })?;
         maxima.insert(name, most);

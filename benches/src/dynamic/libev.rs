@@ -13,8 +13,8 @@ use super::{Base, Told, called_back, find, function, is_missing};
 #[repr(C)]
 struct EvLoop([u8; 0]);
 
-/// `ev_io`, as `ev.h` lays it out where nobody has configured it otherwise. Its macros for filling
-/// it are not to be had here.
+/// `ev_io`, with the layout of `ev.h` in its default configuration. The macros that fill it are not
+/// available in Rust.
 #[repr(C)]
 pub(crate) struct EvIo {
     active: c_int,
@@ -28,9 +28,9 @@ pub(crate) struct EvIo {
 }
 
 const EV_READ: c_int = 0x01;
-/// What `ev_io_set` says besides: the descriptor is a new one.
+/// `ev_io_set` adds this flag: the descriptor is new.
 const EV_IOFDSET: c_int = 0x80;
-/// No environment variable chooses the backend.
+/// Ignores the environment variable that chooses the backend.
 const EVFLAG_NOENV: c_uint = 0x0100_0000;
 const EVRUN_ONCE: c_int = 2;
 
@@ -45,13 +45,13 @@ struct Api {
     _library: Library,
 }
 
-/// Looked for once.
+/// Loaded at the first use.
 static API: LazyLock<Option<Api>> = LazyLock::new(Api::load);
 
 impl Api {
     fn load() -> Option<Api> {
         let library = find(&["libev.so.4", "libev.4.dylib", "libev.so"])?;
-        // SAFETY: the types are those of `ev.h`, and the library is kept beside the functions.
+        // SAFETY: the types are those of `ev.h`, and `Api` keeps the library loaded.
         unsafe {
             Some(Api {
                 version_major: function(&library, c"ev_version_major")?,
@@ -64,7 +64,7 @@ impl Api {
                 _library: library,
             })
         }
-        // Another version may lay out an `ev_io` in another way.
+        // Another version may have another layout of `ev_io`.
         // SAFETY: no arguments.
         .filter(|api| unsafe { (api.version_major)() } == 4)
     }
@@ -77,14 +77,14 @@ pub(super) fn version() -> Option<String> {
     Some(format!("libev {major}.{minor}"))
 }
 
-/// On the backend that libev itself finds best, level-triggered, as it always is.
+/// A libev loop on the backend that libev chooses. libev is always level-triggered.
 pub(crate) struct Libev {
     api: &'static Api,
     base: NonNull<EvLoop>,
 }
 
 unsafe extern "C" fn ready(_: *mut EvLoop, io: *mut EvIo, _: c_int) {
-    // SAFETY: the watcher was started with what is in `data`, and lives while it is called back.
+    // SAFETY: `start` has set `data`, and the watcher lives during its callback.
     unsafe { called_back((*io).data) };
 }
 
@@ -93,7 +93,7 @@ impl Base for Libev {
 
     fn open() -> io::Result<Libev> {
         let api = API.as_ref().ok_or_else(|| is_missing("libev"))?;
-        // SAFETY: an integer is all it takes.
+        // SAFETY: the only argument is an integer.
         let base = NonNull::new(unsafe { (api.loop_new)(EVFLAG_NOENV) });
         let base = base.ok_or_else(|| io::Error::other("libev finds no backend"))?;
         Ok(Libev { api, base })
@@ -110,13 +110,13 @@ impl Base for Libev {
             fd: source,
             events: EV_READ | EV_IOFDSET,
         }));
-        // SAFETY: the base lives, and so does the watcher, until it is stopped.
+        // SAFETY: the base lives, and the watcher lives until it is stopped.
         unsafe { (self.api.io_start)(self.base.as_ptr(), io) };
         Ok(io)
     }
 
     unsafe fn stop(&self, io: *mut EvIo) {
-        // SAFETY: it was made and started above, and once it is stopped nobody knows it.
+        // SAFETY: `start` has created and started it. After the stop no other code has a pointer to it.
         unsafe {
             (self.api.io_stop)(self.base.as_ptr(), io);
             drop(Box::from_raw(io));
@@ -129,7 +129,7 @@ impl Base for Libev {
     }
 
     unsafe fn free(&self) {
-        // SAFETY: it has no watcher, and is not used again.
+        // SAFETY: the base has no watcher and is not used again.
         unsafe { (self.api.loop_destroy)(self.base.as_ptr()) };
     }
 }

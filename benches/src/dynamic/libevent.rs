@@ -35,7 +35,7 @@ struct Api {
     _library: Library,
 }
 
-/// Looked for once.
+/// Loaded at the first use.
 static API: LazyLock<Option<Api>> = LazyLock::new(Api::load);
 
 impl Api {
@@ -47,8 +47,7 @@ impl Api {
             "libevent_core.so",
             "libevent.so",
         ])?;
-        // SAFETY: the types are those of `event2/event.h`, and the library is kept beside the
-        // functions.
+        // SAFETY: the types are those of `event2/event.h`, and `Api` keeps the library loaded.
         unsafe {
             Some(Api {
                 get_version: function(&library, c"event_get_version")?,
@@ -66,20 +65,20 @@ impl Api {
 
 pub(super) fn version() -> Option<String> {
     let api = API.as_ref()?;
-    // SAFETY: it returns a string that lives as long as the library.
+    // SAFETY: the function returns a string that lives as long as the library.
     let version = unsafe { CStr::from_ptr((api.get_version)()) };
     Some(format!("libevent {}", version.to_string_lossy()))
 }
 
-/// On the backend that libevent itself finds best, with events that are level-triggered and stay,
-/// which is what most programs ask for.
+/// A libevent base on the backend that libevent chooses. Its events are level-triggered and persistent,
+/// as in most programs.
 pub(crate) struct Libevent {
     api: &'static Api,
     base: NonNull<EventBase>,
 }
 
 unsafe extern "C" fn ready(_: c_int, _: c_short, told: *mut c_void) {
-    // SAFETY: it is what the event was made with.
+    // SAFETY: `told` is the argument with which the event was created.
     unsafe { called_back(told) };
 }
 
@@ -96,21 +95,21 @@ impl Base for Libevent {
 
     unsafe fn start(&self, source: c_int, told: *const Told) -> io::Result<NonNull<Event>> {
         let (base, told) = (self.base.as_ptr(), told.cast_mut().cast());
-        // SAFETY: the base lives, and what the callback is told lives until the event is freed.
+        // SAFETY: the base lives, and the argument of the callback lives until the event is freed.
         let event =
             unsafe { (self.api.event_new)(base, source, EV_READ | EV_PERSIST, ready, told) };
         let event = NonNull::new(event).ok_or(io::ErrorKind::OutOfMemory)?;
-        // SAFETY: the event is new, and there is no time to be read.
+        // SAFETY: the event is new, and a null pointer means no timeout.
         if unsafe { (self.api.event_add)(event.as_ptr(), ptr::null()) } == 0 {
             return Ok(event);
         }
-        // SAFETY: nobody else knows it.
+        // SAFETY: no other code has a pointer to the event.
         unsafe { (self.api.event_free)(event.as_ptr()) };
-        Err(io::Error::other("libevent cannot wait for it"))
+        Err(io::Error::other("libevent cannot wait for this descriptor"))
     }
 
     unsafe fn stop(&self, event: NonNull<Event>) {
-        // SAFETY: it was made above, and is not used again.
+        // SAFETY: `start` has created the event, and it is not used again.
         unsafe { (self.api.event_free)(event.as_ptr()) };
     }
 
@@ -120,7 +119,7 @@ impl Base for Libevent {
     }
 
     unsafe fn free(&self) {
-        // SAFETY: it has no event, and is not used again.
+        // SAFETY: the base has no event and is not used again.
         unsafe { (self.api.base_free)(self.base.as_ptr()) };
     }
 }

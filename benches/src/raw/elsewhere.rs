@@ -1,14 +1,14 @@
-//! Where there is nothing but POSIX: directories are read when the trigger is pulled.
+//! The raw loops on systems with only POSIX: directories are read when the trigger is pulled.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Qmail, Sink};
 
-/// The system calls by which a directory is read: they are not counted here.
+/// The system calls that read a directory. They are not counted on these systems.
 pub(crate) const READS_DIRECTORY: [libc::c_long; 0] = [];
 
-/// What the loops of this module are made of, for the tables.
+/// The names of this module's loops in the tables.
 pub(crate) const WATCH: &str = "no raw watch";
 pub(crate) const WATCH_AND_TRIGGER: &str = "raw trigger+scan";
 pub(crate) const LIST: &str = "raw readdir";
@@ -31,7 +31,7 @@ impl Arrivals {
     }
 }
 
-/// No way of counting them is known that works without another program.
+/// Returns `None`: no method is known that counts system calls without another program.
 pub(crate) fn system_calls(
     _: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<Option<Vec<libc::c_long>>> {

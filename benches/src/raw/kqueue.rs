@@ -1,6 +1,6 @@
-//! kqueue(2), and readdir(3).
+//! The raw loops with kqueue(2) and readdir(3).
 
-// The fields' types differ from one system to the next, so that a cast needed on one is none on
+// The types of the fields differ between systems. A cast that one system needs is unnecessary on
 // another.
 #![allow(clippy::unnecessary_cast)]
 
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, readdir};
 
-/// The system calls by which a directory is read: they are not counted here.
+/// The system calls that read a directory. They are not counted on these systems.
 pub(crate) const READS_DIRECTORY: [libc::c_long; 0] = [];
 
-/// What the loops of this module are made of, for the tables.
+/// The names of this module's loops in the tables.
 pub(crate) const WATCH: &str = "raw vnode";
 pub(crate) const WATCH_AND_TRIGGER: &str = "raw vnode+trigger";
 pub(crate) const LIST: &str = "raw readdir";
@@ -24,13 +24,13 @@ pub(crate) const LIST: &str = "raw readdir";
 pub(crate) use super::readdir as list;
 
 fn kqueue() -> io::Result<OwnedFd> {
-    // SAFETY: no pointers; the descriptor is new, and nobody else's.
+    // SAFETY: no pointers; the descriptor is new, and no other code owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(checked(libc::kqueue())?) })
 }
 
-/// Every system has other types and other fields.
+/// Returns a `kevent`. The types and fields differ between systems.
 fn event(source: RawFd, filter: i64, flags: u32, key: usize) -> libc::kevent {
-    // SAFETY: integers and a pointer, for which zero is a value.
+    // SAFETY: the fields are integers and a pointer, for which zero is valid.
     let mut event: libc::kevent = unsafe { mem::zeroed() };
     event.ident = source as _;
     event.filter = filter as _;
@@ -40,7 +40,7 @@ fn event(source: RawFd, filter: i64, flags: u32, key: usize) -> libc::kevent {
 }
 
 fn apply(kqueue: &OwnedFd, change: libc::kevent) -> io::Result<()> {
-    // SAFETY: one change is read, and there is no room for events.
+    // SAFETY: the call reads one change and writes no events.
     checked(unsafe {
         libc::kevent(kqueue.as_raw_fd(), &change, 1, ptr::null_mut(), 0, ptr::null())
     })?;
@@ -53,7 +53,7 @@ fn fetch(
     tick: Option<Duration>,
 ) -> io::Result<usize> {
     let tick = tick.map(|tick| libc::timespec { tv_sec: tick.as_secs() as _, tv_nsec: 0 });
-    // SAFETY: there is room for as many events as it says, and the time lives through the call.
+    // SAFETY: the buffer has room for `room` events, and the time lives through the call.
     let count = checked(unsafe {
         let room = events.len() as _;
         let tick = tick.as_ref().map_or(ptr::null(), ptr::from_ref);
@@ -62,7 +62,7 @@ fn fetch(
     Ok(count as usize)
 }
 
-/// Edge-triggered or level-triggered.
+/// A kqueue loop, edge-triggered or level-triggered.
 pub(crate) struct Kqueue<const MODE: u8> {
     kqueue: OwnedFd,
     events: Vec<libc::kevent>,
@@ -97,7 +97,8 @@ impl<const MODE: u8> Loop for Kqueue<MODE> {
     }
 }
 
-/// Directories watched for changes, each of which is then read; and perhaps a trigger beside them.
+/// Watches directories for changes and reads each changed directory. Also waits for a trigger if one is
+/// given.
 pub(crate) struct Arrivals {
     kqueue: OwnedFd,
     trigger: Option<Fifo>,
@@ -110,7 +111,7 @@ impl Arrivals {
         let mut watched = Vec::new();
         for (number, directory) in directories.iter().enumerate() {
             let path = c_string(directory);
-            // SAFETY: the path ends with a NUL byte; the descriptor is new, and nobody else's.
+            // SAFETY: the path ends with a NUL byte; the descriptor is new, and no other code owns it.
             let opened = unsafe {
                 let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
                 OwnedFd::from_raw_fd(checked(libc::open(path.as_ptr(), flags))?)
@@ -143,7 +144,7 @@ impl Arrivals {
     }
 }
 
-/// No way of counting them is known that works without another program.
+/// Returns `None`: no method is known that counts system calls without another program.
 pub(crate) fn system_calls(
     _: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<Option<Vec<libc::c_long>>> {

@@ -1,4 +1,4 @@
-//! epoll(7), inotify(7) and getdents64(2).
+//! The raw loops with epoll(7), inotify(7) and getdents64(2).
 
 #[cfg(target_env = "gnu")]
 mod trace;
@@ -13,7 +13,7 @@ use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, is_entry};
 #[cfg(target_env = "gnu")]
 pub(crate) use trace::system_calls;
 
-/// The libc crate has no words for it there.
+/// Returns `None`: the libc crate has no declarations for tracing on this C library.
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn system_calls(
     _: impl FnOnce() -> io::Result<()>,
@@ -21,17 +21,17 @@ pub(crate) fn system_calls(
     Ok(None)
 }
 
-/// The system calls by which a directory is read.
+/// The system calls that read a directory.
 pub(crate) const READS_DIRECTORY: [libc::c_long; 1] = [libc::SYS_getdents64];
 
-/// What the loops of this module are made of, for the tables.
+/// The names of this module's loops in the tables.
 pub(crate) const WATCH: &str = "raw inotify";
 pub(crate) const WATCH_AND_TRIGGER: &str = "raw inotify+trigger";
 pub(crate) const LIST: &str = "raw getdents64";
 
 const BUFFER: usize = 64 * 1024;
 
-/// As the kernel writes these records: aligned for their widest field.
+/// A buffer for the kernel's records, aligned for their widest field.
 #[repr(C, align(8))]
 struct Buffer([u8; BUFFER]);
 
@@ -42,7 +42,7 @@ impl Buffer {
 }
 
 fn epoll_create() -> io::Result<OwnedFd> {
-    // SAFETY: no pointers; the descriptor is new, and nobody else's.
+    // SAFETY: no pointers; the descriptor is new, and no other code owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(checked(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) })
 }
 
@@ -53,7 +53,7 @@ fn control(epoll: &OwnedFd, operation: i32, fd: RawFd, events: i32, key: usize) 
     Ok(())
 }
 
-/// Edge-triggered or level-triggered.
+/// An epoll loop, edge-triggered or level-triggered.
 pub(crate) struct Epoll<const MODE: u8> {
     epoll: OwnedFd,
     events: [libc::epoll_event; EVENTS],
@@ -82,7 +82,7 @@ impl<const MODE: u8> Loop for Epoll<MODE> {
     }
 
     fn wait(&mut self, mut ready: impl FnMut(usize) -> io::Result<()>) -> io::Result<()> {
-        // SAFETY: there is room for so many events.
+        // SAFETY: the buffer has room for `room` events.
         let count = checked(unsafe {
             let room = EVENTS as libc::c_int;
             libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), room, -1)
@@ -91,12 +91,12 @@ impl<const MODE: u8> Loop for Epoll<MODE> {
     }
 }
 
-/// Directories watched for names, and perhaps a trigger beside them.
+/// Watches directories for new names. Also waits for a trigger if one is given.
 pub(crate) struct Arrivals {
     epoll: OwnedFd,
     inotify: OwnedFd,
     trigger: Option<Fifo>,
-    /// The directory of each watch descriptor: the kernel counts them from 1.
+    /// The directory of each watch descriptor. The kernel numbers them from 1.
     watched: Vec<PathBuf>,
     buffer: Box<Buffer>,
 }
@@ -104,7 +104,7 @@ pub(crate) struct Arrivals {
 impl Arrivals {
     pub(crate) fn open(directories: &[PathBuf], trigger: Option<&Path>) -> io::Result<Arrivals> {
         let epoll = epoll_create()?;
-        // SAFETY: no pointers; the descriptor is new, and nobody else's.
+        // SAFETY: no pointers; the descriptor is new, and no other code owns it.
         let inotify = unsafe {
             let flags = libc::IN_NONBLOCK | libc::IN_CLOEXEC;
             OwnedFd::from_raw_fd(checked(libc::inotify_init1(flags))?)
@@ -149,7 +149,7 @@ impl Arrivals {
     }
 
     fn read_names(&mut self, sink: Sink<'_>) -> io::Result<()> {
-        // SAFETY: the descriptor is open, and the buffer has room for so many bytes.
+        // SAFETY: the descriptor is open, and the buffer has room for `BUFFER` bytes.
         let count = unsafe {
             libc::read(self.inotify.as_raw_fd(), self.buffer.0.as_mut_ptr().cast(), BUFFER)
         };
@@ -157,8 +157,8 @@ impl Arrivals {
             return Err(io::Error::last_os_error());
         }
         let (mut at, end) = (self.buffer.0.as_ptr(), count as usize);
-        // SAFETY: the kernel has written whole events, one behind the other, up to `end`; each
-        // begins at a multiple of 4, and its name, if it has one, ends with a NUL byte.
+        // SAFETY: the kernel has written complete events one after the other, up to `end`. Each starts
+        // at a multiple of 4. Its name, if it has one, ends with a NUL byte.
         unsafe {
             let end = at.add(end);
             while at < end {
@@ -169,7 +169,9 @@ impl Arrivals {
                     let directory = &self.watched[(*event).wd as usize];
                     sink(directory, CStr::from_ptr(name.cast()).to_bytes());
                 } else {
-                    return Err(io::Error::other("the watched directories were tampered with"));
+                    return Err(io::Error::other(
+                        "unexpected inotify event; do not change the benchmark's directories",
+                    ));
                 }
                 at = name.add((*event).len as usize);
             }
@@ -178,17 +180,17 @@ impl Arrivals {
     }
 }
 
-/// open(2), getdents64(2) to the end, close(2).
+/// Reads a directory with open(2), getdents64(2) to the end, and close(2).
 pub(crate) fn list(directory: &Path, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     let path = c_string(directory);
-    // SAFETY: the path ends with a NUL byte; the descriptor is new, and nobody else's.
+    // SAFETY: the path ends with a NUL byte; the descriptor is new, and no other code owns it.
     let directory = unsafe {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
         OwnedFd::from_raw_fd(checked(libc::open(path.as_ptr(), flags))?)
     };
     let mut buffer = Buffer::new();
     loop {
-        // SAFETY: the descriptor is open, and the buffer has room for so many bytes.
+        // SAFETY: the descriptor is open, and the buffer has room for `BUFFER` bytes.
         let count = unsafe {
             let (number, start) = (libc::SYS_getdents64, buffer.0.as_mut_ptr());
             libc::syscall(number, directory.as_raw_fd(), start, BUFFER)
@@ -199,8 +201,8 @@ pub(crate) fn list(directory: &Path, mut each: impl FnMut(&[u8])) -> io::Result<
             _ => {}
         }
         let mut at = buffer.0.as_ptr();
-        // SAFETY: the kernel has written whole records, one behind the other, up to `end`; each
-        // begins at a multiple of 8, and its name ends with a NUL byte.
+        // SAFETY: the kernel has written complete records one after the other, up to `end`. Each starts
+        // at a multiple of 8, and its name ends with a NUL byte.
         unsafe {
             let end = at.add(count as usize);
             while at < end {

@@ -1,4 +1,4 @@
-//! The other process: it pulls a FIFO at random times, as those do who queue mail.
+//! The other process: pulls a FIFO at random times, as programs that queue mail do.
 
 use std::ffi::CStr;
 use std::io;
@@ -13,10 +13,10 @@ use crate::rng::Rng;
 /// The mean time between two pulls.
 const GAP: Duration = Duration::from_micros(300);
 
-/// How long before it pulls again, because nobody seems to have been there.
+/// The time in nanoseconds after which it pulls again if the reader has not reacted.
 const PATIENCE: i64 = 50_000_000;
 
-/// A process that pulls so many times, each time after the one before was seen.
+/// A process that pulls a number of times. It waits until the reader has seen each pull.
 pub(crate) struct Puller {
     shared: NonNull<Shared>,
     process: libc::pid_t,
@@ -25,20 +25,20 @@ pub(crate) struct Puller {
     latencies: Vec<f64>,
 }
 
-/// A page that both processes have.
+/// A memory page that both processes share.
 struct Shared {
     begun: AtomicBool,
-    /// The last pull, and the nanosecond at which it began.
+    /// The number of the last pull, and below the nanosecond at which it started.
     pulled: AtomicUsize,
     at: AtomicI64,
     seen: AtomicUsize,
 }
 
 impl Puller {
-    /// Forks it. It waits for [`begin`](Puller::begin).
+    /// Forks the process. It waits for [`begin`](Puller::begin).
     pub(crate) fn start(fifo: &Path, pulls: usize) -> io::Result<Puller> {
         let fifo = c_string(fifo);
-        // SAFETY: a page of our own, of zeros, which are what `Shared` begins with.
+        // SAFETY: the page is new and filled with zeros, which are valid for `Shared`.
         let page = unsafe {
             let (access, kind) =
                 (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANON);
@@ -50,11 +50,11 @@ impl Puller {
         let shared = NonNull::new(page.cast::<Shared>()).expect("mmap does not return null");
         // SAFETY: no pointers.
         let parent = unsafe { libc::getpid() };
-        // SAFETY: the child calls nothing but what it may after a fork of many threads: it neither
-        // allocates nor locks.
+        // SAFETY: the child of a process with threads must call only async-signal-safe functions. This
+        // child does not allocate memory or take locks.
         let process = checked(unsafe { libc::fork() })?;
         if process == 0 {
-            // SAFETY: the page is mapped in the child, too; `_exit` runs no destructors.
+            // SAFETY: the page is also mapped in the child. `_exit` runs no destructors.
             unsafe {
                 pull(shared.as_ref(), &fifo, pulls, parent);
                 libc::_exit(0);
@@ -65,27 +65,27 @@ impl Puller {
     }
 
     fn shared(&self) -> &Shared {
-        // SAFETY: mapped until drop, and all its fields are atomic.
+        // SAFETY: the page is mapped until drop, and all fields are atomic.
         unsafe { self.shared.as_ref() }
     }
 
-    /// The reader is about to sleep.
+    /// Starts the pulls. Call it before the reader sleeps for the first time.
     pub(crate) fn begin(&self) {
         mark();
         self.shared().begun.store(true, Ordering::Release);
     }
 
-    /// The reader will not sleep again; the counterpart of [`begin`](Puller::begin).
+    /// Ends the counting of system calls, the counterpart of [`begin`](Puller::begin).
     pub(crate) fn end(&self) {
         mark();
     }
 
-    /// Whether there is a pull to come.
+    /// Returns whether more pulls follow.
     pub(crate) fn goes_on(&self) -> bool {
         self.seen < self.pulls
     }
 
-    /// The reader has woken and seen to the FIFO.
+    /// Reports that the reader has woken and drained the FIFO.
     pub(crate) fn seen(&mut self) {
         let now = nanoseconds();
         let pulled = self.shared().pulled.load(Ordering::Acquire);
@@ -96,7 +96,7 @@ impl Puller {
         }
     }
 
-    /// The nanoseconds each pull took to be seen.
+    /// Returns the latency of each pull in nanoseconds.
     pub(crate) fn latencies(&mut self) -> Vec<f64> {
         std::mem::take(&mut self.latencies)
     }
@@ -104,7 +104,7 @@ impl Puller {
 
 impl Drop for Puller {
     fn drop(&mut self) {
-        // SAFETY: the child is ours and was not waited for; the page is not used again.
+        // SAFETY: the child is ours and was not waited for. The page is not used again.
         unsafe {
             libc::kill(self.process, libc::SIGKILL);
             libc::waitpid(self.process, ptr::null_mut(), 0);
@@ -113,10 +113,11 @@ impl Drop for Puller {
     }
 }
 
-/// The life of the child; it ends when its parent does.
+/// Runs the child. Returns after the last pull, or when its parent has ended.
 fn pull(shared: &Shared, fifo: &CStr, pulls: usize, parent: libc::pid_t) {
     let mut rng = Rng::new();
-    // SAFETY: no pointers. Whoever re-opens its FIFO may leave us with nobody to write to.
+    // A reader that reopens its FIFO may leave this process without a reader.
+    // SAFETY: no pointers.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: no pointers.
     let is_wanted = || unsafe { libc::getppid() } == parent;
@@ -139,7 +140,7 @@ fn pull(shared: &Shared, fifo: &CStr, pulls: usize, parent: libc::pid_t) {
     }
 }
 
-/// open(2), write(2), close(2): the protocol.
+/// Pulls the trigger as qmail-queue does: open(2), write(2), close(2).
 fn write_byte(fifo: &CStr) {
     // SAFETY: the path ends with a NUL byte, and one byte is read from a constant.
     unsafe {

@@ -1,4 +1,4 @@
-//! The messages that were seen, and the report.
+//! Records the received messages and makes the report.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::latency::Latency;
 use crate::message::{Message, Moment};
 
-/// The messages that were seen, and how long after they were linked.
+/// The received messages, with the time from their link.
 pub(super) struct Tally {
     is_seen: Vec<bool>,
     latencies: Vec<Duration>,
@@ -30,7 +30,7 @@ pub(super) struct Report {
     refused: u64,
     backend: &'static str,
     watch: &'static str,
-    /// From just before link(2) until the entry was returned.
+    /// The time from just before link(2) until the entry was returned.
     latency_us: Latency,
     /// All of this in one sentence.
     verdict: String,
@@ -41,7 +41,7 @@ impl Tally {
         Tally { is_seen: vec![false; messages as usize], latencies: Vec::new(), duplicates: 0 }
     }
 
-    /// Records that a message was returned just now. Returns whether that was the first time.
+    /// Records that a message was returned now. Returns whether that was the first time.
     pub(super) fn see(&mut self, name: &OsStr) -> Result<bool, Failure> {
         let now = Moment::now();
         let message = Message::parse(name);

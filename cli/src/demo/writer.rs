@@ -17,7 +17,7 @@ use crate::writers::{Lifeline, Writers};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     queue: PathBuf,
-    /// The first message of the share; from there on every `step`th, below `end`
+    /// The first message of the share. Then every `step`th message below `end` follows
     first: u64,
     step: usize,
     end: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     lifeline: Lifeline,
 }
 
-/// The work of a writer, which it reports in one line on its standard output.
+/// The work of a writer. The writer prints it as one line on its standard output.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct WriterReport {
     pub(super) injected: u64,

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub(super) enum State {
     Ok,
     Warning,
-    /// It could not be seen whether this is right.
+    /// This could not be checked.
     Unknown,
     Error,
 }
@@ -18,7 +18,7 @@ pub(super) struct Finding {
     pub(super) state: State,
     /// The observation.
     pub(super) message: String,
-    /// Why it matters.
+    /// The consequence.
     pub(super) why: Option<&'static str>,
     /// The remedy.
     pub(super) hint: Option<String>,
@@ -56,7 +56,7 @@ pub(super) struct Numbers {
     pub(super) entries: u64,
     /// The age of the oldest entry in seconds, 0 without entries.
     pub(super) oldest_seconds: u64,
-    /// Entries that were taken while this command looked, at least.
+    /// The minimum number of entries that were taken during the observation.
     pub(super) taken: u64,
     /// The share of one processor that the busiest reader used, in percent.
     pub(super) reader_cpu_percent: Option<u64>,

@@ -15,7 +15,7 @@ pub(super) enum Layout {
     Postfix,
 }
 
-/// Where a queue is.
+/// The paths of a queue.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub(super) layout: Layout,
@@ -34,7 +34,7 @@ impl Queue {
         };
         let options = options.map_err(Failure::bad_input)?;
         let main = &options.directory_paths()[0];
-        // Without the right to read it there is nothing to look at.
+        // Without the right to read it, its directories are not known.
         fs::read_dir(main).map_err(|e| {
             Failure::bad_input(format!(
                 "{}: cannot look at the queue: {e}; name a queue directory, and run this command \

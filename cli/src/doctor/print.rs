@@ -1,4 +1,4 @@
-//! A report for people, and one for a monitoring system.
+//! Prints a report for people, and one for a monitoring system.
 
 use anstyle::{AnsiColor, Style};
 

@@ -1,4 +1,4 @@
-//! The behaviour of each backend.
+//! Tests the behaviour of each backend.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

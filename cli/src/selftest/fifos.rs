@@ -1,4 +1,4 @@
-//! The behaviour of FIFOs.
+//! Tests the behaviour of FIFOs.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -74,7 +74,8 @@ fn filled(writer: &mut File) -> String {
     }
 }
 
-/// The bug that this project exists for: the flush of 1998 does not flush.
+/// Tests the bug of 1998: closing and reopening a FIFO does not remove its bytes while a writer has it
+/// open.
 fn keeps_byte(path: &Path) -> io::Result<bool> {
     let reader = end(path, true)?;
     let mut writer = end(path, false)?;

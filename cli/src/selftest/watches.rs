@@ -1,4 +1,4 @@
-//! The events of the directory watch.
+//! Tests the events of the directory watch.
 
 use std::fs;
 use std::io;
@@ -39,7 +39,7 @@ pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
         ("reports a write into it", &|| fs::write(&entry, "more")),
         ("reports its removal", &|| fs::remove_file(&entry)),
         ("reports a link", &|| fs::write(&draft, "").and_then(|()| fs::hard_link(&draft, &entry))),
-        // Of another file: to rename one link over another of the same file does nothing.
+        // The rename is of another file. To rename one link over another of the same file does nothing.
         ("reports a rename over it", &|| {
             fs::write(&other, "").and_then(|()| fs::rename(&other, &entry))
         }),
@@ -55,7 +55,7 @@ pub(super) fn observe(directory: &Path, observations: &mut Vec<Observation>) {
     recorder.expect("a queue returns queued entries and new ones", finds(&directory.join("queue")));
 }
 
-/// Returns the pending events of the watch, in words.
+/// Returns a text with the pending events of the watch.
 fn events(watch: &mut DirWatcher) -> io::Result<String> {
     let mut events = Vec::new();
     while watch.read_events()? > 0 {
@@ -74,8 +74,8 @@ fn events(watch: &mut DirWatcher) -> io::Result<String> {
     Ok(if events.is_empty() { "nothing".into() } else { events.join(", ") })
 }
 
-/// Returns whether a queue without a loop returns an entry that is there at the start, and one that is
-/// added later. Without a watch, the second one is found at the poll interval.
+/// Returns whether a receiver returns an entry that exists at the start, and one that is added later.
+/// Without a watch, the second one is found at the poll interval.
 fn finds(directory: &Path) -> io::Result<bool> {
     fs::create_dir(directory)?;
     fs::write(directory.join("1"), "")?;

@@ -19,16 +19,16 @@ pub(super) struct Load {
     /// The processes that pull, and how they do it
     #[arg(long, value_enum, default_value_t = Scenario::Storm)]
     pub(super) scenario: Scenario,
-    /// How long each strategy is under the load
+    /// Duration of the load on each strategy
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// In a storm: how many processes write
+    /// In a storm: number of processes that write
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     writers: u64,
-    /// In a storm: how long each holds the trigger open, in microseconds
+    /// In a storm: time that each holds the trigger open, in microseconds
     #[arg(long, value_name = "US", default_value_t = 5_000)]
     hold_us: u64,
-    /// In a storm: how long each rests then, in microseconds
+    /// In a storm: pause of each after that, in microseconds
     #[arg(long, value_name = "US", default_value_t = 0)]
     gap_us: u64,
 }
@@ -53,7 +53,7 @@ impl Scenario {
     }
 }
 
-/// How long the well-behaved writer beside a flooder rests between two entries.
+/// The pause of the well-behaved writer beside a flooder between two entries.
 const SPACED: Duration = Duration::from_millis(10);
 
 impl Load {
@@ -61,7 +61,7 @@ impl Load {
         Duration::from_secs(self.seconds)
     }
 
-    /// Returns the arguments of each writer. The time of the load begins now.
+    /// Returns the arguments of each writer. The time of the load starts now.
     pub(super) fn writers(&self, queue: &TestQueue) -> Vec<Vec<OsString>> {
         let until = Moment::now().after(self.time());
         let queue = queue.root();
@@ -88,7 +88,7 @@ impl Load {
     }
 }
 
-/// In words.
+/// Describes the load.
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scenario {

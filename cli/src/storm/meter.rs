@@ -1,4 +1,4 @@
-//! What a strategy takes while the load lasts: time, processor time, and scans per second.
+//! Measures the time, the processor time and the scans per second of a strategy during the load.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use crate::processor;
 pub(super) struct Meter {
     begun: Instant,
     cpu: Option<Duration>,
-    /// Both, once the load is over.
+    /// The time and the processor time at the end of the load.
     taken: Option<(Duration, Option<Duration>)>,
     last: (Instant, u64),
-    /// How many seconds after the begin, and how many scans a second just before.
+    /// Points: seconds after the start, and scans per second just before.
     pub(super) rates: Vec<(f64, f64)>,
     bar: ProgressBar,
 }
@@ -32,7 +32,7 @@ impl Meter {
         }
     }
 
-    /// How long to wait at most, so as not to be late.
+    /// Returns the longest time to wait until the next measurement.
     pub(super) fn next_sample(&self, now: Instant) -> Duration {
         (self.last.0 + SAMPLE).saturating_duration_since(now)
     }
@@ -50,7 +50,7 @@ impl Meter {
         self.bar.set_position((now - self.begun).as_millis() as u64);
     }
 
-    /// The load is over.
+    /// Ends the measurement at the end of the load.
     pub(super) fn stop(&mut self) {
         let cpu =
             self.cpu.zip(processor::time()).map(|(before, after)| after.saturating_sub(before));
@@ -62,13 +62,13 @@ impl Meter {
         self.taken.map_or_else(|| self.begun.elapsed(), |(elapsed, _)| elapsed)
     }
 
-    /// None where it is not known.
+    /// Returns the processor time, or `None` if it is not known.
     pub(super) fn cpu(&self) -> Option<Duration> {
         self.taken.and_then(|(_, cpu)| cpu)
     }
 }
 
-/// A bar on a terminal, and nothing anywhere else.
+/// Returns a progress bar, which is shown only on a terminal.
 fn progress(strategy: &'static str, time: Duration) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:11} {bar:40} {eta} left");
     ProgressBar::with_draw_target(Some(time.as_millis() as u64), ProgressDrawTarget::stderr())

@@ -8,10 +8,10 @@ use pullcord::Escaped;
 
 use crate::failure::Failure;
 
-/// The name of a strategy, and its points: seconds, and scans a second.
+/// The name of a strategy, and its points: seconds and scans per second.
 type Line = (&'static str, Vec<(f64, f64)>);
 
-/// One for each strategy, pullcord last. A reader who is colour-blind can tell them apart.
+/// One colour for each strategy, pullcord last. People with colour blindness can distinguish them.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(213, 94, 0), RGBColor(204, 121, 167), RGBColor(86, 180, 233), RGBColor(0, 114, 178)];
 
@@ -26,8 +26,8 @@ fn lay_out<'a>(
     title: &str,
     lines: &[Line],
 ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
-    // A logarithmic axis has no place for zero, which is drawn at one. A rate below ten does not
-    // occur: it is counted over a tenth of a second.
+    // A logarithmic axis cannot show zero, which is drawn at one. A rate between 0 and 10 does not occur,
+    // because it is counted over a tenth of a second.
     let points = |line: &Line| line.1.clone().into_iter().map(|(at, rate)| (at, rate.max(1.0)));
     let all = || lines.iter().flat_map(points);
     let end = all().map(|(at, _)| at).fold(1.0, f64::max);

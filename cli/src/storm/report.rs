@@ -9,7 +9,7 @@ use crate::latency::Latency;
 pub(super) struct Report {
     pub(super) strategy: &'static str,
     pub(super) scenario: &'static str,
-    /// How long the load lasted.
+    /// The duration of the load.
     pub(super) seconds: f64,
     pub(super) pulls: u64,
     pub(super) refused: u64,
@@ -23,9 +23,9 @@ pub(super) struct Report {
     pub(super) injected: u64,
     pub(super) seen: u64,
     pub(super) lost: u64,
-    /// From just before link(2) to the moment the entry was seen.
+    /// The time from just before link(2) until the entry was seen.
     pub(super) latency_us: Latency,
-    /// How often another descriptor in the same notifier was served, and how long its messages waited.
+    /// How often another descriptor in the same notifier was served, and the waiting time of its messages.
     pub(super) served: u64,
     pub(super) waited_us: Latency,
     /// All of this in one sentence.

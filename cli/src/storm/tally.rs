@@ -53,7 +53,7 @@ impl Tally {
         self.fruitful_scans += u64::from(self.last_fruitful.replace(number) != Some(number));
     }
 
-    /// Adds the reports of the writers that were received just now.
+    /// Adds the reports of the writers that were just received.
     pub(super) fn add_reports(&mut self, reports: Vec<WriterReport>) {
         let now = Moment::now();
         self.served += 1;

@@ -22,19 +22,19 @@ use crate::writers::Lifeline;
 pub(crate) struct Arguments {
     queue: PathBuf,
     until: Moment,
-    /// The first entry; from there on every `step`th
+    /// The first entry. Then every `step`th entry follows
     first: u64,
     step: u64,
     hold_us: u64,
     gap_us: u64,
-    /// Queue nothing, and write as fast as possible
+    /// Queue no message, and write as fast as possible
     #[arg(long)]
     flood: bool,
     #[command(flatten)]
     lifeline: Lifeline,
 }
 
-/// The work of a writer since its last report, which it reports in one line on its standard output.
+/// The work of a writer since its last report. The writer prints it as one line on its standard output.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct WriterReport {
     pub(super) at: Moment,
@@ -98,7 +98,7 @@ impl Writer {
         fs::remove_file(&written).map_err(|e| failed(&written, e))
     }
 
-    /// Writes as much at once as a FIFO takes, again and again.
+    /// Repeatedly writes as much as a FIFO accepts.
     fn flood(&mut self) -> Result<(), Failure> {
         static BYTES: [u8; 65_536] = [0; 65_536];
         while !self.is_over() {
@@ -124,7 +124,7 @@ impl Writer {
         }
     }
 
-    /// Writes into the trigger. Returns false if no process reads it any more.
+    /// Writes into the trigger. Returns false if no process reads it.
     fn write(&mut self, trigger: &OwnedFd, bytes: &[u8]) -> Result<bool, Failure> {
         self.report.pulls += 1;
         match write(trigger, bytes) {

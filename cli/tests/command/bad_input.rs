@@ -110,7 +110,7 @@ fn a_path_without_permission_is_rejected_with_the_path() {
     let mut binary = PathBuf::from(env!("CARGO_BIN_EXE_pullcord"));
     let is_root = rustix::process::geteuid().is_root();
     if is_root {
-        // Nobody else may reach where it was built.
+        // Another user may not reach the place where the command was built.
         let copy = queue.path("pullcord");
         copy_binary(&copy);
         fs::set_permissions(queue.root(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -150,7 +150,7 @@ fn an_unavailable_backend_is_rejected_with_the_available_ones() {
     }
 }
 
-/// As in a unit or a compose file that passes `PULLCORD_BACKEND=` on.
+/// A unit or a compose file may pass an empty `PULLCORD_BACKEND=`.
 #[test]
 fn an_empty_backend_variable_is_the_same_as_none() {
     let queue = Queue::flat();
@@ -171,7 +171,7 @@ fn too_few_descriptors_are_reported_with_the_limit_to_raise() {
             command.args(["--idle-exit", "0", "--backend", backend.as_str(), "--watch", option]);
             output(command.arg(queue.root()))
         };
-        // With fewer than four, not even the command's own libraries can be opened.
+        // With fewer than four, the command's own libraries cannot be opened.
         let enough = (4..64).find(|limit| {
             let done = limited(*limit);
             let starts = done.status.code() == Some(0);
@@ -208,7 +208,7 @@ fn wrong_usage_exits_with_2() {
     assert_eq!(without_directory.status.code(), Some(2));
 }
 
-/// CLICOLOR_FORCE stands for a terminal.
+/// CLICOLOR_FORCE has the effect of a terminal.
 #[test]
 fn colours_are_printed_on_a_terminal_unless_no_color_is_set() {
     let complains = |variables: &[&str]| {
@@ -216,7 +216,7 @@ fn colours_are_printed_on_a_terminal_unless_no_color_is_set() {
         command.envs(variables.iter().map(|variable| (variable, "1")));
         output(&mut command).stderr
     };
-    assert!(!complains(&[]).contains(&0x1b), "this is no terminal");
+    assert!(!complains(&[]).contains(&0x1b), "this is not a terminal");
     assert!(complains(&["CLICOLOR_FORCE"]).contains(&0x1b));
     assert!(!complains(&["CLICOLOR_FORCE", "NO_COLOR"]).contains(&0x1b));
 }

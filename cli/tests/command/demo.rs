@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::support::{output, pullcord, text};
 
-/// Runs a demo on every backend, with and without the watch. It must lose no message and leave
-/// nothing behind.
+/// Runs a demo on every backend, with and without the watch. It must lose no message and remove all its
+/// files.
 fn assert_none_lost(messages: u64, writers: u64) {
     for (backend, watch) in
         Backend::available().flat_map(|backend| ["auto", "off"].map(|watch| (backend, watch)))
@@ -32,7 +32,7 @@ fn assert_none_lost(messages: u64, writers: u64) {
         }
         assert_eq!(report["backend"], backend.as_str());
         assert!(watch == "auto" || report["watch"] == "off", "{report}");
-        // The first scan may find everything: then the queue woke nobody.
+        // The first scan may find every message. Then the queue causes no wake-up.
         assert!(report["wakeups"].is_u64() && report["scans"].as_u64() > Some(0), "{report}");
         let latency = &report["latency_us"];
         let latency = ["p50", "p99", "max"].map(|part| latency[part].as_u64().unwrap());
@@ -86,7 +86,7 @@ fn is_empty(place: &Path) -> bool {
     fs::read_dir(place).unwrap().next().is_none()
 }
 
-/// Needs the children of a process, which Linux lists in /proc.
+/// These tests need the children of a process, which Linux lists in /proc.
 #[cfg(target_os = "linux")]
 mod cut_short {
     use rustix::process::{Pid, Signal, kill_process};
@@ -109,7 +109,7 @@ mod cut_short {
     }
 
     #[test]
-    fn an_interrupted_demo_leaves_nothing_behind() {
+    fn an_interrupted_demo_removes_its_files() {
         for signal in [Signal::INT, Signal::TERM] {
             let (place, running, writers) = endless();
             running.signal(signal);

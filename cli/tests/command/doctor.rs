@@ -1,5 +1,5 @@
-//! `pullcord doctor`: the files of a queue, the output and the exit codes. `doctor_running` has the
-//! processes, `doctor_mounts` what needs root.
+//! Tests `pullcord doctor`: the files of a queue, the output and the exit codes. `doctor_running` tests
+//! processes, and `doctor_mounts` has the tests that need root.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{Queue, output, pullcord, text};
 
-/// One check: its name, state and message, and what to do.
+/// One check: its name, state, message and hint.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     pub(crate) check: String,
@@ -51,13 +51,13 @@ impl Checks {
         assert_eq!(report["healthy"], code == 0);
         assert_eq!(done.status.code(), Some(code), "{all:?}");
         for check in all.iter().filter(|check| check.state != "ok") {
-            assert!(!check.hint.is_empty(), "it says what to do: {check:?}");
+            assert!(!check.hint.is_empty(), "a hint is missing: {check:?}");
         }
         Checks { code: done.status.code(), all, numbers: report["numbers"].clone() }
     }
 
     pub(crate) fn find(&self, wanted: &str) -> Option<&Check> {
-        // The worst one, if there are several.
+        // If there are several, the worst one counts.
         let order = ["error", "unknown", "warning", "ok"];
         let found = self.all.iter().filter(|check| check.check == wanted);
         found.min_by_key(|check| order.iter().position(|state| *state == check.state))
@@ -77,7 +77,7 @@ pub(crate) fn examine_at(root: &Path, options: &[&str]) -> Checks {
     Checks::parse(&output(pullcord(["doctor", "--json"]).args(options).arg(root)))
 }
 
-/// Looks once.
+/// Runs a check with a single sample.
 fn examine(queue: &Queue, options: &[&str]) -> Checks {
     examine_at(queue.root(), &[&["--seconds", "0"], options].concat())
 }
@@ -127,7 +127,7 @@ fn mail_beside_numbered_directories_and_directories_of_another_split_are_left_ov
     queue.link("todo/1/17");
     let checks = examine(&queue, &[]);
     assert_eq!(checks.state("left over"), "not checked", "{checks:?}");
-    assert_eq!(checks.state("entries"), "not checked", "a part is no entry: {checks:?}");
+    assert_eq!(checks.state("entries"), "not checked", "a part is not an entry: {checks:?}");
     assert!(checks.message("layout").contains("split into 3 directories"), "{checks:?}");
     assert!(checks.message("layout").contains("1 entries waiting"), "{checks:?}");
 
@@ -168,7 +168,7 @@ fn mail_that_waits_for_40_minutes_is_an_error() {
     assert_eq!((checks.code, checks.state("waiting")), (Some(1), "error"));
     assert!(checks.message("waiting").contains("40 minutes"), "{checks:?}");
     assert_eq!(checks.numbers["oldest_seconds"].as_u64().unwrap() / 60, 40);
-    // Two minutes are an error, too, if the directory shows that nothing was taken meanwhile.
+    // Two minutes are also an error if the directory shows that no entry was taken meanwhile.
     set_age(&entry, Duration::from_secs(120));
     assert_eq!(examine(&queue, &[]).state("waiting"), "warning");
     set_age(&queue.path("todo"), Duration::from_secs(119));
@@ -197,7 +197,7 @@ fn a_bad_trigger_or_mode_is_reported_and_not_changed() {
 }
 
 #[test]
-fn the_socket_of_stock_postfix_is_right_and_no_advice_replaces_it() {
+fn the_socket_of_stock_postfix_is_ok_and_no_hint_replaces_it() {
     let queue = Queue::flat();
     for directory in ["public", "maildrop"] {
         fs::create_dir(queue.path(directory)).unwrap();
@@ -219,7 +219,7 @@ fn the_socket_of_stock_postfix_is_right_and_no_advice_replaces_it() {
 }
 
 #[test]
-fn a_queue_that_cannot_be_looked_at_exits_with_2() {
+fn a_queue_that_cannot_be_checked_exits_with_2() {
     let queue = Queue::flat();
     for root in [queue.path("missing"), queue.path("mess")] {
         let done = output(pullcord(["doctor"]).arg(&root));

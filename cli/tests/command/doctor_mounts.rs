@@ -1,5 +1,5 @@
-//! `pullcord doctor` on mounts, in namespaces and with other owners. Linux, most as root: without it, each
-//! test says that it is left out.
+//! Tests `pullcord doctor` on mounts, in namespaces and with other owners, on Linux. Most tests need root.
+//! Without root they print that they are left out.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -12,11 +12,11 @@ use pullcord::{OtherReaders, Trigger};
 use crate::doctor::{Checks, examine_at};
 use crate::support::{Queue, left_out, output};
 
-/// A mount, which is gone when this is dropped.
+/// A mount, which is removed when this is dropped.
 struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts with mount(8), or says why the test is left out.
+    /// Mounts with mount(8). If that fails, prints why the test is left out.
     fn new(at: &Path, arguments: &[&str], stdin: Stdio) -> Option<Mount> {
         let done = Command::new("mount").args(arguments).arg(at).stdin(stdin).output();
         match done {
@@ -39,7 +39,7 @@ impl Drop for Mount {
     }
 }
 
-/// Returns whether this is root with unshare(1), or says that the test is left out.
+/// Returns whether this is root with unshare(1). Otherwise prints that the test is left out.
 fn can_unshare(namespace: &str) -> bool {
     let done = Command::new("unshare").args([namespace, "--fork", "true"]).output();
     let can = done.is_ok_and(|done| done.status.success());
@@ -62,7 +62,7 @@ fn a_full_file_system_and_one_without_inodes_are_errors() {
         let _reader = Trigger::open(queue.trigger(), OtherReaders::Reject).unwrap();
         assert_ne!(examine_at(queue.root(), &ONCE).state("disk"), "error");
         for file in 0..files {
-            // Until it is full: the error is the purpose.
+            // The write fails when the file system is full, as intended.
             let _ = fs::write(todo.join(file.to_string()), vec![b'x'; 512 << 10 >> (files / 8)]);
         }
         let checks = examine_at(queue.root(), &ONCE);
@@ -113,9 +113,9 @@ fn a_file_system_that_is_not_known_to_be_local_is_a_warning_with_its_type() {
     assert!(checks.message("file system").contains("overlay"), "{checks:?}");
 }
 
-/// The queue is a volume, and its reader runs elsewhere.
+/// The queue is a volume, and its reader runs in another container.
 #[test]
-fn a_reader_in_another_pid_namespace_is_not_taken_for_none() {
+fn a_reader_in_another_pid_namespace_is_not_reported_as_missing() {
     if !can_unshare("--pid") {
         return;
     }
@@ -135,8 +135,8 @@ fn a_reader_in_another_pid_namespace_is_not_taken_for_none() {
     assert_eq!((checks.code, checks.state("reader")), (Some(1), "error"), "{checks:?}");
 }
 
-/// A FUSE mount whose server never answers, held open by another process: this one. A stat(2) through
-/// that descriptor would never return.
+/// The server of a FUSE mount never answers, and another process (this test) has the mount open. A stat(2)
+/// through that descriptor would never return.
 #[test]
 fn a_dead_mount_that_another_process_has_open_does_not_block() {
     let Ok(device) = fs::File::options().read(true).write(true).open("/dev/fuse") else {
@@ -155,13 +155,13 @@ fn a_dead_mount_that_another_process_has_open_does_not_block() {
     .unwrap();
     let queue = Queue::flat();
     let _reader = Trigger::open(queue.trigger(), OtherReaders::Reject).unwrap();
-    // Waits with a timeout.
+    // This wait has a timeout.
     let checks = examine_at(queue.root(), &ONCE);
     assert_eq!(checks.state("reader"), "ok", "{checks:?}");
     drop((held, mount, device));
 }
 
-/// Runs a command where the system has the users of qmail.
+/// Returns a command that runs on a system with the users of qmail.
 fn with_qmail_users(place: &Path, command: &str, arguments: &[&Path]) -> Command {
     let root = "root:x:0:0::/:/bin/sh\n";
     let passwd = format!("{root}qmailq:x:7371:7370::/:\nqmails:x:7372:7370::/:\n");
@@ -177,7 +177,7 @@ fn with_qmail_users(place: &Path, command: &str, arguments: &[&Path]) -> Command
 }
 
 #[test]
-fn wrong_owners_are_errors_and_the_commands_that_are_printed_mend_them() {
+fn wrong_owners_are_errors_and_the_printed_commands_correct_them() {
     if !can_unshare("-m") {
         return;
     }
@@ -192,7 +192,7 @@ fn wrong_owners_are_errors_and_the_commands_that_are_printed_mend_them() {
         .iter()
         .filter(|check| check.check == "owners" && check.state == "error")
         .collect();
-    // The queue, lock, the trigger, todo and its two parts.
+    // These are the queue, lock, the trigger, todo and its two parts.
     assert_eq!(wrong.len(), 6, "{checks:?}");
     for check in wrong {
         assert!(
@@ -205,14 +205,14 @@ fn wrong_owners_are_errors_and_the_commands_that_are_printed_mend_them() {
     let metadata = fs::metadata(queue.trigger()).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o622);
 
-    // One thing is wrong again, and only that is named.
+    // One owner is wrong again, and only this one is reported.
     chown(queue.trigger(), Some(0), Some(0)).unwrap();
     let checks = examine();
     assert!(checks.message("owners").contains("lock/trigger"), "{checks:?}");
     assert!(checks.find("owners").unwrap().hint.starts_with("chown qmails:qmail "), "{checks:?}");
 }
 
-/// The limit of the whole system is higher, and does not count.
+/// The limit of the whole system is higher and does not apply.
 #[test]
 fn the_limits_of_inotify_are_those_of_this_user_namespace() {
     if !can_unshare("--map-root-user") {

@@ -1,5 +1,5 @@
-//! `pullcord doctor` on processes that spin, that are stopped, and that work. Linux: elsewhere it does
-//! not see processes.
+//! Tests `pullcord doctor` on processes that spin, that are stopped, and that work. Linux only, because on
+//! other systems it does not see processes.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::doctor::{Checks, examine_at};
 use crate::support::{Queue, Running, copy_binary, eventually, left_out, output, pullcord, stat};
 
-/// `pullcord storm` with one strategy for an hour, in a place of its own.
+/// `pullcord storm` with one strategy for an hour, in its own temporary directory.
 struct Storm {
     running: Running,
     place: TempDir,
@@ -27,7 +27,7 @@ impl Storm {
         Storm { running, place }
     }
 
-    /// Returns its queue, once it has written.
+    /// Returns its queue, after its first write.
     fn queue(&self) -> PathBuf {
         eventually("the storm has a queue with a trigger", || {
             let mut entries = fs::read_dir(self.place.path()).unwrap().flatten();
@@ -39,13 +39,13 @@ impl Storm {
 
 impl Drop for Storm {
     fn drop(&mut self) {
-        // It ends its writers and removes its queue.
+        // The signal makes it end its writers and remove its queue.
         self.running.signal(Signal::INT);
         self.running.end();
     }
 }
 
-/// A shell that has the trigger open, and sleeps.
+/// Starts a shell that has the trigger open and sleeps.
 fn shell(queue: &Queue, script: &str) -> Running {
     let ready = queue.path("ready");
     let script = format!("{script}; : >\"$2\"; exec sleep 3600");
@@ -70,7 +70,7 @@ fn binary() -> PathBuf {
 }
 
 #[test]
-fn a_spin_is_named_as_one_with_the_process_that_holds_the_trigger_open() {
+fn a_spin_is_reported_with_the_process_that_holds_the_trigger_open() {
     let storm = Storm::start(&["--strategy", "reopen", "--scenario", "hold"]);
     let queue = storm.queue();
     let reader = storm.running.id();
@@ -86,7 +86,7 @@ fn a_spin_is_named_as_one_with_the_process_that_holds_the_trigger_open() {
     assert!(spin.hint.contains(&format!("kill {writer};")), "{spin:?}");
     assert!(spin.hint.contains("relink"), "{spin:?}");
 
-    // The advice ends the spin.
+    // The hint ends the spin.
     let pid = rustix::process::Pid::from_raw(*writer as i32).unwrap();
     rustix::process::kill_process(pid, Signal::STOP).unwrap();
     eventually("the writer is stopped", || stat(*writer).filter(|(state, _)| *state == 'T'));
@@ -96,7 +96,7 @@ fn a_spin_is_named_as_one_with_the_process_that_holds_the_trigger_open() {
 }
 
 #[test]
-fn the_patch_of_2001_under_load_is_no_alarm() {
+fn the_patch_of_2001_under_load_is_not_reported() {
     let storm = Storm::start(&["--strategy", "drain", "--writers", "4"]);
     let queue = storm.queue();
     let checks = examine_at(&queue, &[]);
@@ -124,7 +124,7 @@ fn a_stopped_reader_is_an_error_and_a_continued_one_is_not() {
 }
 
 #[test]
-fn a_reader_whose_name_has_parentheses_blanks_and_a_line_feed_is_understood() {
+fn a_process_name_with_parentheses_blanks_and_a_line_feed_is_parsed() {
     let queue = Queue::flat();
     let name = std::ffi::OsStr::from_bytes(b"a) R 1 (\n");
     let copy = queue.path(name);
@@ -168,7 +168,7 @@ fn the_limit_of_the_reader_is_compared_and_not_that_of_this_command() {
 }
 
 #[test]
-fn a_reader_of_a_trigger_that_was_replaced_is_named() {
+fn a_reader_of_a_replaced_trigger_is_reported() {
     let queue = Queue::flat();
     let reader = shell(&queue, "exec 3<>\"$1\"");
     fs::remove_file(queue.trigger()).unwrap();
@@ -181,10 +181,9 @@ fn a_reader_of_a_trigger_that_was_replaced_is_named() {
     );
 }
 
-/// A process of which nothing can be seen is no proof that there is no reader, and the trigger of a
-/// queue is asked instead.
+/// If some processes cannot be seen, a missing reader is not proved. Then the trigger itself is opened.
 #[test]
-fn an_ordinary_user_is_told_that_the_reader_cannot_be_seen() {
+fn an_ordinary_user_gets_the_message_that_the_reader_cannot_be_seen() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !rustix::process::geteuid().is_root() {

@@ -1,4 +1,4 @@
-//! Faults of real hosts: processes killed and stopped, a trigger taken away, system calls that fail.
+//! Tests faults of real hosts: processes are killed and stopped, a trigger is removed, system calls fail.
 //! No entry may be lost, and no process may spin.
 
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ impl QueueFixture {
         while !self.linked.is_empty() {
             let seen = PathBuf::from(self.reader.line());
             self.linked.remove(&seen);
-            let _ = fs::remove_file(seen); // one that was killed may have seen it too
+            let _ = fs::remove_file(seen); // a killed reader may have returned it before
         }
     }
 
@@ -69,7 +69,7 @@ fn watch(queue: &Queue) -> Command {
     command
 }
 
-/// A writer that injects, holds the trigger open and rests, again and again for an hour.
+/// Starts a writer that repeatedly queues an entry, holds the trigger open and pauses, for an hour.
 fn writer(queue: &Queue, first: u64, hold: Duration) -> Command {
     const HOUR: Duration = Duration::from_secs(3600);
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -98,7 +98,7 @@ fn entries_of_killed_writers_are_printed() {
         .map(|entry| entry.unwrap().path())
         .collect();
     println!("{} entries from 2,000 writers that were killed", waiting.len());
-    assert!(waiting.len() > 100, "they were killed too early for this to mean anything");
+    assert!(waiting.len() > 100, "the writers were killed too early to test anything");
     while !waiting.is_empty() {
         waiting.remove(Path::new(&fixture.reader.line()));
     }
@@ -175,7 +175,7 @@ fn turn(mail: &mut pullcord::Queue, notifier: &mut dyn Notifier) -> Vec<PathBuf>
 
 #[test]
 #[ignore = "takes some seconds a backend"]
-fn a_trigger_taken_away_and_made_again_is_read_again() {
+fn a_trigger_that_is_removed_and_created_again_is_read_again() {
     type Replace = fn(&Queue);
     let faults: [(&str, Replace); 4] = [
         ("removed", |_| ()),
@@ -188,7 +188,7 @@ fn a_trigger_taken_away_and_made_again_is_read_again() {
     {
         let queue = Queue::flat();
         let options = QueueOptions::qmail(queue.root()).unwrap().watch(WatchMode::Off);
-        // No event reports that a trigger is taken away: the next verification finds it.
+        // No event reports that a trigger was removed. The next verification finds it.
         let mut mail = options.verify_interval(Duration::from_millis(200)).open().unwrap();
         let mut notifier = backend.open().unwrap();
         mail.register(&mut *notifier, [Key(0), Key(1)]);
@@ -209,8 +209,8 @@ fn a_trigger_taken_away_and_made_again_is_read_again() {
     }
 }
 
-/// The calls that fail, the error, and the numbers of the failing ones, as strace(1) counts them. The
-/// calls before belong to the start.
+/// The calls that fail, the error, and the numbers of the failing calls, as strace(1) counts them. The
+/// earlier calls belong to the start.
 const FAILING: [(&str, &str); 11] = [
     ("off", "epoll_wait,epoll_pwait,epoll_pwait2,select,pselect6:error=EINTR:when=2+3"),
     ("off", "read:error=EINTR:when=12+2"),
@@ -248,7 +248,7 @@ fn run_with_fault(backend: Backend, (watch, fault): (&str, &str)) {
     strace.args(["-D", "-q", "-e", CALLS, "-e", &format!("inject={fault}"), "-o"]);
     strace.arg(&log).args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--backend"]);
     strace.args([backend.as_str(), "--watch", watch]).arg(queue.root());
-    // Cargo's directories, which the loader would search with more calls than a start has.
+    // The loader would search Cargo's directories with more calls than a start has.
     strace.env_remove("LD_LIBRARY_PATH");
     let begun = Instant::now();
     let mut fixture = QueueFixture {
@@ -271,7 +271,7 @@ fn run_with_fault(backend: Backend, (watch, fault): (&str, &str)) {
     let calls = calls.lines().count();
     let time = begun.elapsed();
     println!("{backend}, {fault}: {failed} of {calls} calls failed, in {time:?}");
-    assert!(failed > 0, "the fault never came");
+    assert!(failed > 0, "no call failed");
     assert!(calls as f64 <= 2_000.0 * time.as_secs_f64(), "a busy loop: {calls} in {time:?}");
 }
 

@@ -1,4 +1,4 @@
-//! `pullcord storm`: its counts. Its times depend on the machine and are not tested.
+//! Tests the counts of `pullcord storm`. Its times depend on the machine and are not tested.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn is_empty(place: &Path) -> bool {
     fs::read_dir(place).unwrap().next().is_none()
 }
 
-/// One strategy under a load of one second; it leaves nothing behind.
+/// Runs one strategy under a load of one second. It must remove all its files.
 fn storm(strategy: &str, arguments: &[&str]) -> Value {
     let place = tempfile::tempdir().unwrap();
     let mut command = pullcord(["storm", "--json", "--seconds", "1", "--strategy", strategy]);
@@ -27,7 +27,7 @@ fn storm(strategy: &str, arguments: &[&str]) -> Value {
     report.clone()
 }
 
-/// The library, on every backend.
+/// Runs the library on every backend.
 fn pullcords(arguments: &[&str]) -> impl Iterator<Item = Value> {
     Backend::available().map(move |backend| {
         let report = storm("pullcord", &[arguments, &["--backend", backend.as_str()]].concat());
@@ -61,22 +61,22 @@ fn a_held_byte_makes_older_strategies_spin_and_pullcord_scan_once() {
 }
 
 #[test]
-fn pullcord_in_a_storm_scans_at_most_once_per_pull_and_500_times_a_second_for_nothing() {
+fn pullcord_in_a_storm_scans_at_most_once_per_pull_and_500_times_a_second_without_mail() {
     for load in [["--hold-us", "5000"], ["--hold-us", "0"]] {
         for report in pullcords(&load) {
             let [pulls, scans, empty, wakeups] =
                 ["pulls", "scans", "empty_scans", "wakeups"].map(|member| count(&report, member));
             let seconds = report["seconds"].as_f64().unwrap();
             assert!(scans <= pulls, "{report}");
-            // Five empty scans may come at once after a quiet time.
+            // Five empty scans may run without a pause after a quiet time.
             assert!(empty as f64 <= 500.0 * seconds + 6.0, "{report}");
-            // A wake-up may end a pause, and another one is for each scan.
+            // Each scan has one wake-up, and another wake-up may end each pause.
             assert!(wakeups as f64 <= scans as f64 + 1_200.0 * seconds, "{report}");
         }
     }
 }
 
-/// Whether a pull is refused while the trigger is closed depends on the machine.
+/// The number of pulls that fail while the trigger is closed depends on the machine.
 #[test]
 fn older_strategies_see_entries_and_count_their_pulls() {
     for strategy in ["reopen", "early-close", "drain"] {
@@ -178,7 +178,7 @@ fn an_unwritable_plot_is_reported_before_the_storm() {
 }
 
 #[test]
-fn an_interrupted_storm_leaves_nothing_behind() {
+fn an_interrupted_storm_removes_its_files() {
     let place = tempfile::tempdir().unwrap();
     let mut command = pullcord(["storm", "--seconds", "86400"]);
     let running = Running::start(command.env("TMPDIR", place.path()));

@@ -15,7 +15,7 @@ use pullcord::{Backend, PullOutcome, QueueOptions, Trigger};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Longer than anything here takes on the slowest machine.
+/// The longest wait, which is sufficient on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the command, with its own choice of a backend and without forced colours.
@@ -28,15 +28,15 @@ pub(crate) fn pullcord<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) 
     command
 }
 
-/// Copies the command, for a user who may not reach the place where it was built. Another process
-/// writes the copy: here, a child that another thread starts meanwhile would have it open for writing,
-/// and it could not be executed (ETXTBSY).
+/// Copies the command, for a user who may not reach the place where it was built. Another process writes
+/// the copy. If this process wrote it, a child that another thread starts meanwhile would have it open for
+/// writing, and it could not be executed (ETXTBSY).
 pub(crate) fn copy_binary(to: &Path) {
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_pullcord")).arg(to).status();
     assert!(copied.expect("cp starts").success());
 }
 
-/// Runs a command that ends by itself, and returns its output.
+/// Runs a command to its end and returns its output.
 pub(crate) fn output(command: &mut Command) -> Output {
     Running::start(command).output()
 }
@@ -63,7 +63,7 @@ pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) 
         if let Some(done) = attempt() {
             return done;
         }
-        assert!(begun.elapsed() < PATIENCE, "never came true: {what}");
+        assert!(begun.elapsed() < PATIENCE, "timeout: {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -101,7 +101,7 @@ impl Queue {
         self.path("lock/trigger")
     }
 
-    /// Links a finished message to `name` below the queue; does not pull.
+    /// Links a finished message to `name` below the queue. Does not pull.
     pub(crate) fn link(&self, name: impl AsRef<Path>) -> PathBuf {
         let (written, linked) = (self.path("mess/written"), self.path(name));
         fs::write(&written, "Subject: test\n\n").unwrap();
@@ -124,7 +124,7 @@ impl Queue {
     }
 }
 
-/// A process that runs. Dropped, it is killed.
+/// A running process, which is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -145,7 +145,7 @@ impl Running {
         self.child.id()
     }
 
-    /// The next line of its standard output.
+    /// Returns the next line of its standard output.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| {
             let complaints: Vec<_> = self.complaints.try_iter().collect();
@@ -153,7 +153,7 @@ impl Running {
         })
     }
 
-    /// The next line of its standard error.
+    /// Returns the next line of its standard error.
     pub(crate) fn complaint(&self) -> String {
         self.complaints.recv_timeout(PATIENCE).expect("a line on standard error")
     }
@@ -196,7 +196,7 @@ fn lines_of(source: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Every process whose parent is `id`.
+/// Returns every process whose parent is `id`.
 #[cfg(target_os = "linux")]
 pub(crate) fn children_of(id: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc")
@@ -205,7 +205,7 @@ pub(crate) fn children_of(id: u32) -> Vec<u32> {
     processes.filter(|process| stat(*process).is_some_and(|(_, parent)| parent == id)).collect()
 }
 
-/// The state of a process, one letter, and its parent; nothing if there is none.
+/// Returns the state of a process as a letter, and its parent. Returns `None` if it does not exist.
 #[cfg(target_os = "linux")]
 pub(crate) fn stat(id: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;

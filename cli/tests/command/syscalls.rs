@@ -1,5 +1,5 @@
-//! The system calls of a wake-up, counted with strace(1): the wait and one read. `watch` makes one scan
-//! besides, and a second wait where the receiver's descriptor is used inside its loop.
+//! Counts the system calls of a wake-up with strace(1): the wait and one read. `watch` also makes one
+//! scan, and a second wait if the receiver's descriptor is used inside its loop.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ struct Traced {
     log: PathBuf,
 }
 
-/// The number of calls of each kind, from the first wait on.
+/// The number of calls of each kind, starting with the first wait.
 #[derive(Debug, PartialEq)]
 struct Calls {
     waits: usize,
@@ -37,12 +37,12 @@ impl Traced {
         Traced { running: Running::start(strace.env(Backend::ENV_VAR, backend.as_str())), log }
     }
 
-    /// Waits until it sleeps: for the next pull, as there is nothing else it could sleep for.
+    /// Waits until it sleeps. It can only sleep until the next pull.
     fn sleeps(&self) {
         eventually("it sleeps", || stat(self.running.id()).filter(|(state, _)| *state == 'S'));
     }
 
-    /// Waits for its end, and counts.
+    /// Waits for its end and returns the counts.
     fn calls(mut self, queue: &Queue) -> Calls {
         assert!(self.running.end().success());
         let log = eventually("strace has written all", || {
@@ -61,7 +61,7 @@ impl Traced {
     }
 }
 
-/// Most of the time they rest: side by side.
+/// Runs the test on each backend in parallel, because the processes sleep most of the time.
 fn on_each_backend(test: fn(Backend)) {
     thread::scope(|scope| {
         Backend::available().for_each(|backend| drop(scope.spawn(move || test(backend))));
@@ -105,9 +105,9 @@ fn watch_takes_one_read_and_one_scan_per_wake_up() {
             Traced::start(&queue, backend, env!("CARGO_BIN_EXE_pullcord").as_ref(), &arguments);
         assert!(watch.running.line().ends_with("first"));
         for pull in 0..PULLS {
-            // A scan is followed by a pause, as long as its reading took and 2 ms at least: so once
-            // as much time has passed since it was over as it can have taken at the most, the pause
-            // is over too, and a pull that comes then is spaced.
+            // A pause follows each scan. It is as long as the reading and at least 2 ms. After the
+            // longest possible duration of the scan has passed again, the pause is over, and the next
+            // pull is not delayed.
             watch.sleeps();
             thread::sleep(pulled.elapsed().max(Duration::from_millis(2)));
             fs::remove_file(before).unwrap();
@@ -117,7 +117,7 @@ fn watch_takes_one_read_and_one_scan_per_wake_up() {
             assert!(watch.running.line().ends_with(&format!("/{pull}")));
         }
         let calls = watch.calls(&queue);
-        // The first scan returns the entry that was there before any pull. It follows a read, too.
+        // The first scan returns the entry that existed before any pull. It also follows a read.
         let expected = (1 + PULLS, 1 + PULLS);
         assert_eq!((calls.reads, calls.scans), expected, "{backend}: {calls:?}");
         // The paths of the queue are verified every ten seconds.

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::support::{PATIENCE, Queue, Running, eventually, output, pullcord, text};
 
-/// Starts `watch`, and waits until it has printed a first entry.
+/// Starts `watch` and waits until it has printed a first entry.
 fn watching(queue: &Queue, arguments: &[&str]) -> Running {
     let first = queue.link("todo/first");
     let mut command = pullcord(["watch"]);
@@ -94,7 +94,7 @@ fn a_trigger_in_a_watched_directory_is_not_printed() {
     }
 }
 
-/// Only the warning wakes the command. The verification finds its reason within ten seconds.
+/// Only the warning wakes the command. The verification finds the problem within ten seconds.
 #[test]
 fn a_warning_is_printed_without_an_entry() {
     let test = |backend: Backend| {
@@ -117,7 +117,7 @@ fn entries_of_any_fifo_and_directories_are_printed() {
     let running = Running::start(&mut command);
     let linked = ["todo/0/a", "todo/1/b"].map(|name| queue.link(name).into_os_string());
     let seen = [running.line(), running.line()].map(Into::into);
-    assert_eq!(BTreeSet::from(seen), BTreeSet::from(linked), "in whatever order");
+    assert_eq!(BTreeSet::from(seen), BTreeSet::from(linked), "in any order");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_hostile_name_is_printed_escaped() {
     const HOSTILE: &[u8] = b"\x1b[2J\r\nquite \"harmless\\\"\xff";
     const SHOWN: &str = r#"\u{1b}[2J\r\nquite "harmless\\"\xff"#;
     let queue = Queue::flat();
-    // Some file systems take no names but UTF-8.
+    // Some file systems accept only names in UTF-8.
     let hostile = fs::write(queue.path("todo").join(OsStr::from_bytes(HOSTILE)), "");
     if hostile.is_err_and(|e| e.kind() != std::io::ErrorKind::PermissionDenied) {
         return;
@@ -248,7 +248,7 @@ fn a_second_reader_is_rejected_unless_other_readers_are_allowed() {
     assert_reader_found(&refused, &queue);
 
     queue.link("todo/both");
-    // The second one is the name of version 0.1.
+    // The second option is the name in version 0.1.
     for option in ["--allow-other-readers", "--share-trigger"] {
         let arguments = ["watch", "--watch", "off", option, "--count", "1"];
         let second = output(pullcord(arguments).arg(queue.root()));
@@ -263,7 +263,7 @@ fn a_second_reader_is_rejected_unless_other_readers_are_allowed() {
 fn a_reader_that_closes_its_trigger_for_a_time_is_found_by_a_later_attempt() {
     let queue = Queue::flat();
     let running = Running::start(pullcord(["watch", "--watch", "off"]).arg(queue.root()));
-    // Opening a FIFO for writing waits for a reader, which is one of the attempts.
+    // Opening a FIFO for writing blocks until a reader opens it, which is one of the attempts.
     let (opened, writer) = std::sync::mpsc::channel();
     let fifo = queue.trigger();
     thread::spawn(move || opened.send(fs::OpenOptions::new().write(true).open(fifo)));

@@ -53,7 +53,7 @@ fn a_file_that_is_written_in_place_is_printed_once_it_is_quiet() {
     }
     drop(file);
     let size = running.line();
-    // On a machine that stopped in between, the file was quiet before its end.
+    // If the machine has stopped meanwhile, the file was quiet before its end.
     if last.elapsed() < Duration::from_secs(2) {
         assert_eq!(size, "50", "complete");
     }
@@ -128,11 +128,11 @@ fn timestamps_come_before_each_line() {
 fn new_only_leaves_out_entries_from_before_the_start() {
     let queue = Queue::flat();
     queue.link("todo/old");
-    // The change time is that much older, and an entry in doubt is printed.
+    // The change time is older by this time. In doubt an entry is printed.
     std::thread::sleep(Duration::from_millis(50));
     let mut command = pullcord(["watch", "--new-only", "--watch", "off"]);
     let running = Running::start(command.arg(queue.root()));
-    queue.pull(); // it has started
+    queue.pull(); // succeeds after the start
     let new = queue.link("todo/new");
     queue.pull();
     assert_eq!(running.line(), new.to_str().unwrap());

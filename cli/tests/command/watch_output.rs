@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Queue, eventually, pullcord};
 
-/// More than a pipe takes: 65,536 bytes on Linux.
+/// More messages than fit into a pipe, which holds 65,536 bytes on Linux.
 const MESSAGES: usize = 2_000;
 
-/// Starts `watch` on a queue of so many messages, with this standard output.
+/// Starts `watch` on a queue of `MESSAGES` messages, with this standard output.
 fn watching(queue: &Queue, to: impl Into<Stdio>) -> Child {
     for number in 0..MESSAGES {
         queue.link(format!("todo/{number:060}"));
@@ -56,7 +56,7 @@ fn a_signal_ends_it_although_its_output_is_not_read() {
     for signal in [Signal::TERM, Signal::INT] {
         let queue = Queue::flat();
         let mut child = watching(&queue, Stdio::piped());
-        // It has started to write, and is not read any more.
+        // It has started to write, and the test no longer reads its output.
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
         let status = eventually("it ends", || child.try_wait().unwrap());
@@ -74,7 +74,7 @@ fn with_count_it_ends_once_its_output_is_written_or_a_signal_comes() {
         let mut command = pullcord(["watch", "--watch", "off", "--count"]);
         command.arg(MESSAGES.to_string()).arg(queue.root());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // The counters come once all entries are found. Most of their lines are not written by then.
+        // The counters are printed when all entries are found. Most of the lines are not written then.
         let mut counters = String::new();
         let mut messages = BufReader::new(child.stderr.take().unwrap());
         messages.read_line(&mut counters).unwrap();
@@ -102,7 +102,8 @@ fn it_ends_quietly_once_its_reader_is_gone() {
     assert_eq!(io::read_to_string(child.stderr.unwrap()).unwrap(), "");
 }
 
-/// The output holds a mebibyte, and the queue is not read while that is full: this is nine times as much.
+/// The output buffer holds a mebibyte, and the queue is not read while it is full. The lines of this test
+/// are nine times as long in all.
 #[test]
 fn entries_that_find_the_output_full_are_printed_later() {
     const NAMES: usize = 40_000;

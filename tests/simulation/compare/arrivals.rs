@@ -1,10 +1,10 @@
-//! Entries that come while a directory is read. This file is compiled twice, as `player` is.
+//! Adds entries while a directory is read. This file is compiled twice, as `player` is.
 
 use std::ffi::CString;
 
 use super::c;
 
-/// When the entries come.
+/// The moment at which the entries arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     /// After the directory was opened, before its first read.
@@ -13,10 +13,10 @@ pub(crate) enum When {
     DuringScan,
 }
 
-/// How many entries there are before, and how many come.
+/// The number of old entries, and of entries that arrive.
 const COUNT: usize = 2000;
 
-/// Reads the directory `path`, which it makes. Returns the share of the new entries that were
+/// Creates the directory `path` and reads it. Returns the share of the new entries that the kernel
 /// returned, in percent.
 ///
 /// # Panics
@@ -51,13 +51,13 @@ pub(crate) fn returned(path: &str, when: When) -> usize {
     let mut are_made = when == When::AfterOpen;
     loop {
         let (to, room) = (buffer.as_mut_ptr().cast::<u8>(), size_of_val(&buffer));
-        // SAFETY: the buffer has room for so many bytes.
+        // SAFETY: the buffer has room for this number of bytes.
         let count = unsafe { c::syscall(c::SYS_getdents64, fd, to, room) };
         assert!(count >= 0, "{path} cannot be read");
         if count == 0 {
             break;
         }
-        // SAFETY: so many bytes were filled.
+        // SAFETY: the kernel has filled this number of bytes.
         let mut bytes = unsafe { std::slice::from_raw_parts(to.cast_const(), count as usize) };
         while !bytes.is_empty() {
             let length = usize::from(u16::from_ne_bytes([bytes[16], bytes[17]]));
@@ -75,7 +75,7 @@ pub(crate) fn returned(path: &str, when: When) -> usize {
             are_made = true;
         }
     }
-    // SAFETY: it was opened here.
+    // SAFETY: the descriptor was opened here.
     unsafe { c::close(fd) };
     assert!(found[0].iter().all(|times| *times == 1), "{path}: an old entry: {found:?}");
     assert!(found[1].iter().all(|times| *times <= 1), "{path}: a new entry: {found:?}");

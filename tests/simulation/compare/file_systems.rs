@@ -1,4 +1,4 @@
-//! A directory on a file system of each kind that can be had here.
+//! Creates a directory on a file system of each kind that is available here.
 
 #[path = "../../support/images.rs"]
 mod images;
@@ -8,11 +8,11 @@ use std::process::Command;
 
 use super::real;
 
-/// Where scripts can be run.
+/// A place where scripts can run.
 pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
-    /// Whether something is mounted there.
+    /// Whether a file system is mounted there.
     is_mounted: bool,
 }
 
@@ -24,8 +24,9 @@ impl Drop for Place {
     }
 }
 
-/// `directory`, /dev/shm, and images of file systems that are made in `directory`; then in words
-/// the kinds that cannot be had. Only this thread sees the mounts, and the threads that it starts.
+/// Returns the places: `directory`, /dev/shm, and images of file systems that are created in `directory`.
+/// Also returns messages about the kinds that are not available. Only this thread and the threads that it
+/// starts see the mounts.
 pub(crate) fn all(directory: &Path) -> (Vec<Place>, Vec<String>) {
     let place = |name: &str, path: &Path| {
         let (name, path) = (format!("{name} {}", path.display()), path.to_owned());

@@ -1,5 +1,5 @@
-//! Makes scripts from a seed. Mostly, a name stands for one kind of file, and a descriptor is used as
-//! its kind permits; the other uses make errors.
+//! Makes scripts from a seed. Usually a name stands for one kind of file, and a descriptor is used as its
+//! kind permits. The other uses cause errors.
 
 use libc::{
     AT_NO_AUTOMOUNT, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT,
@@ -269,7 +269,7 @@ impl Generator<'_> {
     fn open(&mut self) -> Op {
         let slot = self.rng.below(SLOTS);
         let mut flags = *self.rng.pick(&[O_RDONLY, O_RDONLY, O_WRONLY, O_RDWR]);
-        // Only a directory may be opened without it: nothing else is sure not to block.
+        // Only a directory may be opened without it. Other files might block.
         flags |= if self.rng.one_in(4) { O_DIRECTORY } else { O_NONBLOCK };
         for flag in [O_NOFOLLOW, O_CLOEXEC, O_LARGEFILE] {
             flags |= if self.rng.one_in(2) { flag } else { 0 };
@@ -602,7 +602,7 @@ impl Generator<'_> {
         }
     }
 
-    /// A slot that holds one of these kinds, or mostly so; any that holds something if there are none.
+    /// Returns a slot that usually holds one of these kinds. If there is none, returns any used slot.
     fn slot_of(&mut self, kinds: &[Kind]) -> Slot {
         let fitting: Vec<Slot> = (0..SLOTS)
             .filter(|slot| {
@@ -626,7 +626,7 @@ impl Generator<'_> {
         }
     }
 
-    /// A path whose last name is mostly one of these letters.
+    /// Returns a path whose last name is usually one of these letters.
     fn path_of(&mut self, letters: &str) -> String {
         if self.rng.one_in(12) {
             return self.path();
@@ -654,12 +654,12 @@ impl Generator<'_> {
         }
     }
 
-    /// A path from an open directory. It does not begin with a slash.
+    /// Returns a path from an open directory. It does not start with a slash.
     fn short_path(&mut self) -> String {
         (*self.rng.pick(&["a", "b", "c", "d", "e", "f", "s", "", ".", "..", "d/a", "x"])).into()
     }
 
-    /// The target of a symbolic link: none leads out of the directory.
+    /// Returns the target of a symbolic link. No target is outside the directory.
     fn relative(&mut self) -> String {
         (*self.rng.pick(&["a", "d", "e", "f", "s", "t", "d/a", "d/d", ".", "x", "d/", "", "e/s"]))
             .into()

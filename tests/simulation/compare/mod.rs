@@ -1,6 +1,6 @@
-//! The simulated kernel is compared with the one of this system: both make the same calls, and every
-//! result must be the same, `errno` included. Free are only the order of directory entries, times,
-//! and inode numbers (which files are the same is compared).
+//! Compares the simulated kernel with the kernel of this system. Both make the same calls, and every
+//! result must be the same, `errno` included. Only the order of directory entries, times and inode numbers
+//! may differ. Files with equal inode numbers on one kernel must have equal ones on the other.
 //!
 //! | file | contents |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `real`, `simulated` | the two kernels |
 //! | `exceptions` | the results that are not compared |
 //! | `readings` | directory reads, whose order is free |
-//! | `arrivals` | entries that come during a directory read; compiled once for each kernel |
+//! | `arrivals` | entries that arrive during a directory read; compiled once for each kernel |
 //! | `run` | runs scripts on both, and shrinks the one that differs |
 //! | `report` | the result |
 //! | `file_systems` | where scripts are run |
@@ -38,8 +38,8 @@ use real::arrivals::When;
 pub(crate) use report::{Difference, Report};
 use run::Comparison;
 
-/// How many scripts run at a time. Each sleeps most of the time: the kernel takes milliseconds to
-/// end a watch or a mount.
+/// The number of scripts that run in parallel. Each sleeps most of the time, because the kernel takes
+/// milliseconds to end a watch or a mount.
 const THREADS: usize = 32;
 
 /// Runs `scripts` scripts, made from `seed`, on both kernels, with files in `directory`.
@@ -51,7 +51,7 @@ fn compare_at(
 ) -> Result<Report, Difference> {
     let limits = &Limits::new().expect("fewer descriptors are always permitted");
     let threads = if limits.threads_can_be_private() { THREADS } else { 1 };
-    // In threads, since each gives up its descriptors and its mounts.
+    // The scripts run in threads, because each thread gives up its descriptors and its mounts.
     let results: Vec<Result<Report, Difference>> = thread::scope(|scope| {
         let run = |first| {
             let numbers = (first..scripts).step_by(threads);
@@ -75,16 +75,16 @@ fn compare_at(
     first.map_or(Ok(report), Err)
 }
 
-/// The result of a comparison on every file system that can be had.
+/// The result of a comparison on every available file system.
 #[derive(Debug)]
 pub(crate) struct Reports {
     pub(crate) reports: Vec<Report>,
-    /// The file systems that cannot be had, in words.
+    /// Messages about the file systems that are not available.
     pub(crate) left_out: Vec<String>,
 }
 
 impl Reports {
-    /// All of them in one.
+    /// Returns the sum of all reports.
     pub(crate) fn total(self) -> Report {
         let mut total = Report::default();
         self.reports.into_iter().for_each(|report| total.add(report));
@@ -93,8 +93,8 @@ impl Reports {
     }
 }
 
-/// Compares on every file system that can be had: in `directory`, in /dev/shm, and on images that
-/// are made in `directory` and mounted.
+/// Compares on every available file system: in `directory`, in /dev/shm, and on images that are created
+/// in `directory` and mounted.
 pub(crate) fn compare_everywhere(
     seed: u64,
     scripts: usize,
@@ -106,16 +106,16 @@ pub(crate) fn compare_everywhere(
         let reports = places.iter().map(|it| compare_at(&it.name, seed, scripts, &it.path));
         Ok(Reports { reports: reports.collect::<Result<_, _>>()?, left_out })
     };
-    // A thread, since its mounts are its own.
+    // A thread can have its own mounts.
     thread::scope(|scope| scope.spawn(everywhere).join().expect("it does not panic"))
 }
 
-/// Adds entries while a directory is read, on the real file systems and on the simulated ones. Both must
-/// return as many of them as the library relies on. Returns the results in words.
+/// Adds entries while a directory is read, on the real and on the simulated file systems. Both must return
+/// as many of them as the library relies on. Returns the results as messages.
 ///
 /// # Panics
 ///
-/// Panics if one of them does not.
+/// Panics if a file system returns too few or too many.
 pub(crate) fn look_at_arrivals(directory: &Path) -> Vec<String> {
     let everywhere = || {
         let own = tempfile::tempdir_in(directory).expect("a directory for the comparison");
@@ -148,10 +148,10 @@ pub(crate) fn look_at_arrivals(directory: &Path) -> Vec<String> {
         }
         found
     };
-    thread::scope(|scope| scope.spawn(everywhere).join().expect("as it says"))
+    thread::scope(|scope| scope.spawn(everywhere).join().expect("see the message above"))
 }
 
-/// Whether a file system returns as many of the new entries as it is known to do.
+/// Returns whether a file system has returned its known share of the new entries.
 fn is_as_expected(kind: FsKind, when: When, percent: usize) -> bool {
     match (kind, when) {
         // Only the entries that existed when it was opened.
@@ -159,9 +159,9 @@ fn is_as_expected(kind: FsKind, when: When, percent: usize) -> bool {
         (_, When::AfterOpen) => percent == 100,
         // Only the entries that existed at the first read.
         (FsKind::Tmpfs, _) => percent == 0,
-        // Few or many, by the blocks that its new entries come into.
+        // The share depends on the blocks in which the new entries are.
         (FsKind::Xfs, _) => true,
-        // Those that lie ahead in the order of a hash. Half was read when they came.
+        // The entries that follow in the order of a hash. Half of the directory was read before.
         _ => (30..=70).contains(&percent),
     }
 }

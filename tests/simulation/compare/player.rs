@@ -1,5 +1,5 @@
-//! Makes the calls of a script. This file is compiled twice: once with the C library of this
-//! system, and once with the simulated one, as `c`.
+//! Makes the calls of a script. This file is compiled twice: with the C library of this system and with
+//! the simulated one, each under the name `c`.
 
 use std::ffi::{CStr, CString};
 use std::mem;
@@ -10,8 +10,8 @@ use super::{Host, c};
 
 /// A descriptor that is never open.
 const CLOSED: c::c_int = 100_000;
-/// A descriptor that is not open, unless all are, from the first one of the script. Linux does not
-/// look at greater ones in select(2).
+/// A descriptor that is not open, unless all are. It counts from the first one of the script. Linux does
+/// not examine greater ones in select(2).
 const CLOSED_FOR_SELECT: c::c_int = 59;
 
 pub(crate) struct Player<'a> {
@@ -31,8 +31,8 @@ pub(crate) struct Player<'a> {
 macro_rules! call {
     ($player:ident, $name:ident($($argument:expr),* $(,)?)) => {{
         $player.host.count(stringify!($name));
-        // SAFETY: pointers point to live values of the right size; descriptors are those of the
-        // script, or none.
+        // SAFETY: pointers point to live values of the right size. Descriptors belong to the script, or
+        // are not open.
         let returned = unsafe { c::$name($($argument),*) };
         if returned == -1 { Err(errno()) } else { Ok(i64::from(returned as i32)) }
     }};
@@ -102,7 +102,7 @@ impl<'a> Player<'a> {
         found.map_or(0, |_| (stat.st_mode & c::S_IFMT) as u32)
     }
 
-    /// The part of a stat that is compared.
+    /// Returns the part of a stat that is compared.
     fn describe(&mut self, stat: &c::stat64) -> Detail {
         let mut same = Vec::new();
         for slot in 0..SLOTS {
@@ -307,7 +307,7 @@ impl<'a> Player<'a> {
                 }
             }
             Op::Stat { directory, path, follow, flags } => {
-                // A path from an open directory is not joined to anything.
+                // A path from an open directory is used unchanged.
                 let (directory, path) = match directory {
                     Some(slot) => (fd(self, slot), CString::new(path.as_str()).expect("no zero")),
                     None => (c::AT_FDCWD, self.path(path)),
@@ -468,7 +468,7 @@ impl<'a> Player<'a> {
             self.host.exception(exceptions::CONTENTS);
             return Outcome::new(got);
         }
-        // Of a timer; an event of inotify(7) is longer.
+        // This is a count of a timer. An event of inotify(7) is longer.
         if kind == 0 && count == 8 {
             let expirations = u64::from_ne_bytes(bytes.try_into().expect("eight"));
             return Outcome::new(got).with(|| Detail::Numbers(vec![expirations as i64]));
@@ -483,7 +483,7 @@ impl<'a> Player<'a> {
                 let end = name.iter().position(|byte| *byte == 0).unwrap_or(length);
                 assert!(length == 0 || name[end..].iter().all(|byte| *byte == 0));
                 let mut name = String::from_utf8_lossy(&name[..end]).into_owned();
-                // That of a file without a name, which has its number in it.
+                // The name of a file without a name contains its number.
                 if name.starts_with('#') {
                     name.truncate(1);
                 }

@@ -1,6 +1,6 @@
-//! Directory reads: the order of entries differs between kernels, and so does the fate of an entry
-//! that comes or goes meanwhile. An entry that is there all the time must be returned once, and an
-//! entry that never was there must not be returned.
+//! Checks directory reads. The order of entries differs between kernels, and so does the treatment of an
+//! entry that appears or disappears during the read. An entry that exists all the time must be returned
+//! once. An entry that never existed must not be returned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,15 @@ use super::script::{Detail, Listing, Op, Outcome, SLOTS, Slot};
 pub(crate) struct Readings {
     all: Vec<Reading>,
     of_slot: [Option<usize>; SLOTS],
-    /// How many were read to their end, on both kernels.
+    /// The number of directories that were read to their end, on both kernels.
     pub(crate) ended: u64,
 }
 
 struct Reading {
     ino: Ino,
-    /// The entries that were there all the time: name and number.
+    /// The entries that existed all the time: name and number.
     stayed: BTreeMap<String, u64>,
-    /// Every name that was there at some time, and its `d_type`.
+    /// Every name that existed at some time, and its `d_type`.
     were: BTreeSet<(String, u8)>,
     returned: [Vec<String>; 2],
     ended: [bool; 2],
@@ -89,11 +89,11 @@ impl Readings {
     }
 
     fn take(&mut self, slot: Slot, side: usize, listing: &Listing) -> Result<(), String> {
-        let reading = self.of_slot[slot].ok_or("a directory was read that is not known")?;
+        let reading = self.of_slot[slot].ok_or("an unknown directory was read")?;
         let reading = &mut self.all[reading];
         for entry in &listing.entries {
             if !reading.were.contains(entry) {
-                return Err(format!("{entry:?} was returned, and was never there"));
+                return Err(format!("{entry:?} was returned, but never existed"));
             }
             reading.returned[side].push(entry.0.clone());
         }
@@ -105,7 +105,9 @@ impl Readings {
         for name in names {
             let times = reading.returned[side].iter().filter(|it| *it == name).count();
             if times != 1 {
-                return Err(format!("{name:?} was there all the time, and returned {times} times"));
+                return Err(format!(
+                    "{name:?} existed all the time, and was returned {times} times"
+                ));
             }
         }
         if reading.ended == [true; 2] {

@@ -1,5 +1,5 @@
-//! The kernel of this system, and a place on it that a script cannot leave: a directory of its own,
-//! descriptors of its own, and mounts of its own where that is permitted.
+//! The kernel of this system, and a place on it that a script cannot leave. The place has its own
+//! directory, its own descriptors, and its own mounts if that is permitted.
 
 #[path = "arrivals.rs"]
 pub(crate) mod arrivals;
@@ -27,7 +27,7 @@ mod c {
     pub(super) use libc::*;
 
     pub(super) unsafe fn open_with_mode(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller guarantees it.
         unsafe { libc::open(path, flags, mode) }
     }
 
@@ -55,16 +55,16 @@ mod c {
     }
 }
 
-/// Longer than a tick of the time stamps, which is 10 ms at the most.
+/// A pause that is longer than a tick of the time stamps, which is at most 10 ms.
 pub(crate) const PAUSE: Duration = Duration::from_millis(12);
 
-/// How many descriptors a script can have, and three.
+/// The number of descriptors that a script can have, plus three.
 pub(crate) const DESCRIPTORS: usize = 256;
 
 /// The permissions of this process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Means {
-    /// To open every file in spite of its mode; and to do without that.
+    /// To open every file regardless of its mode, and to give up this right.
     pub(crate) privileged: bool,
     pub(crate) mounts: bool,
     /// To lower the limits of inotify(7).
@@ -73,17 +73,17 @@ pub(crate) struct Means {
     pub(crate) precise_waits: bool,
 }
 
-/// The kernel of this system, as the player sees it.
+/// The kernel of this system, as the player uses it.
 pub(crate) struct Host {
     /// How often each function was called.
     pub(crate) calls: BTreeMap<&'static str, u64>,
-    /// How often each exception was made.
+    /// How often each exception was applied.
     pub(crate) exceptions: BTreeMap<&'static str, u64>,
     /// The first descriptor that a script gets.
     lowest: c::c_int,
     limits: [Option<Knob>; 3],
     lowered: Option<usize>,
-    /// Held while a call is made that a limit applies to.
+    /// Locked during a call to which a limit applies.
     turn: Option<MutexGuard<'static, ()>>,
 }
 
@@ -111,7 +111,7 @@ impl Host {
         "/proc/thread-self/fd"
     }
 
-    /// Lets more than a tick of the time stamps pass, and timers expire.
+    /// Sleeps longer than a tick of the time stamps, so that timers expire.
     pub(crate) fn pause(&mut self) {
         thread::sleep(PAUSE);
     }
@@ -132,7 +132,7 @@ impl Host {
         }
     }
 
-    /// Sets the limit back.
+    /// Restores the limit.
     pub(crate) fn no_limit(&mut self) {
         if let Some(lowered) = self.lowered.take() {
             let knob = self.limits[lowered].as_ref().expect("it was lowered");
@@ -176,7 +176,7 @@ impl Quirks {
             c::close(fd);
             c::close(watch);
             c::unlink(fifo.as_ptr());
-            assert_eq!(written, 1, "a FIFO takes a byte");
+            assert_eq!(written, 1, "a FIFO accepts a byte");
             Ok(Quirks { writes_to_fifos_are_reported: read > 0 })
         }
     }
@@ -187,7 +187,7 @@ pub(crate) struct Ground {
     pub(crate) host: Host,
     pub(crate) means: Means,
     pub(crate) quirks: Quirks,
-    /// The parts that are left out, in words.
+    /// Messages about the parts that are left out.
     pub(crate) left_out: Vec<String>,
     base: tempfile::TempDir,
     bound: bool,
@@ -222,7 +222,7 @@ impl Ground {
         // SAFETY: it has no arguments.
         let privileged = unsafe { c::geteuid() } == 0 && drops.is_ok();
         if !privileged {
-            left_out.push("files that a process opens against their mode: it is not root".into());
+            left_out.push("files that a process opens regardless of their mode: not root".into());
         }
         left_out.extend(limits.missing.clone());
         let all = limits.missing.is_none();
@@ -238,7 +238,7 @@ impl Ground {
         Ok(Ground { host, means, quirks, left_out, base, bound: false })
     }
 
-    /// Makes the directory of a script, and takes away the rights that the script must not have.
+    /// Creates the directory of a script and drops the rights that the script must not have.
     pub(crate) fn enter(&mut self, script: &Script) -> String {
         if script.mounts() {
             bind(self.base.path(), self.base.path()).expect("it succeeded before");
@@ -254,7 +254,7 @@ impl Ground {
         root.to_str().expect("a path in UTF-8").to_owned()
     }
 
-    /// Below the temporary directory, so that `..` does not lead out of that.
+    /// Returns a path below the temporary directory, so that `..` stays within it.
     fn root(&self) -> PathBuf {
         self.base.path().join("p/q/r")
     }
@@ -289,8 +289,8 @@ fn be_private() -> io::Result<()> {
     Ok(())
 }
 
-/// Opens descriptors until all that are free are greater than all that are open. Returns those that
-/// it opened, and the first free one.
+/// Opens descriptors until every free number is greater than every open one. Returns the opened
+/// descriptors and the first free number.
 fn fill_gaps() -> io::Result<(Vec<c::c_int>, c::c_int)> {
     // SAFETY: no pointers.
     let is_open = |fd: &c::c_int| unsafe { c::fcntl(*fd, c::F_GETFD, 0) } != -1;
@@ -300,8 +300,9 @@ fn fill_gaps() -> io::Result<(Vec<c::c_int>, c::c_int)> {
         // SAFETY: a C string.
         let fd = checked(unsafe { c::open(c"/dev/null".as_ptr(), c::O_RDONLY | c::O_CLOEXEC) })?;
         if fd > top {
-            // SAFETY: it was just opened, and so is its duplicate: the table of descriptors grows,
-            // and select(2) does not pass over those that are in it.
+            // The duplicate makes the table of descriptors grow. select(2) does not skip numbers within
+            // the table.
+            // SAFETY: the descriptor and its duplicate were just opened.
             unsafe {
                 c::close(c::fcntl(fd, c::F_DUPFD_CLOEXEC, fd + DESCRIPTORS as c::c_int));
                 c::close(fd);
@@ -324,21 +325,21 @@ pub(crate) fn magic(path: &Path) -> i64 {
     }
 }
 
-/// The limits of the system and of this process: descriptors are fewer until it is dropped.
+/// The limits of the system and of this process. Until it is dropped, the limit of descriptors is lower.
 pub(crate) struct Limits {
     knobs: [Option<Knob>; 3],
-    /// Why one cannot be changed.
+    /// The errors of limits that cannot be changed.
     missing: Option<String>,
     private: bool,
     /// The first descriptor that a script gets.
     lowest: c::c_int,
     fillers: Vec<c::c_int>,
     descriptors: c::rlimit,
-    /// Sets the limits of the system back when this process has ended, even if it was killed.
+    /// Restores the limits of the system when this process has ended, even if it was killed.
     _guard: Guard,
 }
 
-/// A process that waits for the end of this one.
+/// A process that waits until this one has ended.
 struct Guard(Child);
 
 impl Guard {
@@ -388,7 +389,7 @@ impl Limits {
         Ok(Limits { knobs, missing, private, lowest, fillers, descriptors, _guard: guard })
     }
 
-    /// Whether a thread can have descriptors of its own.
+    /// Returns whether a thread can have its own descriptors.
     pub(crate) fn threads_can_be_private(&self) -> bool {
         self.private
     }
@@ -461,7 +462,7 @@ fn open_limit(name: &str, end: c::c_int) -> io::Result<Knob> {
     }
 }
 
-/// Takes from this thread the right to open files against their mode, or gives it back.
+/// Drops this thread's right to open files regardless of their mode, or restores it.
 fn owner_only(only: bool) -> io::Result<()> {
     /// `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`.
     const RIGHTS: u32 = 1 << 1 | 1 << 2;

@@ -27,13 +27,13 @@ pub(crate) struct Report {
     pub(crate) functions: BTreeMap<&'static str, u64>,
     /// The errors that each kind of call ended with, on both kernels.
     pub(crate) errors: BTreeMap<&'static str, BTreeSet<i32>>,
-    /// How often each exception was made: a call that was not compared.
+    /// How often each exception was applied to a call.
     pub(crate) exceptions: BTreeMap<&'static str, u64>,
     /// The masks of all events that the real kernel has reported.
     pub(crate) events: BTreeSet<u32>,
     /// Directories that were read to their end.
     pub(crate) readings: u64,
-    /// The parts that could not be compared here, in words.
+    /// Messages about the parts that could not be compared here.
     pub(crate) left_out: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ impl Report {
         functions.chain(events.map(|(name, _)| name.to_owned())).collect()
     }
 
-    /// The exceptions that were not made: a list that has them is wrong.
+    /// Returns the exceptions that did not occur. The list must not contain them.
     pub(crate) fn unmade_exceptions(&self) -> Vec<&'static str> {
         EXCEPTIONS.iter().copied().filter(|name| !self.exceptions.contains_key(name)).collect()
     }
@@ -119,11 +119,11 @@ pub(crate) struct Difference {
     pub(crate) seed: u64,
     /// The number of the script.
     pub(crate) number: usize,
-    /// How many calls it had when it was made.
+    /// The number of its calls before it was shrunk.
     pub(crate) length: usize,
-    /// As it was shrunk.
+    /// The shrunk script.
     pub(crate) script: Script,
-    /// The results of that.
+    /// The results of the shrunk script.
     pub(super) steps: Vec<Step>,
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for Difference {
         writeln!(f, "{place}, seed {seed}, script {number}: {length} calls, shrunk to {shrunk}")?;
         writeln!(f, "as_owner: {}", script.as_owner)?;
         for Step { op, simulated, real, wrong } in steps {
-            // The longest paths are not for reading.
+            // The longest paths are cut.
             writeln!(f, "  {:.400}", format!("{op:x?}"))?;
             match simulated {
                 Ok(simulated) if simulated == real => writeln!(f, "    = {real}")?,
@@ -179,6 +179,6 @@ fn functions_of_the_simulation() -> Vec<String> {
             names.push(name.to_owned());
         }
     }
-    assert!(names.len() > 25, "the source is not read as it is meant: {names:?}");
+    assert!(names.len() > 25, "the source was not parsed correctly: {names:?}");
     names
 }

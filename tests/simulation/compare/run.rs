@@ -53,7 +53,7 @@ impl Comparison {
                 let length = script.ops.len();
                 let script = self.shrink(script);
                 let (place, again) = (self.place.clone(), self.play(&script));
-                // One that does not occur again is shown as it was.
+                // A difference that does not occur again is shown unchanged.
                 let steps = if differ(&again) { again } else { first };
                 return Err(Difference { place, seed, number, length, script, steps });
             }
@@ -146,12 +146,12 @@ impl Comparison {
     }
 }
 
-/// Whether the results of a script differ.
+/// Returns whether the results of a script differ.
 fn differ(steps: &[Step]) -> bool {
     steps.last().is_some_and(|step| step.wrong.is_some())
 }
 
-/// Whether two results are the same.
+/// Returns whether two results are the same.
 fn is_same(simulated: &Outcome, real: &Outcome) -> bool {
     match (&simulated.detail, &real.detail) {
         (Detail::Listed(_), Detail::Listed(_)) => simulated.returned == real.returned,

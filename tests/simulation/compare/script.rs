@@ -31,7 +31,7 @@ pub(crate) enum Op {
         new: Slot,
         flags: Option<i32>,
     },
-    /// open(2) of what a slot has open, by its name in /proc.
+    /// open(2) of the file of a slot, by its name in /proc.
     Reopen {
         slot: Slot,
         from: Slot,
@@ -131,7 +131,7 @@ pub(crate) enum Op {
         path: String,
         mode: u32,
     },
-    /// Reads a directory: so many batches, or to the end.
+    /// Reads a directory: this number of batches, or to the end.
     List {
         slot: Slot,
         room: usize,
@@ -196,7 +196,7 @@ pub(crate) enum Op {
     },
 }
 
-/// When a timer expires.
+/// The time at which a timer expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
     /// It is stopped.
@@ -212,7 +212,7 @@ pub(crate) enum Expiry {
 /// A limit of inotify(7) during one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// As it is.
+    /// The limit is not changed.
     Usual,
     /// `max_queued_events`.
     Events(usize),
@@ -251,7 +251,7 @@ pub(crate) enum Detail {
         mode: u32,
         /// Hard links; 0 for a directory, whose count differs between file systems.
         links: u64,
-        /// Of a regular file or a symbolic link.
+        /// The size of a regular file or a symbolic link.
         size: i64,
         /// How many pauses there were before the last modification, and before the last change of
         /// its status.
@@ -266,7 +266,7 @@ pub(crate) enum Detail {
         read: Vec<Slot>,
         write: Vec<Slot>,
     },
-    /// Compared apart: see `readings`.
+    /// Compared separately: see `readings`.
     Listed(Listing),
 }
 
@@ -289,7 +289,7 @@ pub(crate) struct Listing {
 }
 
 impl Script {
-    /// Whether it mounts anything.
+    /// Returns whether the script mounts a file system.
     pub(crate) fn mounts(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Mount(_) | Op::Bind { .. }))
     }

@@ -13,7 +13,7 @@ use pullcord_platform::sim::{self, FsKind, Kernel, Settings, libc as c};
 use super::real::{DESCRIPTORS, PAUSE, Quirks};
 use super::script::{Limit, Script};
 
-/// The simulated kernel, as the player sees it.
+/// The simulated kernel, as the player uses it.
 #[derive(Default)]
 pub(crate) struct Host {
     /// How often each function was called.

@@ -1,5 +1,5 @@
-//! Rules whose defects the general histories find: the enumeration and random histories, in the order
-//! of `ci/simulate`. A rule passes its test as soon as one of its defects was found.
+//! Rules whose defects the general histories find. These are the enumeration and the random histories, in
+//! the order of `ci/simulate`. The test of a rule passes as soon as one of its defects is found.
 
 use libtest_mimic::Trial;
 use pullcord_platform::sim::Mutant;
@@ -11,8 +11,8 @@ use super::Without;
 use crate::explore::Source;
 use crate::run::run;
 
-/// The seed of the histories, and how many there are. `explored_histories_pass` runs the same ones
-/// with every rule.
+/// The seed of the histories, and their number. `explored_histories_pass` runs the same histories with
+/// every rule.
 pub(crate) const SEED: u64 = 1;
 pub(crate) const HISTORIES: u64 = 10_000;
 
@@ -20,7 +20,7 @@ pub(crate) const HISTORIES: u64 = 10_000;
 type Row = (Mutant, &'static [Defect]);
 
 const ROWS: &[Row] = &[
-    // What a wait must end for.
+    // The end of a wait.
     (Mutant::AppointmentNotAwaited, &[Lost]),
     (Mutant::DelayNotAwaited, &[Lost]),
     (Mutant::DirtyNotAwaited, &[Lost, NeedlessScan]),
@@ -33,7 +33,7 @@ const ROWS: &[Row] = &[
     (Mutant::TimerKept, &[Lost]),
     (Mutant::EdgeTriggered, &[Lost]),
     (Mutant::ReplacedKept, &[Lost]),
-    // What is read, and when.
+    // The reads, and their times.
     (Mutant::PullIgnored, &[Lost]),
     (Mutant::EmptyIsPull, &[NeedlessScan]),
     (Mutant::NotPolled, &[Lost]),
@@ -42,7 +42,7 @@ const ROWS: &[Row] = &[
     (Mutant::OverflowUnread, &[Lost]),
     (Mutant::PartNotReported, &[Lost, Unwatched]),
     (Mutant::PartNotScanned, &[Lost, Unwatched]),
-    // What a scan returns.
+    // The entries of a scan.
     (Mutant::PartialScanComplete, &[Lost]),
     (Mutant::FailedLookForgotten, &[Lost]),
     (Mutant::FailedLookIgnored, &[Lost]),
@@ -50,7 +50,7 @@ const ROWS: &[Row] = &[
     (Mutant::RequeuedScanned, &[Requeued]),
     (Mutant::VersionNotCompared, &[Lost]),
     (Mutant::TriggerReturned, &[NoEntry]),
-    // What a path leads to.
+    // The target of a path.
     (Mutant::AliasWatched, &[NeedlessScan, Requeued]),
     (Mutant::DeviceNotCompared, &[Lost, Unwatched]),
     (Mutant::InodeNotCompared, &[Lost, Unwatched]),
@@ -58,12 +58,12 @@ const ROWS: &[Row] = &[
     (Mutant::SameNumbersTrusted, &[Lost, Unwatched]),
     (Mutant::WatchLossIgnored, &[Lost, Unwatched]),
     (Mutant::TriggerNotCompared, &[Lost]),
-    // What failed.
+    // Failures.
     (Mutant::RegistrationForgotten, &[Lost]),
     (Mutant::ReopenedUnarmed, &[Lost, Unwatched]),
     (Mutant::WatchFailureForgotten, &[Lost, Unwatched]),
     (Mutant::JumpIgnored, &[Lost]),
-    // How much is done, and said.
+    // The amount of work and of warnings.
     (Mutant::BudgetIgnored, &[LongTurn]),
     (Mutant::WarningRepeated, &[Repeated]),
 ];

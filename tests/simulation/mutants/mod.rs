@@ -43,7 +43,7 @@ enum Defect {
     Twice,
     /// A requeued entry is returned before its time, or more than once.
     Requeued,
-    /// Something that is no entry is returned.
+    /// A file that is not an entry is returned.
     NoEntry,
     /// A directory is read without a reason.
     NeedlessScan,
@@ -53,7 +53,7 @@ enum Defect {
     LongTurn,
     /// The queue relies on a watch that the kernel does not have, or never watches a directory.
     Unwatched,
-    /// A problem is reported again and again.
+    /// A problem is reported repeatedly.
     Repeated,
 }
 

@@ -1,4 +1,4 @@
-//! Rules of the queue, most of them of the watch beside the scan, and a few histories for each.
+//! Rules of the queue, with a few histories for each. Most rules are about the watch beside the scan.
 
 use libtest_mimic::Trial;
 use pullcord_platform::sim::{Call, FsKind, Mutant};
@@ -15,7 +15,7 @@ struct Row {
     title: &'static str,
     mutant: Mutant,
     config: Config,
-    /// The history number so-and-so.
+    /// Returns the history of this number.
     events: fn(u32) -> Vec<Event>,
     count: u32,
     defects: &'static [Defect],
@@ -26,8 +26,8 @@ const SLOW: Config = Config { trigger: Trigger::None, batch: 1, ..PLAIN };
 const TWO: Config = Config { layout: Layout::Directories(2), ..SLOW };
 
 const ROWS: &[Row] = &[
-    // The scan goes on in the next turn, which drains the trigger first. No new entry is returned by
-    // a scan that is under way.
+    // The scan continues in the next turn, which drains the trigger first. A scan that is in progress
+    // returns no new entry.
     Row {
         title: "directory marked clean after the scan",
         mutant: Mutant::CleanedLate,
@@ -61,7 +61,7 @@ const ROWS: &[Row] = &[
         count: 4 * 40,
         defects: &[Defect::Twice],
     },
-    // Of entries that come after the open, btrfs returns none.
+    // btrfs does not return entries that arrive after the open.
     Row {
         title: "watch added after the open",
         mutant: Mutant::WatchedLate,
@@ -78,8 +78,8 @@ const ROWS: &[Row] = &[
         count: 4 * 40,
         defects: &[Defect::Twice],
     },
-    // While the first directory is read, an entry of the second one is reported, returned and
-    // removed; another one of this name comes while the watch overflows.
+    // While the first directory is read, an entry of the second one is reported, returned and removed.
+    // Another entry of this name arrives while the watch overflows.
     Row {
         title: "watch trusted after an overflow",
         mutant: Mutant::OverflowForgiven,
@@ -88,11 +88,11 @@ const ROWS: &[Row] = &[
         count: 40 * 40,
         defects: &[Defect::Lost],
     },
-    // The same, with another directory in the place of the second one.
+    // This is the same, with another directory in the place of the second one.
     Row {
         title: "watch trusted after its directory was replaced",
         mutant: Mutant::LossForgiven,
-        // So many that they take two turns: the directory is watched anew between them.
+        // The entries need two turns. The directory is watched again between them.
         config: Config { layout: Layout::Directories(10), ..SLOW },
         events: |number| {
             vec![
@@ -115,7 +115,7 @@ const ROWS: &[Row] = &[
                 time(0, Op::Link(0, 0)),
                 time(0, Op::FailFor(add.expect("a call"), 0, 20_000)),
                 time(0, Op::Pull),
-                // Nothing, so that the history goes on.
+                // This does nothing, so that the history continues.
                 time(40_000, Op::Close(0)),
             ]
         },
@@ -124,12 +124,12 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Four entries are there at the start, and then the rest happens.
+/// Returns a history with four entries at the start, followed by the given events.
 fn full(rest: Vec<Event>) -> Vec<Event> {
     (0..4).map(|name| time(0, Op::Link(0, name))).chain(rest).collect()
 }
 
-/// Two entries of one name come, and between them another event.
+/// Returns a history in which two entries of one name arrive, with another event between them.
 fn between_two_of_a_name(number: u32, event: Op) -> Vec<Event> {
     full(vec![
         calls(number / 40, Op::Link(1, 0)),
@@ -138,14 +138,14 @@ fn between_two_of_a_name(number: u32, event: Op) -> Vec<Event> {
     ])
 }
 
-/// Three entries are there at the start; a fourth one comes so many calls later.
+/// Returns a history with three entries at the start. A fourth one arrives this number of calls later.
 fn one_more(number: u32) -> Vec<Event> {
     let last = number as usize % 4;
     let links = (0..4).filter(|name| *name != last).map(|name| time(0, Op::Link(0, name)));
     links.chain([calls(number / 4, Op::Link(0, last))]).collect()
 }
 
-/// A test for each row. The rules of the watch are those of a watch that reports names.
+/// Returns a test for each row. The rules of the watch are those of a watch that reports names.
 pub(crate) fn trials() -> Vec<Trial> {
     let names = |row: &&Row| REPORTS_NAMES || row.config.watch == WatchMode::Off;
     let rows = ROWS.iter().filter(names);
@@ -183,7 +183,7 @@ fn defect(outcome: &Outcome) -> Option<Defect> {
             assert!(defect.is_some(), "another failure: {failure}");
             defect
         }
-        // Where entries are left in the queue, no directory is read again within these histories.
+        // If entries are left in the queue, no directory is read again within these histories.
         None => (outcome.repeats > 0).then_some(Defect::Twice),
     }
 }

@@ -1,4 +1,4 @@
-//! Rules whose defects only a special situation shows, and histories that lead there.
+//! Rules whose defects appear only in a special situation, and histories that lead to it.
 
 use libtest_mimic::Trial;
 use pullcord_platform::sim::{Call, FsKind, Mutant};
@@ -14,7 +14,7 @@ use crate::run::run;
 struct Situation {
     mutant: Mutant,
     config: Config,
-    /// The history number so-and-so.
+    /// Returns the history of this number.
     events: fn(u32) -> Vec<Event>,
     count: u32,
     defect: Defect,
@@ -23,7 +23,7 @@ struct Situation {
 const OFF: Config = Config { watch: WatchMode::Off, ..PLAIN };
 const MAILDROP: Config = Config { layout: Layout::Maildrop, ..PLAIN };
 
-/// Nothing, so that a history goes on for so many milliseconds.
+/// Returns an event that does nothing, so that a history continues for this number of milliseconds.
 const fn wait(milliseconds: u64) -> Event {
     time(milliseconds, Op::Close(0))
 }
@@ -33,7 +33,7 @@ fn silent(_: u32) -> Vec<Event> {
     vec![time(2000, Op::Unready(0, 0)), time(500, Op::ReadySilently(0, 0)), time(0, Op::Pull)]
 }
 
-/// Eight entries are there at the start.
+/// Creates eight entries at the start.
 fn eight(_: u32) -> Vec<Event> {
     let links = (0..8).map(|name| time(0, Op::Link(0, name)));
     links.chain([time(0, Op::Pull), wait(60_000)]).collect()
@@ -44,7 +44,7 @@ fn flood(_: u32) -> Vec<Event> {
     vec![time(2000, Op::Flood(3000)), wait(4000)]
 }
 
-/// So many entries are requeued again and again that they fill each turn, when another one comes.
+/// Repeatedly requeues so many entries that they fill each turn. Then another entry arrives.
 fn requeued(_: u32) -> Vec<Event> {
     let links = (0..15).map(|name| time(0, Op::Link(name / 4, name % 4)));
     let events = [time(0, Op::RequeueAgain(0, 100_000)), time(0, Op::Pull)];
@@ -52,7 +52,7 @@ fn requeued(_: u32) -> Vec<Event> {
     events.into_iter().chain(links).chain(later).collect()
 }
 
-/// The number of a call.
+/// Returns the number of a call.
 fn number_of(call: Call) -> usize {
     Call::ALL.iter().position(|other| *other == call).expect("a call")
 }
@@ -100,8 +100,8 @@ const SITUATIONS: &[Situation] = &[
         count: 1,
         defect: NoEntry,
     },
-    // A new entry of the name of a requeued one is returned at once. It must not be returned again at
-    // the time of the other one.
+    // A new entry with the name of a requeued one is returned immediately. It must not be returned again
+    // at the time of the requeued one.
     Situation {
         mutant: Mutant::AppointmentKept,
         config: Config { consumer: Consumer::Leaves, ..PLAIN },
@@ -132,7 +132,7 @@ const SITUATIONS: &[Situation] = &[
         count: 30,
         defect: Lost,
     },
-    // Where a removal hides other entries, one scan does not find them all.
+    // If a removal hides other entries, one scan does not find all of them.
     Situation {
         mutant: Mutant::NotFollowedUp,
         config: Config { fs: FsKind::Remote, batch: 1, ..PLAIN },
@@ -154,7 +154,7 @@ const SITUATIONS: &[Situation] = &[
         count: 1,
         defect: NeedlessScan,
     },
-    // More directories than a turn compares.
+    // There are more directories than a turn compares.
     Situation {
         mutant: Mutant::PassNotAwaited,
         config: Config { layout: Layout::Directories(40), trigger: Trigger::None, ..PLAIN },
@@ -162,7 +162,7 @@ const SITUATIONS: &[Situation] = &[
         count: 1,
         defect: Lost,
     },
-    // A directory is bound to the place of another one, and then it is that other one no longer.
+    // A directory is bound over another one. Afterwards the path no longer leads to the other one.
     Situation {
         mutant: Mutant::AliasForEver,
         config: Config { layout: Layout::Directories(2), ..PLAIN },
@@ -176,7 +176,7 @@ const SITUATIONS: &[Situation] = &[
         count: 1,
         defect: Lost,
     },
-    // The watch of one directory becomes that of another one, without an event.
+    // The watch of one directory becomes the watch of another one, without an event.
     Situation {
         mutant: Mutant::MovedWatchIgnored,
         config: Config { layout: Layout::Directories(2), ..PLAIN },
@@ -190,7 +190,7 @@ const SITUATIONS: &[Situation] = &[
         count: 1,
         defect: Lost,
     },
-    // The news that a directory was removed and made again is among those that do not fit.
+    // The event that a directory was removed and created again is lost in the overflow.
     Situation {
         mutant: Mutant::OverflowUnarmed,
         config: Config { events: 4, ..PLAIN },
@@ -255,7 +255,7 @@ const SITUATIONS: &[Situation] = &[
     },
 ];
 
-/// A test for each rule. The rules are those of a queue with a watch that reports names.
+/// Returns a test for each rule. The rules are those of a queue with a watch that reports names.
 pub(super) fn trials() -> Vec<Trial> {
     let is_here = !cfg!(any(pullcord_sim = "bsd", pullcord_sim = "none"));
     let situations = SITUATIONS.iter().filter(|_| is_here);

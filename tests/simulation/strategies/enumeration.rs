@@ -1,8 +1,8 @@
-//! Every placement of a few writers' steps between the system calls of each strategy, and of one
-//! fault. The defects that are found must be exactly those that are known.
+//! Explores every placement of a few writers' steps and of one fault between the system calls of each
+//! strategy. The found defects must be exactly the known ones.
 //!
-//! The rules of pullcord have rows, too: a row with a rule switched off must find the defect that
-//! the rule prevents.
+//! The rules of pullcord also have rows. A row with a rule switched off must find the defect that the rule
+//! prevents.
 
 use std::collections::BTreeSet;
 
@@ -19,11 +19,11 @@ pub(crate) enum Defect {
     /// An entry waits for the rescan, although the pull for it was delivered or found the trigger
     /// full.
     Forgotten,
-    /// The same of an entry whose pull was refused. It was linked before.
+    /// The same, for an entry whose pull failed. It was linked before.
     RefusedAndForgotten,
     /// A pull failed with `ENXIO` or `EPIPE`.
     Refused,
-    /// The strategy wakes up without an end, and nothing happens.
+    /// The strategy wakes up endlessly without an event.
     Spin,
     /// A scan without a reason.
     NeedlessScan,
@@ -36,14 +36,14 @@ struct Row {
     title: &'static str,
     name: Name,
     config: Config,
-    /// Other events, each once and anywhere.
+    /// Other events. Each occurs once, at any place.
     beside: &'static [Op],
     /// The rule of pullcord that is switched off.
     mutant: Option<Mutant>,
     defects: &'static [Defect],
 }
 
-/// Without a watch each pull is a reason to scan: no second way to an entry hides a defect.
+/// Without a watch each pull is a reason to scan. A second way to an entry would hide defects.
 const UNWATCHED: Config = Config { watch: WatchMode::Off, ..PLAIN };
 
 const ROW: Row = Row {
@@ -72,7 +72,7 @@ const ROWS: &[Row] = &[
         defects: &[Spin, Refused, NeedlessScan, RefusedAndForgotten],
         ..ROW
     },
-    // A writer that closes after the re-open is a hang-up: a scan for nothing.
+    // A writer that closes after the reopen causes a hang-up, and so a scan without a reason.
     Row { title: "drain", name: Name::Drain, defects: &[Refused, NeedlessScan], ..ROW },
     Row {
         title: "drain, opened after the scan",
@@ -124,7 +124,7 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// A test for each row.
+/// Returns a test for each row.
 pub(crate) fn trials() -> Vec<Trial> {
     let rows = ROWS.iter();
     rows.map(|row| {
@@ -136,7 +136,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     .collect()
 }
 
-/// Explores all histories of a row and compares the defects found with those that are known.
+/// Explores all histories of a row and compares the found defects with the known ones.
 fn check(row: &Row) {
     let _off = Without::rule(row.mutant);
     let mut search = Search { row, runs: 0, found: Vec::new(), full: false, served: false };
@@ -156,7 +156,7 @@ fn check(row: &Row) {
     let with_beside =
         |scripts: Vec<Script>| scripts.into_iter().chain(beside.clone()).collect::<Vec<_>>();
     let (alone, together) = [(22, 7), (14, 4), (7, 1)][row.beside.len()];
-    // One writer with all its steps apart, from the start on.
+    // One writer with separate steps, from the start.
     for steps in [
         &[Op::Link(0, 0), Op::Open(0), Op::Write(0), Op::Close(0)][..],
         &[Op::Link(0, 0), Op::Open(0), Op::Close(0)],
@@ -166,7 +166,8 @@ fn check(row: &Row) {
         let scripts = with_beside(vec![Script { units, like_the_last: false }]);
         search.explore(&scripts, false, alone);
     }
-    // After the first scan. An entry that is linked right before the open is the hardest to find.
+    // These events are after the first scan. An entry that is linked just before the open is the hardest
+    // to find.
     search.explore(&with_beside(vec![linked_at_open(0)]), true, alone);
     search.explore(&with_beside(vec![linked_at_open(0), linked_at_open(1)]), true, together);
     // The second writer finds the trigger full.
@@ -191,7 +192,7 @@ fn check(row: &Row) {
 #[derive(Clone)]
 struct Script {
     units: Vec<Vec<Op>>,
-    /// The same as the script before it: it begins later.
+    /// The same as the previous script, but later.
     like_the_last: bool,
 }
 
@@ -206,8 +207,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Runs every history in which the scripts' units happen in some order, some of the last ones not
-    /// at all, within `calls` calls.
+    /// Runs every history within `calls` calls in which the scripts' units happen in any order. The last
+    /// units may not happen.
     fn explore(&mut self, scripts: &[Script], at_rest: bool, calls: u32) {
         let mut done = vec![0; scripts.len()];
         self.extend(scripts, &mut done, &mut Vec::new(), at_rest, calls);
@@ -231,7 +232,7 @@ impl Search<'_> {
             done[number] += 1;
             for gap in 0..=calls {
                 let before = events.len();
-                // An event at the same moment as the one before it, or before a later call.
+                // The event is at the moment of the previous one, or before a later call.
                 let gap_of_first = match (before, gap) {
                     (0, gap) => Gap::Calls(gap),
                     (_, 0) => Gap::Time(0),
@@ -250,7 +251,7 @@ impl Search<'_> {
     fn run(&mut self, events: &[Event], at_rest: bool) {
         self.runs += 1;
         let Row { name, config, .. } = *self.row;
-        // Long enough for the sleep after a failure, and for a retry.
+        // This is long enough for the sleep after a failure and for a retry.
         let case = Case { name, config, events, settle: 15_000, at_rest, wakeups: 20 };
         let outcome = run(&case, false);
         self.full |= outcome.pulls.iter().any(|(_, pull)| *pull == Err(libc::EAGAIN));

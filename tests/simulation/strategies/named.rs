@@ -1,4 +1,4 @@
-//! Named histories: each shows one defect of the old strategies, and that pullcord does not have it.
+//! Named histories. Each shows one defect of the old strategies, and that pullcord does not have it.
 
 use libtest_mimic::Trial;
 
@@ -9,7 +9,7 @@ use crate::oracle::{MS, SECOND};
 const OLD: [Name; 3] = [Name::Reopen, Name::EarlyClose, Name::Drain];
 const UNWATCHED: Config = Config { watch: WatchMode::Off, ..PLAIN };
 
-/// How soon an entry is returned that is returned at once.
+/// The bound for an entry that is returned immediately.
 const AT_ONCE: u64 = 20 * MS;
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -39,8 +39,8 @@ fn at_rest(name: Name, events: &[Event], settle: u64) -> Outcome {
     run(&Case { name, config, events, settle, at_rest, wakeups }, false)
 }
 
-/// After a second, a writer links an entry, pulls, and holds the trigger open for 100 ms. The
-/// outcome of five seconds more.
+/// Returns the outcome of this history: after a second, a writer links an entry, pulls, and holds the
+/// trigger open for 100 ms. Five more seconds follow.
 fn held(name: Name) -> Outcome {
     let events = [
         time(1000, Op::Link(0, 0)),
@@ -92,18 +92,18 @@ fn no_byte() {
         assert_eq!(scans, 1, "{name:?}: one hang-up, one scan");
     }
     let outcome = at_rest(Name::Pullcord, &events, 5000);
-    // Its own write end prevents the hang-up. The verification after ten seconds is no scan.
+    // Its own write end prevents the hang-up. The verification after ten seconds is not a scan.
     assert!(outcome.wakeups.iter().all(|at| *at > 7 * SECOND), "{:?}", outcome.wakeups);
     assert!(outcome.wakeups.len() <= 1 && outcome.scans.is_empty(), "{:?}", outcome.wakeups);
 }
 
-/// The outcomes for each number of calls up to 30 that `events` can be given.
+/// Returns the outcomes of `events` for each number of calls up to 30.
 fn placements(name: Name, events: impl Fn(u32) -> Vec<Event>, settle: u64) -> Vec<Outcome> {
     (0..30).map(|number| at_rest(name, &events(number), settle)).collect()
 }
 
 fn refused_open() {
-    // The first writer wakes the program. The second one comes so many calls later.
+    // The first writer wakes the program. The second one follows this number of calls later.
     let events = |number| {
         vec![
             time(1000, Op::Link(0, 0)),
@@ -129,7 +129,7 @@ fn refused_open() {
 }
 
 fn broken_write() {
-    // The second writer has the trigger open already, and writes so many calls later.
+    // The second writer already has the trigger open. It writes this number of calls later.
     let events = |number| {
         vec![
             time(1000, Op::Open(1)),
@@ -174,8 +174,8 @@ fn flood() {
     assert!((10..=51).contains(&scans), "paced, and not starved: {scans} scans in 100 ms");
 }
 
-/// A writer pulls, and one of the calls that follow fails with the first error of its man page:
-/// `EMFILE` for open(2). Another one pulls a minute later, and then none.
+/// A writer pulls, and one of the following calls fails with the first error of its man page (`EMFILE` for
+/// open(2)). Another writer pulls a minute later. No other pull follows.
 fn failing(name: Name) -> Vec<Outcome> {
     let events = |number| {
         vec![
@@ -191,7 +191,7 @@ fn failing(name: Name) -> Vec<Outcome> {
     placements(name, events, 1_600_000)
 }
 
-/// Those outcomes of which an error message ends so.
+/// Returns the outcomes with an error message that starts with `message`.
 fn with_error<'a>(outcomes: &'a [Outcome], message: &'a str) -> impl Iterator<Item = &'a Outcome> {
     let fails = move |it: &&Outcome| it.errors.iter().any(|error| error.starts_with(message));
     outcomes.iter().filter(fails)
@@ -234,7 +234,7 @@ fn deaf() {
             count += 1;
             assert!(outcome.returned_at(0).is_some_and(|at| at < SECOND + AT_ONCE), "{name:?}");
             if outcome.refused(libc::ENXIO) == 0 {
-                // It failed in the re-open for the second pull.
+                // The call failed in the reopen for the second pull.
                 continue;
             }
             let second = outcome.returned_at(1);

@@ -44,7 +44,7 @@ pub(crate) struct Case<'a> {
     pub(crate) name: Name,
     pub(crate) config: Config,
     pub(crate) events: &'a [Event],
-    /// How long the run goes on after the last event, in milliseconds.
+    /// How long the run continues after the last event, in milliseconds.
     pub(crate) settle: u64,
     /// The events begin after the first scan. Otherwise they begin with its first system call.
     pub(crate) at_rest: bool,
@@ -90,8 +90,8 @@ impl Outcome {
     }
 }
 
-/// Closes the trigger, scans, opens the trigger: a pull that is refused meanwhile has no scan after
-/// it. No program is known to do this; it shows why the order matters.
+/// Closes the trigger, scans, opens the trigger. No scan follows a pull that is refused meanwhile. No known
+/// program does this. It shows why the order matters.
 struct OpenedLate {
     reader: Reader,
     drains: bool,
@@ -149,8 +149,8 @@ fn start(name: Name, config: &Config, notifier: &mut dyn Notifier) -> Box<dyn St
 }
 
 thread_local! {
-    /// A block above the room that a run takes. Without it, glibc returns that room to the system
-    /// after each run, which takes as long as the run.
+    /// A block above the memory of a run. Without it, glibc returns that memory to the system after each
+    /// run, which takes as long as the run.
     static ABOVE: Vec<u8> = {
         let room: Vec<Vec<u8>> = (0..16).map(|_| Vec::with_capacity(60_000)).collect();
         let above = Vec::with_capacity(60_000);
@@ -207,7 +207,7 @@ pub(crate) fn run(case: &Case<'_>, keep_log: bool) -> Outcome {
 struct Program<'a> {
     strategy: Box<dyn Strategy>,
     begin: u64,
-    /// When the old programs scan without a pull.
+    /// Returns the time at which the old programs scan without a pull.
     rescan_at: u64,
     is_old: bool,
     outcome: &'a mut Outcome,
@@ -223,11 +223,11 @@ impl Program<'_> {
         let replacements = case.events.iter().filter(|it| it.op == Op::ReplaceTrigger).count();
         reasons += replacements as u64;
         if case.config.watch != WatchMode::Off && !REPORTS_NAMES {
-            // A watch that reports no names: each entry is a reason when it comes and when it goes.
+            // The watch reports no names. Each entry is a reason when it appears and when it disappears.
             let links = case.events.iter().filter(|it| matches!(it.op, Op::Link(..))).count();
             reasons += 2 * links as u64;
         }
-        // A watch that fails is a reason twice: when it is lost, and when it is there again.
+        // A failed watch is a reason twice: when it is lost, and when it is restored.
         let per_fault = if case.config.watch == WatchMode::Off { 1 } else { 2 };
         loop {
             let own = match self.strategy.prepare(notifier, clock::now()) {
@@ -285,7 +285,7 @@ impl Program<'_> {
                     sim::with(|kernel| {
                         kernel.note(|| format!("=> {name}"));
                         outcome.returned.push((kernel.now().saturating_sub(begin), name.into()));
-                        // Where no watch is relied on, an entry may be returned by both.
+                        // If the watch is not reliable, both may return an entry.
                         let _ = kernel.unlink(found.path.as_os_str().as_bytes());
                     });
                 }

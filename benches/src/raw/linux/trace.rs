@@ -1,20 +1,20 @@
-//! Counting system calls with ptrace(2), so that no tool need be installed.
+//! Counts system calls with ptrace(2), so that no tool is necessary.
 
 use std::io;
 use std::mem::MaybeUninit;
 
 use super::super::checked;
 
-/// Runs this in a child, and counts the system calls that it makes between its first two calls of
-/// getppid(2). `None` where tracing is not allowed.
+/// Runs `run` in a child process and counts its system calls between its first two calls of getppid(2).
+/// Returns `None` if tracing is not allowed.
 pub(crate) fn system_calls(
     run: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<Option<Vec<libc::c_long>>> {
-    // SAFETY: no pointers. The child goes on as the only thread of a process of its own; the one lock
-    // it needs, the allocator's, is made free for it by fork itself (glibc, musl, bionic).
+    // SAFETY: no pointers. The child continues as the only thread of its process. It needs only the
+    // allocator's lock, which fork releases in the child (glibc, musl, bionic).
     let child = checked(unsafe { libc::fork() })?;
     if child == 0 {
-        // SAFETY: the request takes no pointers; `_exit` runs no destructors.
+        // SAFETY: the request has no pointers. `_exit` runs no destructors.
         unsafe {
             let traced = libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) == 0;
             libc::raise(libc::SIGSTOP);
@@ -24,11 +24,11 @@ pub(crate) fn system_calls(
     let mut calls = None;
     let mut counting = false;
     wait(child)?;
-    // SAFETY: no pointers. Without this option, the kernel does not say which stops are calls.
+    // Without this option, system calls and other stops cannot be distinguished.
+    // SAFETY: no pointers.
     unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, child, 0, libc::PTRACE_O_TRACESYSGOOD) };
     loop {
-        // SAFETY: no pointers; the child is stopped. Where it is not traced, it goes on all the
-        // same.
+        // SAFETY: no pointers. The child is stopped, and it continues also if it is not traced.
         unsafe {
             if libc::ptrace(libc::PTRACE_SYSCALL, child, 0, 0) == -1 {
                 libc::kill(child, libc::SIGCONT);
@@ -49,7 +49,7 @@ pub(crate) fn system_calls(
     }
 }
 
-/// Until it stops, or ends.
+/// Waits until the child stops or ends.
 fn wait(child: libc::pid_t) -> io::Result<libc::c_int> {
     let mut status = 0;
     // SAFETY: there is room for one status.
@@ -57,18 +57,18 @@ fn wait(child: libc::pid_t) -> io::Result<libc::c_int> {
     Ok(status)
 }
 
-/// The number of the system call at whose entry the child has stopped.
+/// Returns the number of the system call at whose entry the child has stopped.
 fn call_entered(child: libc::pid_t) -> Option<libc::c_long> {
     let mut info = MaybeUninit::<libc::ptrace_syscall_info>::zeroed();
     let size = size_of::<libc::ptrace_syscall_info>();
-    // SAFETY: there is room for as many bytes as it says.
+    // SAFETY: `info` has room for `size` bytes.
     let told =
         unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, child, size, info.as_mut_ptr()) };
-    // SAFETY: zeros are a value of it, and so is what the kernel has written over them.
+    // SAFETY: all zeros are valid, and the kernel has written valid values over them.
     let info = unsafe { info.assume_init() };
     if told <= 0 || info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
         return None;
     }
-    // SAFETY: at an entry, this is the member that is filled.
+    // SAFETY: at an entry, the kernel fills this member.
     Some(unsafe { info.u.entry.nr } as libc::c_long)
 }

@@ -1,4 +1,4 @@
-//! The entries: whether they are taken, and whether some never will be.
+//! Checks the entries: whether a reader takes them, and whether some can never be taken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::doctor::seen::readers::Readers;
 /// A reader scans its queue at least this often: qmail-send every 1,500 s.
 const RESCAN: Duration = Duration::from_secs(1500);
 
-/// An unfinished message that is older was left by a writer that is gone.
+/// The age after which an unfinished message counts as left by an ended writer.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 pub(super) fn check(
@@ -37,7 +37,7 @@ pub(super) fn check(
     findings
 }
 
-/// Unfinished messages whose writer must be gone.
+/// Reports unfinished messages whose writer must have ended.
 fn abandoned(entries: &Entries) -> Option<Finding> {
     let (path, age) = entries.oldest_unfinished.as_ref().filter(|(_, age)| *age >= ABANDONED)?;
     let (count, age) = (entries.unfinished, in_words(*age));
@@ -104,7 +104,7 @@ fn waiting(entries: &Entries, taken: Taken) -> Finding {
     }
 }
 
-/// Directories that a change between flat and split has left.
+/// Reports directories that a change between flat and split has left.
 fn left_over(queue: &Queue, entries: &Entries) -> Vec<Finding> {
     let (parts, mut findings) = (queue.parts().len(), Vec::new());
     if parts == 0 {
@@ -128,8 +128,8 @@ fn left_over(queue: &Queue, entries: &Entries) -> Vec<Finding> {
                 format!("{todo} has {parts} numbered directories, and mess has {mess}"),
             )
             .why(
-                "both have as many as conf-split says: others were left over by a change of it, and \
-                 are not read",
+                "qmail uses as many directories as conf-split names; others remain from an earlier \
+                 value, and no reader reads them",
             )
             .hint("check the directories of the highest numbers for mail; remove the empty ones"),
         ),
@@ -138,7 +138,7 @@ fn left_over(queue: &Queue, entries: &Entries) -> Vec<Finding> {
     findings
 }
 
-/// Entries that no reader reads: one finding for each kind.
+/// Reports entries that no reader reads, with one finding for each kind.
 fn odd(odd: &[Odd], readers: &Readers, owners: &Owners) -> Vec<Finding> {
     let reader = readers.readers.first().map(|reader| reader.process.user);
     let reader = reader.or_else(|| owners.users.user("qmails"));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_that_waits_is_judged_by_its_age_and_by_what_was_taken() {
+    fn waiting_mail_is_judged_by_its_age_and_by_the_taken_entries() {
         use State::{Error, Ok, Warning};
         let (seen, minute) = (Taken::Seen(4), Taken::LastMinute);
         let (none, unknown) = (Taken::NotInLastMinute, Taken::NotKnown);
@@ -239,9 +239,9 @@ mod tests {
         assert!(
             findings.iter().any(|f| f.message.starts_with("2 entries have a name that is not"))
         );
-        // The reader is not known.
+        // Here the reader is not known.
         assert_eq!(odd(&all, &Readers::default(), &users("")).len(), 3);
-        // The reader is their owner.
+        // Here the reader owns the entries.
         assert_eq!(odd(&all, &Readers::default(), &users("qmails:x:71:70::/:\n")).len(), 3);
     }
 

@@ -1,4 +1,4 @@
-//! The file systems, and whether their changes can be watched.
+//! Checks the file systems, and whether their changes can be watched.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::doctor::seen::file_system::{FileSystem, Space};
 use crate::doctor::seen::limits::Limits;
 use crate::doctor::seen::watch::Watch;
 
-/// Less free than this is a warning.
+/// The percentage of free space below which a warning is reported.
 const LITTLE_PERCENT: u64 = 5;
 
 pub(super) fn check(file_systems: &[FileSystem], watch: &Watch, limits: &Limits) -> Vec<Finding> {
@@ -24,7 +24,7 @@ pub(super) fn check(file_systems: &[FileSystem], watch: &Watch, limits: &Limits)
     findings
 }
 
-/// Whether mail can be written.
+/// Checks whether mail can be written.
 fn capacity(file_system: &FileSystem) -> Vec<Finding> {
     let (path, word) = (shown(&file_system.path), quoted(&file_system.path));
     let mut findings = Vec::new();
@@ -61,12 +61,12 @@ fn capacity(file_system: &FileSystem) -> Vec<Finding> {
     findings
 }
 
-/// Returns whether not even a thousandth is free.
+/// Returns whether less than a thousandth is free.
 fn is_used_up(space: Space) -> bool {
     u128::from(space.free) * 1000 < u128::from(space.total)
 }
 
-/// Prints the type, and whether the watch is trusted.
+/// Reports the type of the file system, and whether the watch is trusted.
 fn decision(file_system: &FileSystem, locality: &Locality) -> Finding {
     let path = shown(&file_system.path);
     let of_type = |name: &str| match &file_system.type_name {
@@ -98,7 +98,7 @@ fn decision(file_system: &FileSystem, locality: &Locality) -> Finding {
     }
 }
 
-/// Whether this command could watch, or which limit it met.
+/// Reports whether this command could watch, or the limit that prevented it.
 fn watched(watch: &Watch, limits: &Limits) -> Finding {
     let (kind, message) = match watch {
         Watch::Complete if REPORTS_NAMES => {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_that_a_watch_met_is_named() {
+    fn the_limit_that_prevents_a_watch_is_reported() {
         let message = |instances| {
             let own = Some(crate::doctor::seen::InotifyUse { instances, ..Default::default() });
             let limits = Limits { own, instances: Some(128), ..Limits::default() };

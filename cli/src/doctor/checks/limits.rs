@@ -1,4 +1,4 @@
-//! The limits of the reader, and which one was met.
+//! Checks the limits of the reader.
 
 use crate::doctor::finding::Finding;
 use crate::doctor::layout::Queue;
@@ -25,7 +25,7 @@ fn whole_system(limits: &Limits) -> Option<Finding> {
     )
 }
 
-/// Returns whether a limit was met, or will be by the next few calls.
+/// Returns whether a limit is reached, or will be reached within the next few calls.
 fn is_nearly(used: u64, limit: u64) -> bool {
     used.saturating_add(limit / 50) >= limit
 }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_the_reader_is_compared_with_what_it_has_open() {
+    fn the_limit_of_the_reader_is_compared_with_its_open_descriptors() {
         let state = |open, limit| {
             descriptors(&reader(open, Some(limit), InotifyUse::default())).unwrap().state
         };
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_inotify_that_was_met_is_named() {
+    fn the_reached_limit_of_inotify_is_reported() {
         let queue = Queue {
             layout: Layout::Qmail,
             root: "/q".into(),

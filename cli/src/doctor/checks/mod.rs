@@ -72,7 +72,7 @@ fn quoted(path: &Path) -> String {
     word + "'"
 }
 
-/// Returns a time in words.
+/// Returns a time as text.
 fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

@@ -24,7 +24,7 @@ use crate::doctor::seen::readers::Readers;
 
 struct Row {
     owner: &'static str,
-    /// `None` if any group will do.
+    /// `None` if every group is accepted.
     group: Option<&'static str>,
     mode: u32,
     /// The bits without which the queue does not work.
@@ -81,8 +81,8 @@ pub(super) fn check(queue: &Queue, owners: &Owners, readers: &Readers) -> Vec<Fi
     let (places, users) = (&owners.places, &owners.users);
     let has_users = row(queue.layout, Role::Trigger).ids(users).is_some()
         && row(queue.layout, Role::Entries).ids(users).is_some();
-    // A queue of a program of its own: its reader owns all of it, or its one owner is known to read
-    // it by no other name. Only what the FIFO itself needs can be judged there.
+    // The queue belongs to another program: its reader owns every path, or the queue has a single owner
+    // that no layout knows. Only the permissions that the FIFO itself needs can be judged then.
     let reads_its_own = readers
         .readers
         .first()
@@ -152,7 +152,7 @@ fn judge(layout: Layout, place: &Place, users: &Users, by_name: bool) -> Option<
             if layout == Layout::Qmail { "qmail" } else { "Postfix" },
             row.mode
         );
-        // chown(1) may clear bits of the mode: so the mode comes last.
+        // chown(1) may clear bits of the mode, so chmod(1) comes last.
         let mut commands = Vec::new();
         if has_wrong_owner(&row, place, users) {
             commands.push(format!("chown {wanted} {word}"));
@@ -263,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_as_its_own_installer_makes_it_is_right() {
+    fn a_queue_with_the_owners_of_its_installer_is_ok() {
         assert_eq!(only(Layout::Qmail, qmail()).0, State::Ok);
         assert_eq!(only(Layout::Postfix, postfix()).0, State::Ok);
     }
 
     #[test]
-    fn a_wrong_owner_is_an_error_with_the_command_that_mends_it() {
+    fn a_wrong_owner_is_an_error_with_the_command_that_corrects_it() {
         for (path, command) in [
             ("lock/trigger", "chown qmails:qmail /q/lock/trigger"),
             ("lock", "chown qmailq:qmail /q/lock"),

@@ -1,4 +1,4 @@
-//! The readers of the trigger.
+//! Checks the readers of the trigger.
 
 use super::quoted;
 use crate::doctor::finding::Finding;
@@ -44,7 +44,7 @@ pub(super) fn check(
     findings
 }
 
-/// Names a process with its user.
+/// Returns the name of a process with its number and user.
 pub(super) fn shown(process: &Process, users: &Users) -> String {
     format!("{} ({}, user {})", process.name, process.id.number, users.user_name(process.user))
 }
@@ -93,7 +93,7 @@ fn no_reader(queue: &Queue, readers: &Readers) -> Finding {
     Finding::error("reader", message).why(NO_READER_WHY).hint(hint)
 }
 
-/// The FIFO itself has answered that a process reads it.
+/// Reports the reader if only the FIFO has shown that one exists.
 fn found_by_answer(readers: &Readers) -> Finding {
     match readers.supervisors.as_slice() {
         [supervisor, ..] => Finding::ok(
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn no_reader_is_an_error_only_if_the_fifo_itself_says_so() {
+    fn no_reader_is_an_error_only_if_the_fifo_confirms_it() {
         let blind = Readers { blind_spots: vec!["a namespace"], hidden: 3, ..Readers::default() };
         let answered = |answer| Readers {
             answer,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_supervisor_is_named_and_is_no_fault() {
+    fn a_supervisor_is_reported_and_is_not_an_error() {
         let mut seen = Readers { answer: Some(Answer::Reader), ..Readers::default() };
         seen.supervisors.push(process(1));
         let findings = check_of(&seen);

@@ -1,4 +1,4 @@
-//! How the readers run: whether one spins, or does not run at all.
+//! Checks how the readers run: whether one spins, or does not run at all.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::doctor::seen::entries::Taken;
 use crate::doctor::seen::owners::Users;
 use crate::doctor::seen::readers::{Held, Reader, Readers, Sample, ticks_per_second};
 
-/// A reader is judged only after this time: a look at one moment proves nothing.
+/// The shortest observation after which a reader is judged. A single sample proves nothing.
 pub(in crate::doctor) const ENOUGH_SECONDS: u64 = 2;
 
 /// From this share of the time, without a sleep and for nothing, a reader spins.
@@ -44,20 +44,20 @@ fn percent(share: f64) -> u64 {
 /// The conclusion from the samples of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behaviour {
-    /// It was not there any more at the end.
+    /// It had ended before the last sample.
     Ended,
-    /// It was there too shortly.
+    /// It was observed for too short a time.
     TooShort,
     Stopped,
     Traced,
-    /// In an uninterruptible wait at each look.
+    /// In an uninterruptible wait in each sample.
     Waiting,
-    /// Busy at least half of the time for nothing, with bytes in the trigger at each look.
+    /// Busy for nothing at least half of the time, with bytes in the trigger in each sample.
     Spinning,
-    /// The same, with no bytes in the trigger or without the right to look.
+    /// The same, with no bytes in the trigger or without the right to check.
     BusyForNothing,
-    /// Busy at least half of the time, with bytes in the trigger at each look, while entries come and
-    /// go.
+    /// Busy at least half of the time, with bytes in the trigger in each sample, while entries arrive and
+    /// are taken.
     Flooded,
     Normal,
 }
@@ -71,7 +71,7 @@ fn behaviour(samples: &[Sample], is_present: bool, time: Duration, ticks: f64) -
     if !is_present && last.at + GAP < time {
         return Behaviour::Ended;
     }
-    // Found late: less than three quarters of the time are too little to judge it.
+    // It was found late. Less than three quarters of the time is too little to judge it.
     if last.at.saturating_sub(first.at) < time * 3 / 4 {
         return Behaviour::TooShort;
     }
@@ -86,7 +86,7 @@ fn behaviour(samples: &[Sample], is_present: bool, time: Duration, ticks: f64) -
         return Behaviour::Waiting;
     }
     let total = last.at.saturating_sub(first.at).as_secs_f64();
-    // The time that it was busy in intervals in which nothing came and nothing went.
+    // This is the time that it was busy in intervals in which no entry arrived or was taken.
     let (mut busy, mut for_nothing) = (0.0, 0.0);
     for pair in samples.windows(2) {
         let time = pair[1].at.saturating_sub(pair[0].at).as_secs_f64();
@@ -96,7 +96,7 @@ fn behaviour(samples: &[Sample], is_present: bool, time: Duration, ticks: f64) -
             for_nothing += demand;
         }
     }
-    // Time on a processor and not only the wish for it.
+    // Only the time on a processor counts, and not the time of waiting for one.
     let has_run = last.share_since(first, ticks).0 > 0.0;
     let looks: Vec<bool> = samples.iter().filter_map(|sample| sample.has_bytes).collect();
     let is_readable = !looks.is_empty() && looks.iter().all(|&has_bytes| has_bytes);
@@ -148,14 +148,14 @@ fn judge_reader(
         }
         Behaviour::Waiting => Finding::error(
             "blocked",
-            format!("{name} was in an uninterruptible wait at each look for {seconds:.1} seconds"),
+            format!("{name} was in an uninterruptible wait in each sample for {seconds:.1} seconds"),
         )
         .why("it waits for a disk or a file server that does not answer, and takes no mail")
         .hint("check the file system of the queue, and the kernel's log (dmesg)"),
         Behaviour::Spinning => Finding::error(
             "spin",
             format!(
-                "{name} spins: it {used}; its trigger was readable at each look, and nothing was \
+                "{name} spins: it {used}; its trigger was readable in each sample, and nothing was \
                  added to the queue or taken from it"
             ),
         )
@@ -176,7 +176,7 @@ fn judge_reader(
         }
         Behaviour::Flooded => Finding::warning(
             "running",
-            format!("{name} {used}; its trigger was readable at each look, while mail came and went"),
+            format!("{name} {used}; its trigger was readable in each sample, while mail came and went"),
         )
         .why("it may be spinning beside its work, or a process pulls the trigger without a pause")
         .hint(cure(queue, readers, users)),
@@ -190,7 +190,7 @@ fn judge_reader(
     }
 }
 
-/// Names the processes that keep the trigger open, and how to end that.
+/// Returns the processes that keep the trigger open, and the remedy.
 fn cure(queue: &Queue, readers: &Readers, users: &Users) -> String {
     let relink = "to cure it for good, relink the reader with pullcord (docs/qmail.md)";
     let holders: Vec<String> =
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_busy_for_nothing_with_a_readable_trigger_spins() {
         assert_eq!(judged(&samples('R', |_| 0.97)), Behaviour::Spinning);
-        // Beside others' load it gets less of a processor, and never sleeps all the same.
+        // Under the load of other processes it gets less processor time, but still never sleeps.
         let crowded = with(samples('R', |_| 0.97), |index, sample| {
             (sample.usage.user, sample.usage.system) = (index as u64, index as u64);
         });
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spin_needs_bytes_in_the_trigger_at_each_look() {
+    fn a_spin_needs_bytes_in_the_trigger_in_each_sample() {
         let once_empty = with(samples('R', |_| 0.9), |index, sample| {
             sample.has_bytes = Some(index != 7);
         });
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_was_there_shortly_is_not_judged_and_one_that_is_gone_has_ended() {
+    fn a_short_lived_reader_is_not_judged_and_a_missing_one_has_ended() {
         let time = Duration::from_secs(2);
         let busy = samples('R', |_| 1.0);
         for (samples, is_present, expected) in [

@@ -1,4 +1,4 @@
-//! The file that is the trigger.
+//! Checks the file of the trigger.
 
 use super::{quoted, shown};
 use crate::doctor::finding::Finding;
@@ -44,8 +44,8 @@ pub(super) fn check(queue: &Queue, trigger: &Trigger) -> Vec<Finding> {
             })
         }
         (Trigger::Hidden(e), _) => {
-            Finding::unknown("trigger", format!("{path} cannot be looked at: {e}"))
-                .why("nothing can be said about the trigger and its reader")
+            Finding::unknown("trigger", format!("{path} cannot be checked: {e}"))
+                .why("the trigger and its reader cannot be checked")
                 .hint("run this command as root or as the user that reads the queue")
         }
     }]
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_of_postfix_is_right_and_never_to_be_replaced_by_hand() {
+    fn the_socket_of_postfix_is_ok_and_no_hint_replaces_it() {
         let socket = check_in(Layout::Postfix, &Trigger::Socket);
         assert_eq!((socket.state, socket.hint), (State::Ok, None));
         for trigger in [Trigger::Missing, Trigger::Other("a file")] {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trigger_that_cannot_be_looked_at_is_not_known() {
+    fn a_trigger_that_cannot_be_checked_is_unknown() {
         let error = std::io::ErrorKind::PermissionDenied.into();
         assert_eq!(check_in(Layout::Qmail, &Trigger::Hidden(error)).state, State::Unknown);
     }

@@ -1,4 +1,4 @@
-//! The entries of a queue, and the changes while this command looked.
+//! Observes the entries of a queue and their changes.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -18,10 +18,10 @@ const COMPARED: usize = 10_000;
 pub(in crate::doctor) struct Entries {
     /// Complete entries that a reader would read.
     pub(in crate::doctor) waiting: u64,
-    /// Of these, the ones in `todo` itself, beside its numbered directories.
+    /// The number of these that are in `todo` itself, beside its numbered directories.
     pub(in crate::doctor) beside_parts: u64,
     pub(in crate::doctor) oldest: Option<(PathBuf, Duration)>,
-    /// Written in the maildrop, and not complete.
+    /// Entries that are written in the maildrop and not complete.
     pub(in crate::doctor) unfinished: u64,
     pub(in crate::doctor) oldest_unfinished: Option<(PathBuf, Duration)>,
     pub(in crate::doctor) odd: Vec<Odd>,
@@ -40,7 +40,7 @@ pub(in crate::doctor) struct Odd {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::doctor) enum OddKind {
-    /// Its name begins with a dot.
+    /// Its name starts with a dot.
     Hidden,
     /// Its name is not a number.
     NotNumbered,
@@ -53,21 +53,21 @@ pub(in crate::doctor) enum OddKind {
 
 #[derive(Debug, Default)]
 pub(in crate::doctor) struct DirectoryTimes {
-    /// Since something was added or removed.
+    /// The time since an entry was added or removed.
     changed: Option<Duration>,
-    /// Since the newest entry got its name.
+    /// The time since the newest entry got its name.
     newest: Option<Duration>,
 }
 
 /// Whether entries were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::doctor) enum Taken {
-    /// While this command looked, at least so many.
+    /// At least this number during the observation.
     Seen(u64),
-    /// Before that, within the last minute.
+    /// Before the observation, within the last minute.
     LastMinute,
     NotInLastMinute,
-    /// The last change was an arrival; when the one before was is not known.
+    /// Not known: the last change was an arrival, and the time of the previous change is not known.
     NotKnown,
 }
 
@@ -99,7 +99,7 @@ impl Entries {
             if queue.directories.contains(&path) || path == queue.trigger {
                 continue;
             }
-            // An entry that is gone by now was taken.
+            // A missing entry was taken.
             let Ok(metadata) = entry.metadata() else { continue };
             let named = age(now, metadata.ctime(), metadata.ctime_nsec());
             times.newest = times.newest.into_iter().chain(named).min();
@@ -212,7 +212,7 @@ impl Changes {
 /// Returns how many entries were taken at least, between two lists of a directory that changed.
 fn count_taken(before: Option<&HashSet<OsString>>, after: Option<&HashSet<OsString>>) -> u64 {
     let (Some(before), Some(after)) = (before, after) else { return 0 };
-    // The same names in a directory that changed: one came and went.
+    // If a changed directory has the same names, one entry arrived and was taken.
     if before == after { 1 } else { before.difference(after).count() as u64 }
 }
 
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_times_of_a_directory_tell_whether_its_last_change_was_a_removal() {
+    fn a_removal_is_detected_from_the_times_of_a_directory() {
         assert_eq!(after(10, Some(10)), Taken::NotKnown, "an arrival");
         assert_eq!(after(10, Some(30)), Taken::LastMinute);
         assert_eq!(after(10, None), Taken::LastMinute, "empty");

@@ -1,4 +1,4 @@
-//! The file systems that a queue is on.
+//! Observes the file systems of a queue.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -12,9 +12,9 @@ use crate::doctor::layout::Queue;
 
 #[derive(Debug)]
 pub(in crate::doctor) struct FileSystem {
-    /// The first path of the queue that is on it.
+    /// The first path of the queue on this file system.
     pub(in crate::doctor) path: PathBuf,
-    /// The name of its type, if the system tells it.
+    /// The name of its type, if the system reports it.
     pub(in crate::doctor) type_name: Option<String>,
     /// Whether a directory of entries is on it, and can be watched completely.
     pub(in crate::doctor) locality: Option<Locality>,
@@ -23,11 +23,11 @@ pub(in crate::doctor) struct FileSystem {
     pub(in crate::doctor) inodes: Space,
 }
 
-/// Blocks or inodes; none in total if the file system does not count them.
+/// Blocks or inodes. The total is 0 if the file system does not count them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::doctor) struct Space {
     pub(in crate::doctor) total: u64,
-    /// The part that ordinary users may use.
+    /// The free part that users other than root may use.
     pub(in crate::doctor) free: u64,
 }
 
@@ -39,7 +39,7 @@ impl Space {
     }
 }
 
-/// Looks at the queue's own paths only: statvfs(3) blocks on a mount that does not answer.
+/// Checks only the queue's own paths, because statvfs(3) blocks on a mount that does not answer.
 pub(super) fn look(queue: &Queue) -> Vec<FileSystem> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let (mut seen, mut file_systems) = (HashSet::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! The limits that hold for the reader, and how much of them is used.
+//! Observes the limits of the reader and their use.
 
 use super::readers::{Reader, Readers};
 use super::watch::Watch;
@@ -7,12 +7,12 @@ use super::{InotifyUse, Process, system};
 #[derive(Debug, Default)]
 pub(in crate::doctor) struct Limits {
     pub(in crate::doctor) readers: Vec<ReaderLimits>,
-    /// The limits of inotify for each user of this user namespace, where there are any.
+    /// The limits of inotify for each user of this user namespace, if the system has any.
     pub(in crate::doctor) instances: Option<u64>,
     pub(in crate::doctor) watches: Option<u64>,
     /// The use by the processes of this command's user, if it could not watch.
     pub(in crate::doctor) own: Option<InotifyUse>,
-    /// The descriptors of the whole system: open, and at most.
+    /// The descriptors of the whole system: the number of open ones, and the limit.
     pub(in crate::doctor) system: Option<(u64, u64)>,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn look(readers: &Readers, watch: &Watch) -> Limits {
     }
 }
 
-/// Parses /proc/sys/fs/file-nr: open, free (always 0), at most.
+/// Parses /proc/sys/fs/file-nr: open, free (always 0), limit.
 fn parse_file_nr(text: &str) -> Option<(u64, u64)> {
     let numbers: Vec<u64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
     Some((*numbers.first()?, *numbers.get(2)?))

@@ -1,7 +1,7 @@
-//! The processes of this system, from proc(5).
+//! Observes the processes of this system with proc(5).
 //!
-//! No call here follows a descriptor of another process: a stat(2) through /proc/PID/fd blocks for
-//! ever if that descriptor is on a mount that does not answer. The links are read, and compared.
+//! No call here follows a descriptor of another process. A stat(2) through /proc/PID/fd would block
+//! indefinitely if that descriptor is on a mount that does not answer. The links are read and compared.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -72,7 +72,7 @@ pub(super) fn scan(fifo: &Fifo) -> Scan {
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
                 scan.hidden += usize::from(!before.is_kernel);
             }
-            Err(_) => {} // ended meanwhile
+            Err(_) => {} // the process has ended
         }
     }
     scan
@@ -96,7 +96,7 @@ fn descriptors_of(number: u32, fifo: &Fifo) -> io::Result<Option<(process::Acces
     for descriptor in fs::read_dir(proc(number, "fd"))? {
         let Ok(descriptor) = descriptor else { continue };
         open += 1;
-        // Kernels show the links of a process that may not be seen, and refuse to read them.
+        // Kernels list the links of a hidden process, but do not allow to read them.
         let link = fs::read_link(descriptor.path()).or_else(|e| {
             if e.kind() == io::ErrorKind::PermissionDenied { Err(e) } else { Ok(PathBuf::new()) }
         })?;
@@ -110,7 +110,7 @@ fn descriptors_of(number: u32, fifo: &Fifo) -> io::Result<Option<(process::Acces
             continue;
         }
         let (access, removed) = found.get_or_insert((info.access, !is_this));
-        // One that has the old FIFO and the new one open has the new one.
+        // A process with the old FIFO and the new one open counts as a reader of the new one.
         match (*removed, !is_this) {
             (true, false) => (*access, *removed) = (info.access, false),
             (false, true) => {}
@@ -151,10 +151,10 @@ fn is_fifo(number: u32, link: &Path, info: &DescriptorInfo, fifo: &Fifo) -> bool
     is_path || info.mount.and_then(device).is_none_or(|device| device == fifo.device)
 }
 
-/// Reads how much a process has run, if it still is that process.
+/// Reads the times of a process, if the number still belongs to it.
 pub(super) fn usage(id: ProcessId) -> Option<Usage> {
     let stat = stat(id.number).ok().filter(|stat| stat.start == id.start)?;
-    // The time that it ran, and that it waited for a processor, in nanoseconds.
+    // The file contains the time that it ran and the time that it waited for a processor, in nanoseconds.
     let demand = fs::read_to_string(proc(id.number, "schedstat")).ok().and_then(|text| {
         let mut times = text.split_whitespace().map_while(|time| time.parse::<u64>().ok());
         Some(times.next()? + times.next()?)

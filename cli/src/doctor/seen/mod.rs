@@ -1,4 +1,4 @@
-//! The observation of a queue and its readers: plain values, with no judgement. `checks` judges them.
+//! Observes a queue and its readers. The results are plain values, which `checks` judges.
 
 pub(super) mod entries;
 pub(super) mod file_system;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::layout::Queue;
 use process::{Access, ProcessId};
 
-/// One look at a queue.
+/// One observation of a queue.
 pub(super) struct Observation {
     pub(super) trigger: trigger::Trigger,
     pub(super) readers: readers::Readers,
@@ -33,7 +33,7 @@ pub(super) struct Observation {
     pub(super) watch: watch::Watch,
 }
 
-/// Looks at everything. Calls `progress` before each sample.
+/// Observes the queue and its readers. Calls `progress` before each sample.
 pub(super) fn observe(
     queue: &Queue,
     seconds: Duration,
@@ -70,7 +70,7 @@ fn device_numbers(device: u64) -> (u32, u32) {
     (rustix::fs::major(device), rustix::fs::minor(device))
 }
 
-/// Which FIFO the readers are looked for by.
+/// Identifies the FIFO in the search for its readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fifo {
     /// Absolute, without symbolic links.
@@ -85,9 +85,9 @@ pub(super) struct Fifo {
 pub(super) struct Holder {
     pub(super) process: Process,
     pub(super) access: Access,
-    /// It has a FIFO open that is not at the path any more.
+    /// Whether it has a FIFO open that is no longer at the path.
     pub(super) is_removed: bool,
-    /// How many descriptors it has open.
+    /// The number of its open descriptors.
     pub(super) open: u64,
 }
 
@@ -114,7 +114,7 @@ pub(super) struct Scan {
     pub(super) hidden: usize,
 }
 
-/// How much a process has run since its start, and its state now.
+/// The processor time of a process since its start, and its current state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Usage {
     /// The letter of /proc/PID/stat.
@@ -122,7 +122,7 @@ pub(super) struct Usage {
     /// Clock ticks.
     pub(super) user: u64,
     pub(super) system: u64,
-    /// Nanoseconds in which it ran, or could have run. `None` if the kernel does not count them.
+    /// The nanoseconds in which it ran or was ready to run. `None` if the kernel does not count them.
     pub(super) demand: Option<u64>,
 }
 

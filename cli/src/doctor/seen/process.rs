@@ -1,10 +1,10 @@
-//! A process, as proc(5) describes it. Everything here parses text; nothing here reads it.
+//! Parses the files of proc(5) about a process. Does not read them.
 
 use std::path::Path;
 
 use pullcord::Escaped;
 
-/// Which process this is. A number alone is used again.
+/// Identifies a process. Its number alone is not sufficient, because numbers are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::doctor) struct ProcessId {
     pub(in crate::doctor) number: u32,

@@ -11,31 +11,31 @@ use crate::doctor::layout::Queue;
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The last search is repeated so often until it finds a reader that may have its trigger closed.
+/// The maximum number of repetitions of the last search, because a reader may have its trigger closed.
 const LAST_SEARCHES: usize = 10;
 
-/// The share of an interval from which a reader counts as busy.
+/// The minimum share of an interval with which a reader counts as busy.
 pub(in crate::doctor) const BUSY: f64 = 0.25;
 
 /// The processes around the trigger.
 #[derive(Debug, Default)]
 pub(in crate::doctor) struct Readers {
-    /// The processes that had it open for reading in each search in which they can have had.
+    /// The processes that had it open for reading in each search during which they existed.
     pub(in crate::doctor) readers: Vec<Reader>,
-    /// The processes that had it open for writing in the last search and in an earlier one: a writer
-    /// has it open for some microseconds only.
+    /// The processes that had it open for writing in the last search and in an earlier one. A normal
+    /// writer has it open for some microseconds only.
     pub(in crate::doctor) writers: Vec<Held>,
     /// Supervisors, which keep it open for a service that they start.
     pub(in crate::doctor) supervisors: Vec<Process>,
-    /// The processes that read a FIFO that is not at the path any more.
+    /// The processes that read a FIFO that is no longer at the path.
     pub(in crate::doctor) removed: Vec<Process>,
     /// Processes whose descriptors could not be seen.
     pub(in crate::doctor) hidden: usize,
-    /// Why some processes cannot be seen at all.
+    /// The reasons why some processes cannot be seen at all.
     pub(in crate::doctor) blind_spots: Vec<&'static str>,
-    /// The answer of the FIFO, if it was asked.
+    /// The result of opening the FIFO, if that was tried.
     pub(in crate::doctor) answer: Option<Answer>,
-    /// How long was looked: from the first sample to the last.
+    /// The duration of the observation, from the first sample to the last.
     pub(in crate::doctor) time: Duration,
 }
 
@@ -51,20 +51,20 @@ pub(in crate::doctor) struct Held {
 pub(in crate::doctor) struct Reader {
     pub(in crate::doctor) process: Process,
     pub(in crate::doctor) open: u64,
-    /// It had the trigger open in the last search.
+    /// Whether it had the trigger open in the last search.
     pub(in crate::doctor) is_present: bool,
     pub(in crate::doctor) samples: Vec<Sample>,
 }
 
-/// One look at a reader.
+/// One sample of a reader.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::doctor) struct Sample {
-    /// Since the first look.
+    /// The time since the first sample.
     pub(in crate::doctor) at: Duration,
     pub(in crate::doctor) usage: Usage,
-    /// Something was added to the queue or taken since the last sample.
+    /// Whether an entry was added to the queue or taken since the last sample.
     pub(in crate::doctor) is_changed: bool,
-    /// The trigger contains bytes; `None` if that was not looked at, or could not be.
+    /// Whether the trigger contains bytes. `None` if that was not or could not be checked.
     pub(in crate::doctor) has_bytes: Option<bool>,
 }
 
@@ -111,7 +111,7 @@ impl<'a> Sampling<'a> {
         Sampling { queue, fifo, readers: Searches::default(), changes: Changes::default() }
     }
 
-    /// Looks for this long: once, if it is zero.
+    /// Observes for this time. If it is zero, takes one sample.
     pub(super) fn run(&mut self, time: Duration, mut progress: impl FnMut(Duration)) {
         self.changes.compare(self.queue);
         let (begun, mut is_half_over) = (Instant::now(), false);
@@ -168,7 +168,7 @@ impl<'a> Sampling<'a> {
 }
 
 impl Readers {
-    /// Returns why not every process could be seen, in words; nothing if every one could.
+    /// Returns a message why some processes could not be seen, or `None`.
     pub(in crate::doctor) fn out_of_sight(&self) -> Option<String> {
         let mut reasons: Vec<String> = self.blind_spots.iter().map(|&spot| spot.into()).collect();
         if self.hidden > 0 {

@@ -11,7 +11,7 @@ use super::trigger::{Answer, Trigger, ask};
 use super::{Holder, Scan, system};
 use crate::doctor::layout::Queue;
 
-/// The results of the searches, before they are put together.
+/// The results of the searches, before they are combined.
 #[derive(Default)]
 pub(super) struct Searches {
     holders: BTreeMap<ProcessId, (Holder, usize)>,
@@ -21,8 +21,9 @@ pub(super) struct Searches {
     pub(super) time: Duration,
 }
 
-/// systemd opens the FIFO of a service for reading and writing, and keeps it. In a container, process
-/// 1 may be the reader itself: so the name counts, of a process of root's or of number 1.
+/// Returns whether this is a supervisor. systemd opens the FIFO of a service for reading and writing and
+/// keeps it. In a container, process 1 may be the reader itself. Therefore the name decides, and the
+/// process must be root's or number 1.
 fn is_supervisor(holder: &Holder) -> bool {
     let process = &holder.process;
     let is_trusted = process.id.number == 1 || process.user == 0;
@@ -52,7 +53,7 @@ impl Searches {
         readers.map(|(id, _)| *id).collect()
     }
 
-    /// Returns whether the last search has found a reader, or there is none to be found.
+    /// Returns whether the last search has found a reader, or another search cannot find one.
     pub(super) fn is_settled(&self) -> bool {
         let readers = self.reader_ids();
         readers.is_empty() || readers.iter().any(|id| self.last.contains(id))
@@ -62,7 +63,7 @@ impl Searches {
         !self.reader_ids().is_empty()
     }
 
-    /// Puts the searches together. Asks the FIFO if no reader was found.
+    /// Combines the searches. Opens the FIFO if no reader was found.
     pub(super) fn finish(mut self, queue: &Queue, trigger: &Trigger, probe: bool) -> Readers {
         let mut readers = Readers {
             hidden: self.hidden,
@@ -83,8 +84,8 @@ impl Searches {
                     readers.removed.push(holder.process);
                 }
             } else if found.contains(&id) {
-                // A child inherits the trigger for a moment: among several, those at the end count.
-                // A single one may have it closed at that moment.
+                // A child inherits the trigger for a moment. Among several readers, only those of the last
+                // search count. A single reader may have the trigger closed at that moment.
                 if found.len() == 1 || is_last {
                     let Holder { process, open, .. } = holder;
                     let samples = self.samples.remove(&id).unwrap_or_default();
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn systemd_is_a_supervisor_and_no_reader_and_another_process_1_is_one() {
+    fn systemd_is_a_supervisor_and_another_process_1_is_a_reader() {
         let mut searches = Searches::default();
         let mut systemd = holder(1, true, true);
         systemd.process.name = "systemd".into();
@@ -135,7 +136,7 @@ mod tests {
         assert!(!searches.has_reader());
         searches.add(scan(vec![systemd.clone(), holder(7, true, false)]));
         assert_eq!(searches.reader_ids().len(), 1);
-        // Any user can call a process so.
+        // Any user can give a process this name.
         systemd.process.id.number = 8;
         assert!(!is_supervisor(&systemd));
         assert!(!is_supervisor(&holder(1, true, true)), "the reader of a container");
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_inherited_the_trigger_is_no_reader_once_it_has_lost_it() {
+    fn a_child_that_has_lost_the_inherited_trigger_is_not_a_reader() {
         let mut searches = Searches::default();
         searches.add(scan(vec![holder(7, true, false), holder(8, true, false)]));
         assert_eq!(searches.reader_ids().len(), 2);

@@ -1,4 +1,4 @@
-//! The file that is the trigger, and questions to it.
+//! Observes the file of the trigger.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -20,10 +20,10 @@ pub(in crate::doctor) enum Trigger {
         device: u64,
     },
     Socket,
-    /// Something else, in words.
+    /// A file of another type, which the text describes.
     Other(&'static str),
     Missing,
-    /// The path cannot be looked at.
+    /// The path cannot be checked.
     Hidden(io::Error),
 }
 
@@ -60,19 +60,19 @@ impl Trigger {
     }
 }
 
-/// The answer of a FIFO to the question whether a process reads it.
+/// The result of opening a FIFO to find out whether a process reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::doctor) enum Answer {
     Reader,
     NoReader,
-    /// Probed: there is a reader, and the FIFO is full.
+    /// It was probed: it has a reader and is full.
     Full,
-    /// It may not be opened for writing.
+    /// This command is not allowed to open it for writing.
     Refused,
 }
 
-/// Opens the FIFO for writing, which fails if no process has it open for reading. Writes nothing: the
-/// reader wakes up once at most. A reader that has its trigger closed for a scan is asked again.
+/// Opens the FIFO for writing, which fails if no process has it open for reading. Writes nothing, so the
+/// reader wakes up at most once. Tries again, because a reader may have its trigger closed for a scan.
 pub(super) fn ask(fifo: &Path) -> Answer {
     const ATTEMPTS: usize = 5;
     const PAUSE: Duration = Duration::from_millis(20);
@@ -97,10 +97,10 @@ fn ask_once(fifo: &Path) -> Answer {
     }
 }
 
-/// Returns whether the FIFO contains bytes. Takes none.
+/// Returns whether the FIFO contains bytes. Does not read them.
 ///
-/// While it is open here, a reader that closes it and opens it again to empty it does not: so it is
-/// closed again at once, and this is called only if the reader is busy anyway.
+/// Some readers close the FIFO and open it again to empty it. That has no effect while the FIFO is open
+/// here. Therefore it is closed again immediately, and this is called only if the reader is already busy.
 pub(super) fn has_bytes(fifo: &Path) -> Option<bool> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fifo = open(fifo, flags, Mode::empty()).ok()?;

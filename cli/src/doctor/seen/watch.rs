@@ -1,4 +1,4 @@
-//! Whether the directories can be watched: tried by this process.
+//! Tries whether this process can watch the directories.
 
 use std::io;
 
