@@ -32,7 +32,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// All there are, on whatever system.
+    /// All backends, of every system.
     pub const ALL: [Backend; 3] = [Backend::Epoll, Backend::Kqueue, Backend::Select];
 
     /// The environment variable that [`Backend::from_env`] reads.
@@ -114,8 +114,8 @@ impl Backend {
         !matches!(self, Backend::Select)
     }
 
-    /// Whether a library plays the kernel's part here, as libkqueue does on Linux for those who work
-    /// on pullcord: what it shows says little about the kernel's own.
+    /// Whether a library plays the kernel's part here, as libkqueue does on Linux for those who work on
+    /// pullcord: its results prove little about the kernel's own.
     pub fn is_emulated(self) -> bool {
         self.info().is_some_and(|info| info.emulated)
     }

@@ -1,10 +1,9 @@
 //! Embedding: pullcord in a mail-transfer agent of your own.
-//!
-//! # Who owns the loop
+//! # The owner of the loop
 //!
 //! The program does. pullcord starts no thread and installs no signal handler.
 //!
-//! | the program | what it uses | example |
+//! | the program | use | example |
 //! |---|---|---|
 //! | has no event loop | [`Receiver::recv`], which blocks | `five_lines.rs`, `mta.rs` |
 //! | has one: mio, polling, smol, calloop, GLib, libev, epoll, kqueue, poll | the descriptor of a [`Receiver`], and [`Receiver::try_recv`] | `ten_lines.rs`, `mta_mio.rs`, `mta_polling.rs`, `smol.rs` |
@@ -51,8 +50,8 @@
 //! 2. Fork, if the program runs in the background or has workers: see below.
 //! 3. Open the event loop or the runtime of the program.
 //! 4. Open the queue with [`QueueOptions::open`] or [`QueueOptions::receiver`]. It opens the trigger, then
-//!    starts the watch, then checks the directories. No entry that is added from now on is missed,
-//!    whatever the program does before the first turn.
+//!    starts the watch, then checks the directories. No entry that is added from now on is missed, for any
+//!    length of time before the first turn.
 //! 5. Register the receiver, and the descriptors of the program, and run the loop. The first turns return
 //!    the entries that were in the queue before.
 //!
@@ -86,10 +85,10 @@
 //!
 //! # Shutdown
 //!
-//! Take no more entries, finish or abandon the deliveries, remove the receiver from the loop, and drop it.
-//! A [`Queue`] on a [`Notifier`] that lives on is removed with [`Queue::deregister`]. Nothing has to be
-//! saved: the entries that were not removed are returned at the next start. A program that is killed is
-//! no different. While no process reads the trigger, pulls return
+//! Take no more entries, finish or abandon the deliveries, remove the receiver from the loop, and drop it. A
+//! [`Queue`] on a [`Notifier`] that lives on is removed with [`Queue::deregister`]. The program need not save
+//! any state: the entries that were not removed are returned at the next start. The same holds for a program
+//! that is killed. While no process reads the trigger, pulls return
 //! [`NoReader`](crate::PullOutcome::NoReader), which loses no mail.
 //!
 //! # Guaranteed, and best effort

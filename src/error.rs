@@ -104,8 +104,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// A path that cannot write to a terminal: whoever may add a file to a queue may name it as they
-/// like. Control characters, backslashes and bytes that are not UTF-8 become `\n`, `\\`, `\xff`.
+/// A path that cannot write to a terminal: a user who may add a file to a queue may choose any name. Control
+/// characters, backslashes and bytes that are not UTF-8 become `\n`, `\\`, `\xff`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Escaped<'a>(pub &'a Path);
 

@@ -2,8 +2,8 @@
 //! message.
 //!
 //! - [`Receiver`] returns the entries of a queue: it blocks, or is one descriptor in another event loop.
-//! - [`Queue`] is the part of it without a loop: trigger, watch and scan put together, so that every entry
-//!   is returned at least once. [`QueueOptions`] opens both.
+//! - [`Queue`] is the part without a loop: trigger, watch and scan put together, so that every entry is
+//!   returned at least once. [`QueueOptions`] opens both.
 //! - [`Notifier`] waits for readiness, over epoll, kqueue or select; [`Backend`] chooses one.
 //! - [`Trigger`] is the FIFO by which writers wake the reader; [`pull`] is the writer's side.
 //! - [`DirWatcher`] reports new entries of a directory, so that it need not be read.
@@ -58,7 +58,7 @@
 // docs.rs shows which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Every question to the system, and every look at the time, goes through the platform crate: clippy.toml
-// lists what would not. Tests may ask for themselves.
+// lists the calls that would not. Tests may ask for themselves.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 // Errors are returned, never printed.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

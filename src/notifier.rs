@@ -5,7 +5,7 @@
 //! | register | takes any [`AsFd`](std::os::fd::AsFd), a [`Key`], an [`Interest`] and a [`Mode`]. Registering a source again changes its registration. A source that was closed and re-opened under the same number is registered again |
 //! | level | reports a source at every wait while it is ready |
 //! | edge | reports at least one event after every arrival into a source that was drained. select reports such a source as level: a caller that drains sees no difference |
-//! | one-shot | reports a source once, and then nothing of it until it is registered again. This includes a FIFO that has hung up, and both directions |
+//! | one-shot | reports a source once, and then not again before it is registered again. This includes a FIFO that has hung up, and both directions |
 //! | event | has the key, and whether the source is readable and writable: these are promises. Hang-up and error are hints. A FIFO whose writers have gone is readable, and its bytes come first. A writing end whose readers have gone is writable. Readable and writable may come in one event or in two |
 //! | deregister | no later wait reports the source. Does nothing if the source is not registered |
 //! | wait | never ends early. A signal ends it with no events and no error. It allocates nothing after `Events` has its size |
@@ -15,7 +15,7 @@
 //! | exec | every descriptor is closed |
 //! | use inside another event loop | [`Notifier::pollable_fd`], except on select |
 //!
-//! # The special problem of a source that nobody drains
+//! # A source that is not drained
 //!
 //! A level-triggered source, and on select an edge-triggered one too, is reported while it is ready. A
 //! FIFO that has hung up is ready for ever. So is a descriptor that is registered for writing while

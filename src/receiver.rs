@@ -78,13 +78,13 @@ struct Turn {
     is_active: bool,
     /// How many turns `try_recv` has made since it returned `None`.
     count: usize,
-    /// The waker was used, and nobody has been told.
+    /// The waker was used, and no call has returned for it.
     is_woken: bool,
     /// There is a new warning, and `recv_timeout` has not ended for it.
     is_warned: bool,
 }
 
-/// What ends a wait without an entry, besides the waker.
+/// The ends of a wait without an entry, besides the waker.
 #[derive(Clone, Copy, Debug)]
 struct Until {
     deadline: Option<Instant>,
@@ -210,10 +210,10 @@ impl Receiver {
 
     /// Returns the next entry that is ready. Never waits.
     ///
-    /// `None` means that no entry is ready, or that 64 entries were returned and other parts of the
-    /// program should have their turn: on kqueue(2), 256 while more keep coming. In either case the descriptor becomes readable, with a new
-    /// edge, as soon as there is something to return. A loop must therefore call this function until
-    /// it returns `None` before it waits again.
+    /// `None` means that no entry is ready, or that 64 entries were returned and other parts of the program
+    /// should have their turn (on kqueue(2), 256 while more keep coming). In either case the descriptor
+    /// becomes readable, with a new edge, as soon as there is something to return. A loop must therefore call
+    /// this function until it returns `None` before it waits again.
     ///
     /// If the notifier fails, [`next_warning`](Receiver::next_warning) reports it once, and the
     /// descriptor becomes readable again after 100 ms.

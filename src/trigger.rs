@@ -113,10 +113,10 @@ impl Trigger {
     /// Opens the FIFO at `path` for reading, and a writing end beside it. Makes the path absolute. Does
     /// not block.
     ///
-    /// With [`OtherReaders::Reject`] it first opens the FIFO for writing, which succeeds only if a
-    /// process reads it. This check ends one sleep of a qmail-send without the patch of 2001, which
-    /// then scans once. The check is no proof: a patched qmail-send has its trigger closed while it
-    /// scans. A program that only observes a queue must not open its trigger.
+    /// With [`OtherReaders::Reject`] it first opens the FIFO for writing, which succeeds only if a process
+    /// reads it. This check ends one sleep of a qmail-send without the patch of 2001, which then scans once.
+    /// The check does not prove it: a patched qmail-send has its trigger closed while it scans. A program
+    /// that only observes a queue must not open its trigger.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Trigger {
         Error::new(&self.path, "read the trigger", error)
     }
 
-    /// Puts a byte into the FIFO, unless there is one, for the reader that comes next.
+    /// Writes a byte into the FIFO for the next reader, unless it contains one.
     ///
     /// # Errors
     ///
@@ -302,10 +302,13 @@ pub(crate) fn path_of(fd: BorrowedFd<'_>) -> PathBuf {
 /// Read end first: without a reader, a writing end cannot be had.
 fn open_ends(path: &Path, other_readers: OtherReaders) -> io::Result<Ends> {
     if other_readers == OtherReaders::Reject && open_write(path)?.is_some() {
-        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads it already"));
+        return Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "a process already has this FIFO open for reading",
+        ));
     }
-    // The path may come to name another FIFO between the two; whoever does that goes on for long
-    // or stops, and a handful of times is enough for those who stop.
+    // The path may lead to another FIFO between the two calls. A user who replaces it again and again is not
+    // waited for: a few tries are enough for one replacement.
     let is_local = matches!(locality(path), Ok(Locality::Local));
     for _ in 0..5 {
         let reader = fifo::open_read(path)?;

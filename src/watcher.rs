@@ -13,16 +13,15 @@
 //!
 //! # The special problem of trust
 //!
-//! A watch sees what this kernel does. What another host does to a network file system, or a FUSE
-//! server behind the kernel's back, it does not see, and that it could be added proves nothing. So
-//! [`DirWatcher::watch`] asks statfs(2): it refuses a file system known to be shared, and says of the
-//! others whether they are known to be local.
+//! A watch reports the changes by this kernel. The watch does not report changes by another host on a network
+//! file system, or by a FUSE server itself, although adding such a watch succeeds. So [`DirWatcher::watch`]
+//! asks statfs(2): it refuses a file system known to be shared, and says of the others whether they are known
+//! to be local.
 //!
 //! # The special problem of the start
 //!
-//! Add first, then open the directory, then read it: on btrfs, entries linked after the open are
-//! never returned. What appears while it is read may be returned by the reading, by the watch, or
-//! by both.
+//! Add first, then open the directory, then read it: on btrfs, entries linked after the open are never
+//! returned. An entry that appears during the read may be returned by the read, by the watch, or by both.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -89,7 +88,7 @@ pub struct DirWatcher(watch::DirWatcher);
 pub struct WatchedDir {
     /// The id in the events of this directory.
     pub id: WatchId,
-    /// Whether it is on a file system known to be local, so that every change of it is reported.
+    /// Whether it is on a file system known to be local, so that each of its changes is reported.
     pub local: bool,
     pub(crate) file_id: FileId,
 }
@@ -230,7 +229,7 @@ fn is_local(locality: &Locality) -> io::Result<bool> {
         Locality::Remote(_) if mutant!(RemoteTrusted) => Ok(true),
         Locality::Remote(name) => Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            format!("{name} does not report what other hosts or programs change"),
+            format!("{name} does not report changes by other hosts or programs"),
         )),
         _ => Ok(false),
     }

@@ -31,7 +31,7 @@ pub struct pullcord_queue {
     _private: (),
 }
 
-/// How often a queue has done what, since it was opened. Later versions add members at the end.
+/// The counters of a queue, since it was opened. Later versions add members at the end.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

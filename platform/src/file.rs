@@ -1,4 +1,4 @@
-//! Opens a file: open(2). Which file is this? fstat(2) on what is open, lstat(2) on what is named.
+//! Opens a file with open(2). Identifies a file: an open one with fstat(2), a path with lstat(2).
 //!
 //! fstat(2):
 //! [Linux](https://man7.org/linux/man-pages/man2/fstat.2.html),
@@ -8,8 +8,8 @@
 //! [DragonFly](https://man.dragonflybsd.org/?command=fstat&section=2),
 //! [illumos](https://illumos.org/man/2/fstat).
 
-// The widths of the fields differ from one system to the next, so that a cast needed on one is none
-// on another.
+// The widths of the fields differ from one system to the next, so that a cast that one needs is useless on
+// another.
 #![allow(clippy::unnecessary_cast)]
 
 use std::ffi::OsStr;
@@ -60,16 +60,16 @@ pub struct FileId {
 /// The status of a file: its identity, type and permissions.
 #[derive(Clone, Copy, Debug)]
 pub struct FileStatus {
-    /// Which file it is.
+    /// The identity of the file.
     pub id: FileId,
     /// Its type and permission bits, `st_mode`.
     pub mode: u32,
-    /// Which state of its content and its attributes it is in.
+    /// The state of its content and attributes.
     pub version: FileVersion,
 }
 
-/// A state of a file: two that are equal are the same file, unchanged, as far as the clock of the file
-/// system can tell.
+/// A state of a file. If two are equal, the file is the same and unchanged, within the precision of the file
+/// system's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileVersion {
     id: FileId,
@@ -115,33 +115,33 @@ impl FileVersion {
 }
 
 impl FileStatus {
-    /// Whether it is a FIFO.
+    /// Returns whether it is a FIFO.
     pub fn is_fifo(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFIFO)
     }
 
-    /// Whether it is a directory.
+    /// Returns whether it is a directory.
     pub fn is_directory(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFDIR)
     }
 
-    /// Whether it is a symbolic link.
+    /// Returns whether it is a symbolic link.
     pub fn is_symlink(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFLNK)
     }
 
-    /// Whether it is a regular file.
+    /// Returns whether it is a regular file.
     pub fn is_regular_file(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFREG)
     }
 
-    /// Whether every backend must refuse to wait for it: it is always ready.
+    /// Returns whether every backend must refuse to wait for it, because it is always ready.
     pub(crate) fn is_always_ready(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFREG) || self.is_directory()
     }
 
-    /// Whether it is a regular file that its owner may execute: what Postfix makes of a message
-    /// once it is complete.
+    /// Returns whether it is a regular file that its owner may execute. Postfix sets this bit when a message
+    /// is complete.
     pub fn is_executable_file(&self) -> bool {
         self.is(libc::S_IFMT, libc::S_IFREG) && self.is(libc::S_IXUSR, libc::S_IXUSR)
     }
@@ -161,8 +161,8 @@ impl FileStatus {
     }
 }
 
-/// open(2) for reading. Follows a symbolic link. Blocks on a FIFO until a process opens it for
-/// writing.
+/// Opens a file for reading, with open(2). Follows a symbolic link. Blocks on a FIFO until a process opens it
+/// for writing.
 ///
 /// # Errors
 ///
@@ -171,7 +171,7 @@ pub fn open(path: &Path) -> io::Result<OwnedFd> {
     open_with(path, libc::O_RDONLY)
 }
 
-/// open(2) with these flags and `O_CLOEXEC`. Repeats an interrupted call.
+/// Opens a file with these flags and `O_CLOEXEC` of open(2). Repeats an interrupted call.
 pub(crate) fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> {
     // A 32-bit program opens a file of 2 GiB and more only with this flag.
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -187,11 +187,11 @@ pub(crate) fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> 
     }
 }
 
-/// fstat(2): returns the status of an open file. Never blocks on a local file system.
+/// Returns the status of an open file, with fstat(2). Never blocks on a local file system.
 ///
 /// # Errors
 ///
-/// Those of fstat(2), such as `EIO`.
+/// Fails with the error of fstat(2), such as `EIO`.
 pub fn fstat(file: impl AsFd) -> io::Result<FileStatus> {
     let mut raw = MaybeUninit::uninit();
     // SAFETY: the descriptor is open for the length of the borrow, and `raw` has room for one stat.
@@ -200,32 +200,31 @@ pub fn fstat(file: impl AsFd) -> io::Result<FileStatus> {
     Ok(FileStatus::of(unsafe { raw.assume_init_ref() }))
 }
 
-/// fstatat(2) with `AT_SYMLINK_NOFOLLOW`: returns the status of `name` in an open directory, or of
-/// the link itself if it is a symbolic link.
+/// Returns the status of `name` in an open directory, with fstatat(2). Does not follow a symbolic link.
 ///
 /// # Errors
 ///
-/// Those of fstatat(2): `NotFound` when the entry is gone.
+/// Fails with the error of fstatat(2): `NotFound` if the entry does not exist.
 pub fn fstatat(directory: impl AsFd, name: &OsStr) -> io::Result<FileStatus> {
     let directory = directory.as_fd().as_raw_fd();
     status_of(directory, Path::new(name), libc::AT_SYMLINK_NOFOLLOW)
 }
 
-/// lstat(2): returns the status of the file at `path`. Does not follow a symbolic link.
+/// Returns the status of the file at `path`, with lstat(2). Does not follow a symbolic link.
 ///
 /// # Errors
 ///
-/// Those of lstat(2): `NotFound` when nothing has that name.
+/// Fails with the error of lstat(2): `NotFound` if the path does not exist.
 pub fn lstat(path: &Path) -> io::Result<FileStatus> {
     status_of(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW)
 }
 
-/// stat(2): returns the identity of the file at `path`. Follows symbolic links. Mounts nothing that is
-/// mounted on demand (`AT_NO_AUTOMOUNT`, where the system has it).
+/// Returns the identity of the file at `path`, with stat(2). Follows symbolic links. Does not trigger an
+/// automount (`AT_NO_AUTOMOUNT`, where the system has it).
 ///
 /// # Errors
 ///
-/// Those of stat(2): `NotFound` when it leads nowhere.
+/// Fails with the error of stat(2): `NotFound` if the path leads nowhere.
 pub fn stat_id(path: &Path) -> io::Result<FileId> {
     status_of(libc::AT_FDCWD, path, NO_AUTOMOUNT).map(|status| status.id)
 }
@@ -235,7 +234,7 @@ pub fn stat_id(path: &Path) -> io::Result<FileId> {
 ///
 /// # Errors
 ///
-/// Those of stat(2) that say nothing of the path, such as `EIO` and `ENOMEM`.
+/// Fails with an error of stat(2) that does not depend on the path, such as `EIO` or `ENOMEM`.
 pub fn is_directory(path: &Path) -> io::Result<bool> {
     const NOWHERE: [libc::c_int; 4] = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::EACCES];
     match status_of(libc::AT_FDCWD, path, 0) {

@@ -1,23 +1,19 @@
-//! kqueue(2): FreeBSD, NetBSD, OpenBSD, DragonFly, macOS.
-//!
-//! Its sins, and what is made of them:
-//! - `EV_ADD` on a knote that is there changes neither `EV_CLEAR` nor `EV_ONESHOT`, without an
-//!   error. So every registration is a delete and an add.
-//! - Closing a descriptor removes its knotes without a word: a set kept beside the kernel's drifts.
-//!   None is kept.
-//! - Reading and writing are two knotes, which know nothing of each other: what should disarm both
-//!   (one-shot) has to be carried out here.
-//! - A change that fails stops those after it, or is reported among the events, or not, depending
-//!   on the room there. With `EV_RECEIPT` each change answers for itself.
-//! - A regular file can be registered, and is then readable until its end is reached. It is refused
-//!   here, as epoll does.
-//! - `EV_EOF` may come with bytes still to be read. A NetBSD FIFO loses it at the first read that
-//!   returns 0; macOS posts nothing for the last writer's close.
-//! - A kqueue is not inherited by fork(2): in the child its number is free, and soon another's.
-//! - `struct kevent` has other types and other fields on every system: it is zeroed, then filled.
+//! kqueue(2): FreeBSD, NetBSD, OpenBSD, DragonFly, macOS. Its faults, and the remedies:
+//! - `EV_ADD` on an existing knote changes neither `EV_CLEAR` nor `EV_ONESHOT`, and returns no error. So
+//!   every registration is a delete and an add.
+//! - Closing a descriptor removes its knotes without an event. A copy of the kernel's set would become wrong.
+//!   So no copy is kept.
+//! - Reading and writing are two independent knotes. A one-shot event must disarm both: this file deletes the
+//!   other one.
+//! - A failing change may stop the next ones, and may be reported as an event if there is room. With
+//!   `EV_RECEIPT` each change has its own result.
+//! - A regular file can be registered, and is readable until its end. This file refuses it, as epoll does.
+//! - `EV_EOF` may come before the last bytes are read. A NetBSD FIFO loses it at the first read that returns
+//!   0. macOS posts no event when the last writer closes.
+//! - A child of fork(2) does not inherit a kqueue. Its number is free there, and another file soon has it.
+//! - `struct kevent` has different types and fields on each system: it is zeroed, then filled.
 
-// The fields' types differ from one system to the next, so that a cast needed on one is none on
-// another.
+// The types of the fields differ between systems, so that a cast that one needs is useless on another.
 #![allow(clippy::unnecessary_cast)]
 
 use std::io;
@@ -46,7 +42,7 @@ pub struct Kqueue {
     waker: Option<Waker>,
 }
 
-/// A kqueue, with what every user of one needs: a backend, and the directory watch.
+/// An open kqueue, for the backend and for the directory watch.
 #[derive(Debug)]
 pub(crate) struct KqueueFd {
     fd: ManuallyDrop<OwnedFd>,
@@ -80,14 +76,14 @@ impl RawEvent {
         self.0.flags as u32 & flag.into() != 0
     }
 
-    /// The error that this event carries, as the answer to a change.
+    /// Returns the error in this event, if it is the result of a change.
     fn failure(&self) -> Option<i32> {
         (self.has(bsd::EV_ERROR) && self.0.data != 0).then_some(self.0.data as i32)
     }
 }
 
-/// On a one-shot knote this says that the other filter of the same source has to go with it: it
-/// means nothing to the kernel there, and comes back with the event.
+/// Marks a one-shot knote whose source has another filter, which must be deleted too. The kernel ignores this
+/// flag on such a knote, and returns it with the event.
 const ONESHOT_BOTH: u32 = bsd::EV_CLEAR as u32;
 
 impl KqueueFd {
@@ -128,8 +124,8 @@ impl KqueueFd {
                 )
             });
             match answered {
-                // The changes were made, but how they went is not known: each list of them can be
-                // made twice.
+                // The changes were made, and their results are not known. Each list of changes can be applied
+                // twice.
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 answered => break answered? as usize,
             }
@@ -175,7 +171,7 @@ impl AsFd for KqueueFd {
     }
 }
 
-/// In a forked child there is nothing to close, and the number may be another file's by now.
+/// A forked child has not inherited the kqueue, and another file may have its number.
 impl Drop for KqueueFd {
     fn drop(&mut self) {
         if self.opened_by == process::id() {
@@ -219,7 +215,7 @@ impl Kqueue {
                 self.kqueue.apply_changes(&[delete(READ), delete(WRITE), add(READ), add(WRITE)])
             }
         };
-        // Half a registration is none.
+        // A registration of one filter only would be wrong.
         result.inspect_err(|_| drop(self.delete(source)))
     }
 
@@ -270,7 +266,8 @@ impl Notifier for Kqueue {
                 continue;
             }
             if raw.has(bsd::EV_ONESHOT) && raw.has(ONESHOT_BOTH) {
-                // An error would lose the events of this wait. It only removes, and the one error that is known is that nothing is there.
+                // An error would lose the events of this wait. It only deletes, and the only known error is
+                // that the knote does not exist.
                 let _ = self.delete(raw.0.ident as RawFd);
             }
             let (end, reads) = (raw.has(bsd::EV_EOF), raw.0.filter as i64 == READ);

@@ -1,15 +1,15 @@
-//! What the operating system offers to [pullcord](https://docs.rs/pullcord): one file per kernel
-//! facility, each behind safe functions on owned and borrowed descriptors.
+//! The operating system for [pullcord](https://docs.rs/pullcord): one file for each kernel facility, with
+//! safe functions on owned and borrowed descriptors.
 //!
-//! All `unsafe` code of the library is here, and nothing here knows what mail is. Programs use the
-//! `pullcord` crate; this one promises nothing to anybody else.
+//! All `unsafe` code of the library is here, and this crate does not know mail. Programs use the crate
+//! `pullcord`. The interface of this crate may change in each version.
 //!
 //! | file | facility | where |
 //! |---|---|---|
 //! | `libc` | the C library: every system call is made through this module | everywhere |
 //! | `fd` | descriptors: their owner, and their numbers | everywhere |
 //! | `inherited` | descriptors that were passed on through exec(2) | everywhere |
-//! | `notifier` | the words every backend speaks: key, interest, mode, event | |
+//! | `notifier` | the types of every backend: key, interest, mode, event | |
 //! | `epoll` | epoll(7) | Linux, Android |
 //! | `kqueue` | kqueue(2) | FreeBSD, NetBSD, OpenBSD, DragonFly, macOS |
 //! | `select` | select(2) | everywhere |
@@ -19,7 +19,7 @@
 //! | `waker` | ends another thread's wait | everywhere |
 //! | `fifo` | mkfifo(2), open(2), read(2) and write(2) on named pipes | everywhere |
 //! | `dir` | getdents64(2), or readdir(3) | Linux and Android, or elsewhere |
-//! | `records` | what getdents64(2) and inotify(7) fill a buffer with | Linux and Android |
+//! | `records` | the parsers of the buffers of getdents64(2) and inotify(7) | Linux and Android |
 //! | `file` | open(2); fstat(2): which file is this? | everywhere |
 //! | `watch` | inotify(7), or `EVFILT_VNODE` | Linux and Android, or where kqueue is |
 //! | `filesystem` | statfs(2): whose changes can be seen from here? | everywhere but illumos |
@@ -185,7 +185,7 @@ pub struct BackendInfo {
     pub open: fn() -> std::io::Result<Box<dyn Notifier>>,
 }
 
-/// Returns what a system call returned, or the error in `errno` if it returned -1.
+/// Returns the result of a system call, or the error in `errno` if the result is -1.
 fn check_errno(returned: libc::c_int) -> std::io::Result<libc::c_int> {
     if returned == -1 { Err(std::io::Error::last_os_error()) } else { Ok(returned) }
 }

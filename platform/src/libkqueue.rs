@@ -28,8 +28,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// What another loop can wait for in place of this kqueue: the epoll instance that the library keeps
-/// for it, and that waits for bytes from the other end of the pipe. proc(5) tells which one that is.
+/// Returns the descriptor that another loop can wait for in place of this kqueue. It is the epoll instance of
+/// the library, which waits for bytes from the other end of the pipe. proc(5) shows which one that is.
 pub(crate) fn waitable(queue: BorrowedFd<'_>) -> BorrowedFd<'_> {
     const BYTES_OR_END: i32 = libc::EPOLLIN | libc::EPOLLHUP | libc::EPOLLERR;
     let pipe = fs::metadata(format!("/proc/self/fd/{}", queue.as_raw_fd())).unwrap().ino();

@@ -1,9 +1,7 @@
-//! Records of variable length, packed one behind the other into a buffer: what getdents64(2) and a
-//! read(2) from inotify(7) leave there.
+//! Parses records of variable length, which getdents64(2) and a read(2) from inotify(7) write into a buffer.
 //!
-//! The kernel is believed, and not trusted: whatever is in the buffer, nothing outside of it is
-//! looked at. What is cut short, or has a name without an end, is no record, and nothing behind it is.
-//! The fuzz targets are about this module; that is why it is public.
+//! The bytes of the kernel are not trusted. No byte outside the buffer is read. Parsing ends at a record that
+//! is cut short, or whose name has no end. The module is public for the fuzz targets.
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,21 +16,21 @@ pub(crate) const BUFFER_SIZE: usize = if cfg!(pullcord_sim) { 2 * 1024 } else { 
 
 /// The format of a record.
 pub trait RecordFormat {
-    /// What it says besides a name.
+    /// Its fields besides the name.
     type Header;
 
-    /// The record at the beginning of `bytes`, if a whole one is there.
+    /// Returns the record at the beginning of `bytes`, if it is complete.
     fn parse(bytes: &[u8]) -> Option<Record<Self::Header>>;
 }
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<H> {
-    /// What it says besides its name.
+    /// Its fields besides its name.
     pub header: H,
-    /// Where in the record its name is.
+    /// The place of its name in the record.
     pub name: Range<usize>,
-    /// How long all of it is: never nothing.
+    /// The length of the record: never 0.
     pub length: usize,
 }
 
@@ -61,12 +59,12 @@ impl RecordFormat for DirectoryEntry {
 #[derive(Debug)]
 pub enum InotifyEvent {}
 
-/// What an `inotify_event` says besides a name.
+/// The fields of an `inotify_event` besides the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InotifyHeader {
-    /// `wd`: of which watch.
+    /// `wd`: the watch.
     pub watch: i32,
-    /// `mask`: what happened.
+    /// `mask`: the kind of the event.
     pub mask: u32,
 }
 
@@ -89,8 +87,8 @@ impl RecordFormat for InotifyEvent {
     }
 }
 
-/// Where the name ends that begins at `name` and fills the rest of a record but for its padding: at
-/// the first NUL byte of the record's last words of 8 bytes, as many as the padding can reach into.
+/// Returns the end of the name that begins at `name` and, with its padding, fills the record. The end is the
+/// first NUL byte in the last words of 8 bytes, as many as the padding can reach.
 #[inline]
 fn end_of_name<const WORDS: usize>(record: &[u8], name: usize) -> Option<usize> {
     const LOWEST_BITS: u64 = u64::MAX / 0xff;
@@ -99,10 +97,10 @@ fn end_of_name<const WORDS: usize>(record: &[u8], name: usize) -> Option<usize> 
         // The first byte is the lowest, on every machine.
         let mut word = u64::from_le_bytes(*word);
         if at < name {
-            // What comes before the name ends nothing.
+            // A NUL byte before the name does not end it.
             word |= !u64::MAX.checked_shl(8 * (name - at) as u32).unwrap_or(0);
         }
-        // Of the first byte that is nothing the highest bit is left, and of those below it none.
+        // The lowest set bit is the highest bit of the first NUL byte.
         let ends = word.wrapping_sub(LOWEST_BITS) & !word & (LOWEST_BITS << 7);
         if ends != 0 {
             return Some(at + ends.trailing_zeros() as usize / 8);
@@ -112,13 +110,13 @@ fn end_of_name<const WORDS: usize>(record: &[u8], name: usize) -> Option<usize> 
     None
 }
 
-/// A buffer of records, and how far it was read.
+/// A buffer of records, and the position of the next one.
 #[derive(Debug)]
 pub(crate) struct RecordBuffer<F> {
     buffer: Box<[u8; BUFFER_SIZE]>,
     filled: usize,
     read: usize,
-    /// Of the record that was read last.
+    /// The name of the record that was read last.
     name: Range<usize>,
     format: PhantomData<F>,
 }
@@ -134,8 +132,8 @@ impl<F: RecordFormat> RecordBuffer<F> {
         (self.filled, self.read, self.name) = (0, 0, 0..0);
     }
 
-    /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
-    /// leaves the reason in `errno`. Returns as many.
+    /// Fills the buffer with a system call, which returns the number of bytes, or -1 with the error in
+    /// `errno`. Returns the number of bytes.
     pub(crate) fn fill(&mut self, call: impl FnOnce(&mut [u8]) -> isize) -> io::Result<usize> {
         (self.filled, self.read, self.name) = (0, 0, 0..0);
         self.filled = match call(&mut self.buffer[..]) {
@@ -145,7 +143,7 @@ impl<F: RecordFormat> RecordBuffer<F> {
         Ok(self.filled)
     }
 
-    /// The next record. What is none ends the buffer.
+    /// Returns the next record. Bytes that are not a record end the buffer.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<F::Header> {
         let record = F::parse(&self.buffer[self.read..self.filled]);
@@ -158,13 +156,13 @@ impl<F: RecordFormat> RecordBuffer<F> {
         Some(header)
     }
 
-    /// The name in the record that was read last.
+    /// Returns the name in the record that was read last.
     #[inline]
     pub(crate) fn name(&self) -> &OsStr {
         OsStr::from_bytes(&self.buffer[self.name.clone()])
     }
 
-    /// Whether there is one that was not read.
+    /// Returns whether a record was not read yet.
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
         self.read < self.filled
@@ -235,7 +233,7 @@ mod tests {
             record[16..].fill(b'n');
             record[16 + length..].fill(0);
             assert_eq!(end_of_name::<2>(&record, 16), Some(16 + length));
-            // What comes before the name is not looked at, a NUL byte or not.
+            // The bytes before the name are not read.
             record[..16].fill(0);
             let cut = &record[..16 + length + 1];
             assert_eq!(end_of_name::<2>(cut, 16), Some(16 + length));

@@ -1,22 +1,20 @@
-//! select(2), everywhere.
-//!
-//! Its sins, and what is made of them:
-//! - Each call costs in proportion to the highest descriptor. There is no help for that, but empty
-//!   words of the answer are skipped.
-//! - `fd_set` ends at FD_SETSIZE. Linux, the BSDs and macOS (its `$DARWIN_EXTSN` variant) take
-//!   longer sets; where that is not known, a higher descriptor is refused when it is registered.
-//! - One closed descriptor makes every call fail with `EBADF`. The culprit is looked for, dropped,
-//!   and reported to its key.
-//! - It knows numbers, and not files: the number of a source that was closed may belong to another file,
-//!   which is then reported to the key of the source, a regular file without end. So a source that is
-//!   reported often is compared with the file that was registered. Files without a name of their own
-//!   (eventfd, timerfd) cannot be told apart.
-//! - After a signal the sets still hold what was asked, as if all of it were ready: they are not
-//!   looked at.
-//! - It knows neither edges nor one-shots. Level is reported for the one; the other is kept here.
-//! - It says nothing of hang-ups and errors but "readable" and "writable": to tell more would take
-//!   a poll(2) after every wait.
-//! - A regular file is always ready; it is refused here, as epoll does.
+//! select(2), everywhere. Its faults, and the remedies:
+//! - The cost of each call is proportional to the highest descriptor. Only the search is shorter: empty words
+//!   of the answer are skipped.
+//! - `fd_set` ends at FD_SETSIZE. Linux, the BSDs and macOS (its `$DARWIN_EXTSN` variant) accept longer sets.
+//!   On other systems, `register` refuses a higher descriptor.
+//! - One closed descriptor makes every call fail with `EBADF`. It is searched for, removed, and reported with
+//!   its key.
+//! - It knows descriptors only. After a source was closed, another file may have its number. That file would
+//!   be reported with the key of the source; a regular file at each wait. So a source that is reported often
+//!   is compared with the registered file. Files without an identity of their own (eventfd, timerfd) cannot
+//!   be distinguished.
+//! - After a signal, the sets still contain all descriptors, as if each were ready. They are ignored.
+//! - It has no edges and no one-shots. An edge-triggered source is reported level-triggered. This file
+//!   implements one-shots.
+//! - It reports hang-ups and errors only as "readable" and "writable". More would need a poll(2) after every
+//!   wait.
+//! - A regular file is always ready. This file refuses it, as epoll does.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -30,14 +28,13 @@ use crate::{
     timeout,
 };
 
-/// What the kernel reads the sets in. The width matters only where the first byte is not the
-/// lowest.
+/// The word that the kernel uses for the sets. Its width matters only if the first byte is not the lowest.
 #[cfg(any(target_os = "netbsd", target_os = "openbsd", target_vendor = "apple"))]
 type Word = u32;
 #[cfg(not(any(target_os = "netbsd", target_os = "openbsd", target_vendor = "apple")))]
 type Word = libc::c_ulong;
 
-/// The highest descriptor that can be waited for: every one where select(2) takes longer sets than
+/// The highest descriptor that can be waited for. There is no limit if select(2) accepts longer sets than
 /// `fd_set`.
 const MAX_FD: usize = if cfg!(any(
     target_os = "linux",
@@ -67,7 +64,7 @@ pub struct Select {
     sources: Vec<Option<Source>>,
     asked: Sets,
     ready: Sets,
-    /// Where the next search of the answer begins, so that a wait with little room starves nobody.
+    /// The begin of the next search in the answer, so that a wait with little room starves no source.
     next: usize,
     waker: Option<Waker>,
 }
@@ -179,7 +176,7 @@ impl Select {
         Ok(ready as usize)
     }
 
-    /// Drops what is not open any more and reports it: as many as there is room for.
+    /// Removes each source that is not open any more, and reports it: as many as there is room for.
     fn report_closed(&mut self, events: &mut Events) {
         for number in 0..self.sources.len() {
             if events.len() == events.capacity() {

@@ -1,4 +1,4 @@
-//! Timeouts: never early, as long as anybody asks for, and in the units of each system call.
+//! Timeouts: never early, of any length, and in the units of each system call.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -36,9 +36,9 @@ impl ReadReadiness {
         registered.map(ReadReadiness).map_err(|e| e.into_parts().1)
     }
 
-    /// Is ready while tokio takes the descriptor for readable. The caller clears that through the
-    /// guard, or with [`take`](ReadReadiness::take), *before* it looks what there is: tokio notices an
-    /// edge at any time, and one that it notices after the look must not be cleared.
+    /// Is ready while tokio takes the descriptor for readable. The caller clears that through the guard, or
+    /// with [`take`](ReadReadiness::take), *before* it reads: tokio notices an edge at any time, and one that
+    /// it notices after the look must not be cleared.
     ///
     /// # Errors
     ///

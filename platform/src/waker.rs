@@ -1,8 +1,8 @@
 //! Ending another thread's wait.
 //!
-//! A pipe serves on every system. eventfd(2) would save Linux one descriptor and `EVFILT_USER`
-//! would save the BSDs both, but NetBSD before 10 has no `EVFILT_USER`, select(2) can use neither,
-//! and so the pipe would be needed all the same: one mechanism, tested on every backend.
+//! A pipe works on every system. eventfd(2) would save one descriptor on Linux, and `EVFILT_USER` two on the
+//! BSDs. NetBSD before 10 has no `EVFILT_USER`, and select(2) can use neither. So the pipe is needed anyway,
+//! and one mechanism is tested on every backend.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{OwnedFd, libc, pipe};
 
-/// Ends a [`Notifier`](crate::Notifier)'s wait from any thread: the one it sleeps in, or else the
-/// next. Many wakes before that wait are one.
+/// Ends the wait of a [`Notifier`](crate::Notifier) from any thread: the current wait, or else the next one.
+/// Many wakes before that wait count as one.
 ///
-/// It may outlive its notifier, and then does nothing. In a signal handler use a pipe of your own:
-/// to clone or to drop a waker there is not safe.
+/// It may outlive its notifier, and then does nothing. A signal handler must use a pipe of its own, because
+/// cloning or dropping a waker there is not safe.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<Inner>);
 
@@ -23,8 +23,8 @@ pub struct Waker(Arc<Inner>);
 /// a reader.
 #[derive(Debug)]
 struct Inner {
-    /// Whether a byte is in the pipe, or about to be: there is never more than one, so that neither
-    /// the write nor the read can block.
+    /// Whether a byte is in the pipe, or is being written. The pipe never contains a second one, so that
+    /// neither the write nor the read can block.
     pending: AtomicBool,
     reader: OwnedFd,
     writer: OwnedFd,
@@ -36,7 +36,7 @@ impl Waker {
     ///
     /// # Errors
     ///
-    /// Those of pipe(2): `EMFILE`, `ENFILE`.
+    /// Fails with the error of pipe(2): `EMFILE` or `ENFILE`.
     pub fn new() -> io::Result<Waker> {
         let (reader, writer) = pipe::pipe()?;
         Ok(Waker(Arc::new(Inner { pending: AtomicBool::new(false), reader, writer })))
@@ -46,7 +46,7 @@ impl Waker {
     ///
     /// # Errors
     ///
-    /// Those of write(2) on a pipe with room and a reader: none is expected.
+    /// Fails with the error of write(2) on a pipe with room and a reader; in practice never.
     pub fn wake(&self) -> io::Result<()> {
         if self.0.pending.swap(true, Ordering::AcqRel) {
             return Ok(());

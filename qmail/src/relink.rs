@@ -60,8 +60,8 @@ pub unsafe extern "C" fn trigger_pulled(rfds: *mut libc::fd_set) -> c_int {
     catch_panic(0, || trigger().pulled(Instant::now(), &ready).into())
 }
 
-/// Removes from the set what `trigger_selprep` has added: for a manager that stops taking mail
-/// (indimail's todo-proc). The FIFO stays open, so that no pull is refused.
+/// Removes from the set the descriptors that `trigger_selprep` has added: for a manager that stops taking
+/// mail (indimail's todo-proc). The FIFO stays open, so that no pull is refused.
 ///
 /// # Safety
 ///

@@ -16,8 +16,8 @@ use crate::turns::Turns;
 /// Relative to the queue directory, which is the working directory of every qmail program.
 pub(crate) const PATH: &str = "lock/trigger";
 
-/// How often the path is compared with the open FIFO, at most; and how often `todo` is read while there
-/// is no FIFO that can be read.
+/// How often the path is compared with the open FIFO, at most; and the interval at which `todo` is read while
+/// no FIFO can be read.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a manager is woken that does not ask whether it was pulled.
@@ -38,7 +38,7 @@ pub(crate) struct QmailTrigger {
     reported: Reported,
 }
 
-/// What the next select(2) waits for.
+/// The descriptor that the next select(2) waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WaitFor {
     Pull,
@@ -154,7 +154,7 @@ impl QmailTrigger {
         answer
     }
 
-    /// Removes from the set what `selprep` has added.
+    /// Removes from the set the descriptors that `selprep` has added.
     pub(crate) fn clear(&self, set: &mut FdSet<'_>) {
         self.trigger.iter().for_each(|trigger| set.remove(trigger));
         self.timer.iter().for_each(|timer| set.remove(timer));

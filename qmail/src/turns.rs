@@ -1,5 +1,5 @@
-//! What the calls of a queue manager tell about it: whether it asks for pulls at all, and whether its
-//! scan has begun.
+//! The state of a queue manager, as its calls show it: whether it asks for pulls at all, and whether its scan
+//! has begun.
 //!
 //! `trigger_selprep` begins each turn of its loop. A manager asks `trigger_pulled` in each turn in which
 //! it does not scan. It calls `trigger_set` just before it opens `todo`. If it asks in the very next turn,

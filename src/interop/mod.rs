@@ -6,7 +6,7 @@
 //! [`next_warning`](crate::Receiver::next_warning) until it returns `None`. The loop needs no timeout
 //! for it.
 //!
-//! | loop | what to register | feature | public dependency | example |
+//! | loop | register | feature | public dependency | example |
 //! |---|---|---|---|---|
 //! | mio | the [`Receiver`](crate::Receiver), a [`Trigger`](crate::Trigger) or a [`DirWatcher`](crate::DirWatcher), which are `mio::event::Source`s | `mio` | mio 1.2 | `mta_mio.rs` |
 //! | tokio | nothing: `AsyncReceiver` has `recv` and is a `Stream` | `tokio` | tokio 1.54, futures-core 0.3 | `mta_tokio.rs` |
@@ -27,9 +27,9 @@
 //!
 //! # Duplicates
 //!
-//! Some loops take ownership of what they wait for. Give them a duplicate
-//! (`receiver.as_fd().try_clone_to_owned()`), and keep the receiver where the handler can use it. Remove
-//! the duplicate from the loop before the receiver is dropped.
+//! Some loops take ownership of their sources. Give them a duplicate
+//! (`receiver.as_fd().try_clone_to_owned()`), and keep the receiver where the handler can use it. Remove the
+//! duplicate from the loop before the receiver is dropped.
 //!
 //! # Portability
 //!

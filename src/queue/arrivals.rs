@@ -1,4 +1,4 @@
-//! What the watch reports.
+//! The entries that the watch reports.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -44,13 +44,13 @@ impl Arrivals {
         self.buffered.len() >= MAX_BUFFERED
     }
 
-    /// Forgets what was reported of a directory: its path leads elsewhere, or its watch has ended.
+    /// Forgets the reports about a directory: its path leads elsewhere, or its watch has ended.
     pub(super) fn forget(&mut self, directory: usize) {
         self.buffered.retain(|(other, _)| *other != directory);
         self.reported.forget(directory);
     }
 
-    /// Forgets what was reported of all directories: they are scanned from their beginning.
+    /// Forgets the reports about all directories: they are scanned from their beginning.
     pub(super) fn forget_all(&mut self) {
         self.buffered.clear();
         self.reported.clear();
@@ -160,8 +160,8 @@ impl Queue {
         self.sources.watch.readable = self.watches.may_have_more(read);
     }
 
-    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not
-    /// waited for: a user who makes events that are no entries cannot keep the queue busy.
+    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not waited
+    /// for: a user who causes other events cannot keep the queue busy.
     fn end_read(&mut self, now: Instant) {
         if std::mem::take(&mut self.arrivals.is_fruitless) {
             self.schedule.pacer().charge_empty(now);

@@ -1,4 +1,4 @@
-//! The directories of a queue: which belong to it, and which are to be read.
+//! The directories of a queue: which belong to it, and which must be read.
 
 use std::io;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ impl Queue {
         self.drop_directory(directory);
     }
 
-    /// Forgets everything about a directory that is not to be read any more.
+    /// Forgets everything about a directory that is not read any more.
     fn drop_directory(&mut self, directory: usize) {
         self.forget_entries(directory);
         self.forget_reports(directory);
@@ -73,7 +73,7 @@ impl Queue {
         self.schedule.clear_unfinished(directory);
     }
 
-    /// Forgets what the watch has reported of a directory, and a scan of it that relies on that.
+    /// Forgets the reports of the watch about a directory, and a scan that relies on them.
     pub(super) fn forget_reports(&mut self, directory: usize) {
         if !mutant!(LossForgiven) {
             self.arrivals.forget(directory);

@@ -21,8 +21,7 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Returns the path of the entry. The entry may be gone by the time it is opened, which is no
-    /// error.
+    /// Returns the path of the entry. The entry may be removed before it is opened; this is not an error.
     pub fn path(&self) -> PathBuf {
         self.directory.join(self.name)
     }

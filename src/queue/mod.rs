@@ -20,8 +20,8 @@
 //! 5. With a reliable watch ([`WatchGrade::Names`]), the cost of an entry does not depend on the
 //!    number of entries in the queue.
 //! 6. No input makes it spin. Idle, it makes one system call for each directory and three more in a
-//!    `verify_interval`. Whatever fails or is missing costs at most 200 calls a second more. A flood
-//!    of pulls, or of events that are no entries, causes at most 1,200 wake-ups a second.
+//!    `verify_interval`. Failures and missing files cost at most 200 calls a second more. A flood of pulls,
+//!    or of events without an entry, causes at most 1,200 wake-ups a second.
 //! 7. The work of a turn is bounded: 64 entries, 4,096 names, 64 calls of stat(2), 64 directories.
 //! 8. Memory follows the entries that arrived and were not returned yet, and the requeued ones; not
 //!    the entries that wait in the directories.
@@ -121,7 +121,7 @@ impl Queue {
             queue.add_directory(queue.options.directories[directory].clone());
             queue.open_directory_first(directory, now)?;
         }
-        // What was replaced since it was opened is found by the first turn.
+        // The first turn finds the paths that were replaced since they were opened.
         queue.verification.begin_pass(false);
         Ok(queue)
     }
@@ -223,7 +223,7 @@ impl Queue {
         self.warnings.next()
     }
 
-    /// Returns how often the queue has done what since it was opened.
+    /// Returns the counters of the queue since it was opened.
     pub fn stats(&self) -> Stats {
         let scans = self.schedule.rounds();
         Stats { scans, dropped_warnings: self.warnings.dropped(), ..self.work.stats }
@@ -257,8 +257,8 @@ impl Queue {
         self.watches.all_reliable()
     }
 
-    /// Returns whether a round of scans is active. Between two rounds, every directory that had to be
-    /// read has been read, except those whose failure was reported.
+    /// Returns whether a round of scans is active. Between two rounds, every dirty directory has been read,
+    /// except those whose failure was reported.
     pub fn is_scanning(&self) -> bool {
         self.schedule.is_round_active()
     }

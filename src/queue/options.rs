@@ -1,4 +1,4 @@
-//! Where a queue is, how entries are written into it, and how it is to be read.
+//! The place of a queue, the way in which entries are written into it, and the way to read it.
 
 use std::ffi::OsStr;
 use std::io;
@@ -75,7 +75,7 @@ impl WriteMethod {
     /// seconds.
     pub const DEFAULT_QUIET: Duration = Duration::from_secs(2);
 
-    /// How long an entry must be unchanged, where no close of it was seen.
+    /// The time for which an entry must be unchanged if no close was seen.
     pub(super) fn quiet(self) -> Duration {
         match self {
             WriteMethod::InPlace { quiet } if !quiet.is_zero() => quiet,
@@ -99,12 +99,11 @@ impl QueueOptions {
 
     /// Describes a qmail queue: the trigger `lock/trigger`, and `todo`.
     ///
-    /// Directories in `todo` with a number as their name, and symbolic links with such a name that
-    /// lead to a directory, are parts of the queue (big-todo). They are read as `todo` itself is,
-    /// and parts that are added later are found. So the mail of a queue that was changed from flat
-    /// to split, or back, is found in either place. Other directories in `todo` are no entries. In a
-    /// queue without parts, a numbered link that is added while the queue is open is found by the
-    /// next scan.
+    /// Directories in `todo` with a number as their name, and symbolic links with such a name that lead to a
+    /// directory, are parts of the queue (big-todo). They are read as `todo` itself is, and parts that are
+    /// added later are found. So the mail of a queue that was changed from flat to split, or back, is found
+    /// in either place. Other directories in `todo` are not entries. In a queue without parts, a numbered
+    /// link that is added while the queue is open is found by the next scan.
     ///
     /// # Errors
     ///
@@ -129,7 +128,7 @@ impl QueueOptions {
     ///
     /// # Errors
     ///
-    /// None: [`open`](QueueOptions::open) reports what is missing.
+    /// None: [`open`](QueueOptions::open) reports a missing file.
     pub fn postfix(queue: impl AsRef<Path>) -> Result<QueueOptions> {
         let queue = queue.as_ref();
         let maildrop = QueueOptions::directories([queue.join("maildrop")]);
@@ -156,8 +155,8 @@ impl QueueOptions {
         }
     }
 
-    /// Sets the FIFO that is pulled for every entry. It may lie in one of the directories: its name
-    /// is no entry then.
+    /// Sets the FIFO that is pulled for every entry. It may lie in one of the directories: then its name is
+    /// not an entry.
     pub fn trigger(self, fifo: impl Into<PathBuf>) -> QueueOptions {
         QueueOptions { trigger: Some(TriggerSource::Path(fifo.into())), ..self }
     }
@@ -249,15 +248,15 @@ impl QueueOptions {
     /// block on a local file system. The paths are made absolute, so that a later chdir(2) changes
     /// nothing.
     ///
-    /// A directory that cannot be watched is no error, unless [`WatchMode::Required`] is set: it is
+    /// A directory that cannot be watched is not an error, unless [`WatchMode::Required`] is set: it is
     /// reported by [`Queue::next_warning`], and scanned.
     ///
     /// # Errors
     ///
-    /// Fails with `InvalidInput` if an interval is zero or if there is no directory. Fails with the
-    /// errors of [`Trigger::open`](crate::Trigger::open), and with those of opening a directory:
-    /// `NotFound`, `NotADirectory`, `PermissionDenied`. With [`must_exist`](QueueOptions::must_exist)
-    /// false, a missing trigger or directory is no error. Nothing stays open after an error.
+    /// Fails with `InvalidInput` if an interval is zero or if there is no directory. Fails with the errors of
+    /// [`Trigger::open`](crate::Trigger::open), and with those of opening a directory: `NotFound`,
+    /// `NotADirectory`, `PermissionDenied`. With [`must_exist`](QueueOptions::must_exist) false, a missing
+    /// trigger or directory is not an error. Nothing stays open after an error.
     pub fn open(&self) -> Result<Queue> {
         Queue::open(self.resolved()?)
     }

@@ -52,7 +52,7 @@ impl Queue {
         self.accept(directory, &name, now)
     }
 
-    /// Decides whether a reported entry is to be returned now.
+    /// Decides whether a reported entry is returned now.
     pub(super) fn accept(&mut self, directory: usize, name: &OsStr, now: Instant) -> bool {
         if self.options.write_method != WriteMethod::Atomic {
             let Some(status) = self.look_at(directory, name, now) else { return false };

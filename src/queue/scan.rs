@@ -1,4 +1,4 @@
-//! What a scan finds.
+//! The entries that a scan finds.
 
 use std::io;
 use std::time::Instant;

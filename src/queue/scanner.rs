@@ -21,7 +21,7 @@ pub(super) struct Scanner {
     /// The scan has found an entry.
     has_found: bool,
     batch: Batch,
-    /// How much of the watch is to be read before the entries of the batch may be returned.
+    /// The amount of events that must be read before the entries of the batch may be returned.
     left_to_absorb: usize,
     /// The time of the caller, and how long opening and reading have taken since.
     told: Option<Instant>,
@@ -34,8 +34,8 @@ struct Open {
     directory: usize,
     dir: Dir,
     has_unfinished: bool,
-    /// Entries that were returned at their time since it was opened. They end with this scan: the next
-    /// one is for what came since.
+    /// Entries that were returned at their time since it was opened. They end with this scan: the next one is
+    /// for later entries.
     returned: HashSet<Arc<OsStr>>,
     /// An entry could not be looked at.
     failed: Option<io::Error>,
@@ -172,17 +172,17 @@ impl Scanner {
         }
     }
 
-    /// Records how much of the watch is to be read before the batch.
+    /// Records the amount of events that must be read before the batch.
     pub(super) fn set_left_to_absorb(&mut self, amount: usize) {
         self.left_to_absorb = amount;
     }
 
-    /// Returns how much of the watch is to be read before the batch.
+    /// Returns the amount of events that must be read before the batch.
     pub(super) fn left_to_absorb(&self) -> usize {
         self.left_to_absorb
     }
 
-    /// Closes the directory, and discards the rest of its batch. Returns what the scan has met.
+    /// Closes the directory, and discards the rest of its batch. Returns the result of the scan.
     pub(super) fn close(&mut self) -> Option<Scanned> {
         self.left_to_absorb = 0;
         self.batch.clear();

@@ -77,7 +77,7 @@ pub(super) struct Sources {
     pub(super) keys: Option<[Key; 2]>,
     pub(super) trigger: Source,
     pub(super) watch: Source,
-    /// The watch is not waited for until the last reads of it are paid: they brought no entry.
+    /// The queue does not wait for the watch until its last reads are paid: they brought no entry.
     pub(super) watch_rests: bool,
     /// Pulls said something that the watch does not say, at the last turn.
     pub(super) needs_trigger: bool,

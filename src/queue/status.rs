@@ -1,9 +1,9 @@
-//! What a queue has done, and how each of its directories is watched.
+//! The counters of a queue, and the state of each directory.
 
 use std::path::Path;
 use std::time::Instant;
 
-/// How often a queue has done what, since it was opened.
+/// The counters of a queue, since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Stats {

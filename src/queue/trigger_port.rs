@@ -18,7 +18,7 @@ const EMPTY_INTERVAL: Duration = Duration::from_secs(1);
 /// The FIFO that is pulled.
 #[derive(Clone, Debug)]
 pub(super) enum TriggerSource {
-    /// To be opened by its path.
+    /// It is opened by its path.
     Path(PathBuf),
     /// Opened by another process.
     Descriptor(Arc<OwnedFd>),
@@ -57,7 +57,7 @@ pub(super) struct TriggerPort {
     place: Option<(PathBuf, OsString)>,
     other_readers: OtherReaders,
     trigger: Option<Trigger>,
-    /// When it is to be emptied next; `None` means at the next turn.
+    /// The time at which it is emptied next; `None` means at the next turn.
     empty_at: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! What is due at the begin of a turn: retries, comparisons of paths, and pulls.
+//! The work that is due at the begin of a turn: retries, comparisons of paths, and pulls.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::{PULL_GRACE, Queue};
 const LOOK_AFTER: Duration = Duration::from_millis(600);
 
 impl Queue {
-    /// Does what is due at this time.
+    /// Does the work that is due at this time.
     #[inline(never)]
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.notice_time(now);

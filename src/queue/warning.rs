@@ -15,7 +15,7 @@ pub struct Warning {
     error: Error,
 }
 
-/// What a [`Warning`] is about.
+/// The kind of problem that a [`Warning`] reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WarningKind {
@@ -42,7 +42,7 @@ impl Warning {
         Warning { kind, error }
     }
 
-    /// Returns what the warning is about.
+    /// Returns the kind of the problem.
     pub fn kind(&self) -> WarningKind {
         self.kind
     }
@@ -62,7 +62,7 @@ impl Warning {
         self.error.raw_os_error()
     }
 
-    /// Returns what to do about it, if there is a hint.
+    /// Returns the remedy, if one is known.
     pub fn hint(&self) -> Option<&str> {
         self.error.hint()
     }

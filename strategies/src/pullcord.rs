@@ -1,4 +1,4 @@
-//! pullcord: the trigger is never closed, each read of it is limited, and scans are paced.
+//! pullcord: the trigger is never closed, each of its reads is limited, and scans are paced.
 
 use std::time::{Duration, Instant};
 

@@ -1,19 +1,19 @@
-//! What both ways to read a directory have in common: an entry, and which are none.
+//! An entry of a directory, for both ways to read one.
 
 use std::ffi::OsStr;
 
 use crate::libc;
 
-/// What a directory says of one of its entries.
+/// An entry, as a directory describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// Its name: bytes, in no encoding, without `/` and NUL.
     pub name: &'a OsStr,
-    /// What it is, where the file system says so for nothing.
+    /// Its type, if the directory contains it.
     pub file_type: FileType,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileType {
     /// A directory.
@@ -22,7 +22,7 @@ pub enum FileType {
     Symlink,
     /// Something else.
     Other,
-    /// The file system does not say: ask fstatat(2).
+    /// Not in the directory: call fstatat(2).
     Unknown,
 }
 

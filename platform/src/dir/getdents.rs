@@ -1,10 +1,9 @@
-//! getdents64(2), Linux and Android: a directory read in batches, without a stat per entry.
-//!
-//! Its sins, and what is made of them:
-//! - Entries added while it is read may be returned or not: 53 of 100 on ext4, none on btrfs, where
-//!   even those added between the open and the first read are not. Whoever must not miss one looks
-//!   again, or watches.
-//! - An ext4 directory that was large once stays slow to read for ever.
+//! getdents64(2), Linux and Android: a directory read in batches, without a stat per entry. Its faults, and
+//! the remedies:
+//! - Entries that are added during the read may be returned or not: 53 of 100 on ext4, none on btrfs. btrfs
+//!   does not even return those added between the open and the first read. A program that must not miss one
+//!   reads again, or watches.
+//! - An ext4 directory that was large once stays slow to read.
 //! - The kind of an entry may be "unknown" (old XFS, some FUSE).
 //! - It has no wrapper in older C libraries, and is called by number. readdir(3) is the same call
 //!   through a buffer of 32 KiB.
@@ -26,21 +25,23 @@ use crate::{OwnedFd, file, libc};
 pub struct Dir(OwnedFd);
 
 impl Dir {
-    /// open(2) with `O_RDONLY | O_DIRECTORY`. Follows a symbolic link.
+    /// Opens a directory, with `O_RDONLY | O_DIRECTORY` of open(2). Follows a symbolic link. Never blocks on
+    /// a FIFO.
     ///
     /// # Errors
     ///
-    /// Those of open(2), `ENOTDIR` and `EMFILE` among them.
+    /// Fails with the error of open(2), such as `ENOTDIR` or `EMFILE`.
     pub fn open(path: &Path) -> io::Result<Dir> {
         file::open_with(path, libc::O_RDONLY | libc::O_DIRECTORY).map(Dir)
     }
 
-    /// [getdents64(2)](https://man7.org/linux/man-pages/man2/getdents.2.html), once: the next
-    /// entries, in place of what was in the batch. False at the directory's end.
+    /// Replaces the batch by the next entries, with one
+    /// [getdents64(2)](https://man7.org/linux/man-pages/man2/getdents.2.html). Returns false at the end of
+    /// the directory.
     ///
     /// # Errors
     ///
-    /// Those of getdents64(2): `EIO`, and `ENOENT` if the directory was removed.
+    /// Fails with the error of getdents64(2): `EIO`, or `ENOENT` if the directory was removed.
     pub fn read_batch(&mut self, batch: &mut Batch) -> io::Result<bool> {
         let directory = self.0.as_raw_fd();
         let filled = batch.0.fill(|buffer| {
@@ -59,12 +60,12 @@ impl AsFd for Dir {
     }
 }
 
-/// Some entries of a directory. To be kept from one directory to the next: it is a large buffer.
+/// Some entries of a directory. The buffer is large: use it again for the next directory.
 #[derive(Debug)]
 pub struct Batch(RecordBuffer<DirectoryEntry>);
 
 impl Batch {
-    /// An empty one.
+    /// Returns an empty batch.
     pub fn new() -> Batch {
         Batch(RecordBuffer::new())
     }
@@ -74,7 +75,7 @@ impl Batch {
         self.0.clear();
     }
 
-    /// The next entry, `.` and `..` left out. No system call.
+    /// Returns the next entry, without `.` and `..`. Makes no system call.
     #[inline(always)]
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         let kind = loop {
@@ -86,7 +87,7 @@ impl Batch {
         Some(Entry { name: self.0.name(), file_type: kind })
     }
 
-    /// The name of the entry that was last returned.
+    /// Returns the name of the entry that was returned last.
     #[inline]
     pub fn last_name(&self) -> &OsStr {
         self.0.name()

@@ -1,9 +1,9 @@
-//! readdir(3), on every system but Linux: a directory read in batches, without a stat per entry.
-//!
-//! Its sins, and what is made of them:
-//! - Entries added while it is read may be returned or not. Whoever must not miss one looks again.
-//! - Its end and its failure look alike but for `errno`, which must be zero before.
-//! - Where it keeps its buffer, and for how long, is its own affair: names are copied.
+//! readdir(3), on every system but Linux: a directory read in batches, without a stat per entry. Its faults,
+//! and the remedies:
+//! - Entries that are added during the read may be returned or not. A program that must not miss one reads
+//!   again.
+//! - Its end and its failure differ only in `errno`, which must be zero before the call.
+//! - The place and the lifetime of its buffer are not specified: names are copied.
 
 mod entry;
 
@@ -18,14 +18,14 @@ pub use entry::{Entry, FileType};
 
 use crate::{OwnedFd, file, libc};
 
-/// How many names are taken at a time. Few in the simulation, whose directories are small.
+/// The number of names in a batch. It is small in the simulation, whose directories are small.
 const BATCH: usize = if cfg!(pullcord_sim) { 8 } else { 1024 };
 
 /// An open directory, read batch by batch.
 #[derive(Debug)]
 pub struct Dir {
     stream: NonNull<libc::DIR>,
-    /// What ended a batch that had something in it.
+    /// The error that ended a batch with entries. The next call returns it.
     failed: Option<io::Error>,
 }
 
@@ -33,11 +33,12 @@ pub struct Dir {
 unsafe impl Send for Dir {}
 
 impl Dir {
-    /// open(2) with `O_RDONLY | O_DIRECTORY`, and fdopendir(3). Follows a symbolic link.
+    /// Opens a directory, with `O_RDONLY | O_DIRECTORY` of open(2), and fdopendir(3). Follows a symbolic
+    /// link. Never blocks on a FIFO.
     ///
     /// # Errors
     ///
-    /// Those of open(2) and fdopendir(3), `ENOTDIR` and `EMFILE` among them.
+    /// Fails with the error of open(2) or fdopendir(3), such as `ENOTDIR` or `EMFILE`.
     pub fn open(path: &Path) -> io::Result<Dir> {
         let directory = file::open_with(path, libc::O_RDONLY | libc::O_DIRECTORY)?;
         let number = directory.into_raw_fd();
@@ -51,8 +52,8 @@ impl Dir {
         Ok(Dir { stream, failed: None })
     }
 
-    /// readdir(3), some hundred times: the next entries, in place of what was in the batch. False at
-    /// the directory's end.
+    /// Replaces the batch by the next entries, with some hundred calls of readdir(3). Returns false at the
+    /// end of the directory.
     ///
     /// Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?readdir(3)),
     /// [NetBSD](https://man.netbsd.org/readdir.3), [OpenBSD](https://man.openbsd.org/readdir.3),
@@ -62,7 +63,7 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// Those of readdir(3), such as `EIO`, after what was read before them.
+    /// Fails with the error of readdir(3), such as `EIO`, after the entries before the error were returned.
     pub fn read_batch(&mut self, batch: &mut Batch) -> io::Result<bool> {
         batch.clear();
         if let Some(error) = self.failed.take() {
@@ -106,17 +107,17 @@ impl Drop for Dir {
     }
 }
 
-/// Some entries of a directory. To be kept from one directory to the next: it is a large buffer.
+/// Some entries of a directory. The buffer is large: use it again for the next directory.
 #[derive(Debug, Default)]
 pub struct Batch {
     names: Vec<u8>,
-    /// Where each name ends in `names`, and what it is the name of.
+    /// The end of each name in `names`, and the type of the entry.
     entries: Vec<(usize, FileType)>,
     read: usize,
 }
 
 impl Batch {
-    /// An empty one.
+    /// Returns an empty batch.
     pub fn new() -> Batch {
         Batch::default()
     }
@@ -128,7 +129,7 @@ impl Batch {
         self.read = 0;
     }
 
-    /// The next entry, `.` and `..` left out. No system call.
+    /// Returns the next entry, without `.` and `..`. Makes no system call.
     #[inline]
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         let &(_, kind) = self.entries.get(self.read)?;
@@ -136,7 +137,7 @@ impl Batch {
         Some(Entry { name: self.last_name(), file_type: kind })
     }
 
-    /// The name of the entry that was last returned.
+    /// Returns the name of the entry that was returned last.
     #[inline]
     pub fn last_name(&self) -> &OsStr {
         let end_of = |count: usize| count.checked_sub(1).map_or(0, |last| self.entries[last].0);
@@ -152,7 +153,7 @@ cfg_if::cfg_if! {
             FileType::of(libc::DT_UNKNOWN)
         }
     } else {
-        /// Returns what an entry is.
+        /// Returns the type of an entry.
         ///
         /// # Safety
         ///
@@ -186,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    /// Under Miri: nothing beyond the name is looked at.
+    /// Under Miri: no byte behind the name is read.
     #[test]
     fn an_entry_that_is_shorter_than_a_dirent_is_read() {
         const NAME: &CStr = c"entry";

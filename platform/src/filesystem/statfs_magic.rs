@@ -1,7 +1,7 @@
-//! statfs(2), Linux and Android: what a file system is, by its magic number.
+//! statfs(2), Linux and Android: the type of a file system, by its magic number.
 //!
-//! A watch on NFS, 9p, FUSE or CIFS is accepted, and sees only what this host does: that adding it
-//! succeeded proves nothing.
+//! A watch on NFS, 9p, FUSE or CIFS is accepted, and reports only the changes of this host. So a successful
+//! call proves nothing.
 
 mod locality;
 
@@ -16,12 +16,12 @@ use crate::{check_errno, libc, to_c_string};
 /// Whether the types of file systems are known here.
 pub const KNOWS_TYPES: bool = true;
 
-/// [statfs(2)](https://man7.org/linux/man-pages/man2/statfs.2.html): whether the changes of the
-/// file system that `path` is on can all be seen from here.
+/// Returns whether this system sees all changes of the file system that `path` is on, with
+/// [statfs(2)](https://man7.org/linux/man-pages/man2/statfs.2.html).
 ///
 /// # Errors
 ///
-/// Those of statfs(2).
+/// Fails with the error of statfs(2).
 pub fn locality(path: &Path) -> io::Result<Locality> {
     let name = to_c_string(path)?;
     let mut raw = MaybeUninit::<libc::statfs64>::uninit();

@@ -1,4 +1,4 @@
-//! statfs(2), or statvfs(2) on NetBSD: what a file system is, by its name.
+//! statfs(2), or statvfs(2) on NetBSD: the type of a file system, by its name.
 
 mod locality;
 
@@ -19,7 +19,7 @@ use libc::statvfs as statfs;
 /// Whether the types of file systems are known here.
 pub const KNOWS_TYPES: bool = true;
 
-/// statfs(2): whether the changes of the file system that `path` is on can all be seen from here.
+/// Returns whether this system sees all changes of the file system that `path` is on, with statfs(2).
 ///
 /// Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?statfs(2)),
 /// [NetBSD](https://man.netbsd.org/statvfs.2), [OpenBSD](https://man.openbsd.org/statfs.2),
@@ -27,7 +27,7 @@ pub const KNOWS_TYPES: bool = true;
 ///
 /// # Errors
 ///
-/// Those of statfs(2).
+/// Fails with the error of statfs(2).
 pub fn locality(path: &Path) -> io::Result<Locality> {
     let path = to_c_string(path)?;
     let mut raw = MaybeUninit::<statfs>::zeroed();

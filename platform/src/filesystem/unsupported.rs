@@ -1,4 +1,4 @@
-//! Where there is no directory watch, nobody needs to know whether it could be trusted.
+//! A system without a directory watch does not need the types of its file systems.
 
 mod locality;
 
@@ -10,7 +10,7 @@ pub use locality::Locality;
 /// Whether the types of file systems are known here.
 pub const KNOWS_TYPES: bool = false;
 
-/// Not known here.
+/// Returns that the type is not known.
 ///
 /// # Errors
 ///

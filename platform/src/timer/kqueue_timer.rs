@@ -2,7 +2,7 @@
 //! time.
 //!
 //! Its limitations, and how this module handles them:
-//! - A timer is no descriptor. A kqueue that holds nothing but the timer is one.
+//! - A timer has no descriptor. So it is in a kqueue of its own, which has one.
 //! - Such a kqueue stays readable until it is asked: [`Timer::acknowledge`] asks it.
 //! - The usual unit is a millisecond, and only some systems have finer ones. Times are rounded up.
 //! - Setting a timer again does not restart it on every system: it is deleted first.

@@ -1,9 +1,9 @@
-//! What every directory watch reports, whatever it is made of.
+//! The events that every directory watch reports.
 
 use std::ffi::OsStr;
 
-/// A watched directory. Ids are not used again for as long as the watch is open; adding one
-/// directory twice may give one id or two.
+/// A watched directory. An id is not used again while the watch is open. A directory that is added twice may
+/// have one id or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WatchId(pub(super) i32);
 
@@ -20,8 +20,8 @@ impl WatchId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WatchEvent<'a> {
-    /// An entry was added, or changed in a way that was asked for. By now it may be gone, or be
-    /// another.
+    /// An entry was added, or was changed in a way that the caller waits for. The entry may be removed or
+    /// replaced by now.
     #[non_exhaustive]
     EntryAdded {
         /// The directory.
@@ -52,7 +52,7 @@ pub enum WatchFor {
     Entries,
     /// Entries that are added, and entries whose attributes change, such as their mode.
     EntriesAndAttributes,
-    /// Entries that are added, and files that a process closes which it had open for writing.
+    /// Entries that are added, and files that a process closes after it had them open for writing.
     EntriesAndCloses,
 }
 
@@ -66,6 +66,6 @@ pub enum EntryCause {
     MovedIn,
     /// Its attributes changed.
     AttributesChanged,
-    /// A process has closed it which had it open for writing.
+    /// A process that had it open for writing has closed it.
     Closed,
 }

@@ -1,18 +1,15 @@
-//! inotify(7), Linux and Android: a directory watch that names what appeared.
-//!
-//! Its sins, and what is made of them:
-//! - Its queue holds 16,384 events (`max_queued_events`); then one `IN_Q_OVERFLOW` stands for all
-//!   that is lost.
-//! - A directory that is mounted over says nothing at all: who watches compares identities now and
-//!   then.
-//! - A watch follows the inode, not the path: a renamed directory goes on being watched elsewhere.
-//! - An open descriptor on the directory, even `O_PATH`, delays the news of its removal. None is
-//!   kept open here.
-//! - One directory has one watch, however many paths it was added by, and adding it again replaces
-//!   what was asked for, but for `IN_MASK_ADD`.
+//! inotify(7), Linux and Android: a directory watch that names the new entries. Its faults, and the remedies:
+//! - Its queue holds 16,384 events (`max_queued_events`). One `IN_Q_OVERFLOW` replaces all events that are
+//!   lost.
+//! - A mount over a watched directory causes no event. So identities are compared at intervals.
+//! - A watch follows the inode, not the path: a renamed directory is still watched at its new place.
+//! - An open descriptor of the directory, even with `O_PATH`, delays the event of its removal. So none is
+//!   kept open.
+//! - A directory has one watch, even if it is added by several paths. Adding it again replaces the mask,
+//!   except with `IN_MASK_ADD`.
 //! - Watches are limited per user (`max_user_watches`: `ENOSPC`), instances too
 //!   (`max_user_instances`: `EMFILE`).
-//! - What other hosts change on a network file system is not seen.
+//! - Changes by other hosts on a network file system are not reported.
 //! - Events are of variable length, packed one behind the other; 272 bytes always hold one.
 
 mod event;
@@ -42,13 +39,14 @@ pub struct DirWatcher {
 }
 
 impl DirWatcher {
-    /// [inotify_init1(2)](https://man7.org/linux/man-pages/man2/inotify_init.2.html), non-blocking
-    /// and closed by exec(2).
+    /// Opens a watcher without directories, with
+    /// [inotify_init1(2)](https://man7.org/linux/man-pages/man2/inotify_init.2.html). The descriptor is
+    /// non-blocking and closed by exec(2).
     ///
     /// # Errors
     ///
-    /// `EMFILE`: this process is out of descriptors, or this user out of inotify instances.
-    /// `ENFILE`, `ENOMEM`.
+    /// Fails with `EMFILE` if the process has no free descriptor, or the user no free inotify instance. Fails
+    /// with `ENFILE` or `ENOMEM` if the system has none.
     pub fn new() -> io::Result<DirWatcher> {
         Ok(DirWatcher { inotify: open()?, events: RecordBuffer::new() })
     }
@@ -65,14 +63,15 @@ impl DirWatcher {
         Ok(())
     }
 
-    /// [inotify_add_watch(2)](https://man7.org/linux/man-pages/man2/inotify_add_watch.2.html):
-    /// watches a directory for entries that appear, and with `attributes` for those whose
-    /// attributes change. Says which directory it is that is watched now, if `is_local`: on other file
-    /// systems the numbers of files may change by themselves.
+    /// Watches a directory for new entries, and with `attributes` for entries whose attributes change, with
+    /// [inotify_add_watch(2)](https://man7.org/linux/man-pages/man2/inotify_add_watch.2.html). Returns the
+    /// identity of the watched directory if `is_local`: on other file systems the numbers of files may change
+    /// by themselves.
     ///
     /// # Errors
     ///
-    /// `ENOSPC`: the limit of watches is reached. `NotFound`, `NotADirectory`, `PermissionDenied`.
+    /// Fails with `ENOSPC` if the limit of watches is reached. Otherwise fails with `NotFound`,
+    /// `NotADirectory` or `PermissionDenied`.
     pub fn watch(
         &mut self,
         directory: &Path,
@@ -97,8 +96,7 @@ impl DirWatcher {
         let id = WatchId(check_errno(unsafe {
             libc::inotify_add_watch(self.inotify.as_raw_fd(), name.as_ptr(), mask)
         })?);
-        // The path may have come to name another directory meanwhile: then it is not known which
-        // of the two is watched.
+        // The path may lead to another directory by now. Then it is not known which of the two is watched.
         if !is_local || file::stat_id(directory).is_ok_and(|after| after == before) {
             return Ok((id, before));
         }
@@ -106,21 +104,21 @@ impl DirWatcher {
         Err(io::Error::other("it was replaced at this moment"))
     }
 
-    /// [inotify_rm_watch(2)](https://man7.org/linux/man-pages/man2/inotify_rm_watch.2.html): stops
-    /// watching. What was reported before may still come; it is no error if it was lost already.
+    /// Stops watching, with
+    /// [inotify_rm_watch(2)](https://man7.org/linux/man-pages/man2/inotify_rm_watch.2.html). Earlier events
+    /// may still be returned. Does nothing if the watch is lost already.
     pub fn unwatch(&mut self, id: WatchId) {
-        // Android's takes an unsigned number.
-        // SAFETY: no pointers. That there is no such watch any more is what was wanted.
+        // Android's takes an unsigned number. SAFETY: no pointers. If the watch does not exist any more, the
+        // error does not matter.
         unsafe { libc::inotify_rm_watch(self.inotify.as_raw_fd(), id.0 as _) };
     }
 
-    /// read(2), once: reads the pending events, and discards those of the previous call. Returns
-    /// the amount read, in the unit of [`available`](DirWatcher::available); 0 if there are none.
-    /// Never blocks.
+    /// Reads the pending events with one read(2), and discards those of the previous call. Returns the amount
+    /// read, in the unit of [`available`](DirWatcher::available), or 0 if there are none. Never blocks.
     ///
     /// # Errors
     ///
-    /// Those of read(2), `ENOMEM` at the most; `EINTR` counts as nothing.
+    /// Fails with the error of read(2); in practice only with `ENOMEM`. Never fails with `EINTR`.
     pub fn read_events(&mut self) -> io::Result<usize> {
         let inotify = self.inotify.as_raw_fd();
         let filled = self.events.fill(|buffer| {
@@ -147,7 +145,7 @@ impl DirWatcher {
             if !self.events.has_more() {
                 return None;
             }
-            // What is no event may stand for any number of them.
+            // Bytes that are not an event may replace any number of events.
             let Some(event) = self.events.next() else { return Some(WatchEvent::Overflow) };
             if event.mask & libc::IN_Q_OVERFLOW != 0 {
                 return Some(WatchEvent::Overflow);
@@ -155,7 +153,7 @@ impl DirWatcher {
             if event.mask & LOST != 0 {
                 return Some(WatchEvent::WatchLost(WatchId(event.watch)));
             }
-            // Without a name it is the directory's own attributes that changed.
+            // Without a name, the attributes of the directory itself changed.
             if !self.events.name().is_empty() {
                 break event;
             }
@@ -179,39 +177,39 @@ impl DirWatcher {
         self.events.name()
     }
 
-    /// Returns whether a read that has returned this amount may have left events behind: if another
-    /// event might not have fitted.
+    /// Returns whether a read of this amount may have left events: whether another event might not have
+    /// fitted.
     #[inline]
     pub fn may_have_more(&self, read: usize) -> bool {
         read + LARGEST_EVENT > BUFFER_SIZE
     }
 
-    /// Whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
+    /// Returns whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
     #[inline]
     pub fn has_buffered_events(&self) -> bool {
         self.events.has_more()
     }
 
-    /// `FIONREAD` of [ioctl(2)](https://man7.org/linux/man-pages/man2/ioctl.2.html): returns the
-    /// size of the events that were not read yet, in bytes.
+    /// Returns the size of the events that were not read yet, in bytes, with `FIONREAD` of
+    /// [ioctl(2)](https://man7.org/linux/man-pages/man2/ioctl.2.html).
     ///
     /// # Errors
     ///
-    /// None is expected of an inotify descriptor.
+    /// Fails with the error of ioctl(2); in practice never.
     pub fn available(&self) -> io::Result<usize> {
         fd::available(&self.inotify)
     }
 }
 
-/// Readable while there are events that were not read.
+/// Readable while events wait.
 impl AsFd for DirWatcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }
 }
 
-/// What to do about an error of [`DirWatcher::new`] or [`DirWatcher::watch`], in an administrator's
-/// words: which limit it is, what it is now, how to raise it.
+/// Returns a hint for an administrator about an error of [`DirWatcher::new`] or [`DirWatcher::watch`]: the
+/// limit, its value, and how to raise it.
 pub fn hint(error: &io::Error) -> Option<String> {
     let limit = match error.raw_os_error() {
         Some(libc::ENOSPC) => "max_user_watches",
@@ -221,7 +219,7 @@ pub fn hint(error: &io::Error) -> Option<String> {
     let now = small_file(&format!("/proc/sys/fs/inotify/{limit}"));
     let is_out_of_descriptors = now.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EMFILE));
     if is_out_of_descriptors && error.raw_os_error() == Some(libc::EMFILE) {
-        // Not even the file of the limit can be opened: it is the limit of the process.
+        // The file of the limit cannot be opened either, so the process has reached its own limit.
         return None;
     }
     let now = now.unwrap_or_default();

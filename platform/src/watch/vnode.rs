@@ -1,19 +1,17 @@
-//! `EVFILT_VNODE` of kqueue(2), the BSDs and macOS: a directory watch that says where, not what.
-//!
-//! Its sins, and what is made of them:
-//! - It names nothing: a directory that changed has to be read.
-//! - The consumer's own unlink(2) looks like an arrival.
-//! - What happens before it is fetched is merged into one event. So nothing overflows either.
-//! - Which notes come with which change differs: a rename into a directory is `NOTE_EXTEND` besides
-//!   on FreeBSD, and nothing but `NOTE_WRITE` on NetBSD's tmpfs. `NOTE_WRITE` alone is relied on.
-//! - On NetBSD's FFS a failed rmdir(2) posts `NOTE_DELETE`: that a directory is lost is a reason to
-//!   look, not a fact.
-//! - It takes a descriptor for each directory, and that keeps the file system from being unmounted,
-//!   but on macOS, whose `O_EVTONLY` is for this.
-//! - A kqueue goes on looking readable until it was asked. It is asked until nothing is left.
+//! `EVFILT_VNODE` of kqueue(2), the BSDs and macOS: a directory watch that reports the directory, not the
+//! entry. Its faults, and the remedies:
+//! - It does not name the entry: a directory that changed must be read.
+//! - The consumer's own unlink(2) causes the same event as an arrival.
+//! - Changes before a fetch are merged into one event. So nothing overflows.
+//! - The notes of a change depend on the system: a rename into a directory adds `NOTE_EXTEND` on FreeBSD, and
+//!   is only `NOTE_WRITE` on NetBSD's tmpfs. The code relies on `NOTE_WRITE` only.
+//! - On NetBSD's FFS a failed rmdir(2) posts `NOTE_DELETE`. So a lost directory is only a reason to check the
+//!   path.
+//! - It needs an open descriptor for each directory, so that the file system cannot be unmounted. macOS has
+//!   `O_EVTONLY` for this.
+//! - A kqueue stays readable until its events are fetched. So they are fetched until none is left.
 
-// The fields' types differ from one system to the next, so that a cast needed on one is none on
-// another.
+// The fields' types differ from one system to the next, so that a cast that one needs is useless on another.
 #![allow(clippy::unnecessary_cast)]
 
 mod event;
@@ -34,10 +32,10 @@ use crate::{Key, OwnedFd, bsd, libc};
 /// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
 pub const REPORTS_NAMES: bool = false;
 
-/// How many events are fetched at a time; there is at most one a directory.
+/// The number of events in one fetch. Each directory has at most one.
 const ROOM: usize = 64;
 
-/// What a descriptor that is only watched is opened for.
+/// The flags to open a directory that is only watched.
 const WATCH_ONLY: libc::c_int = {
     #[cfg(target_vendor = "apple")]
     {
@@ -61,13 +59,14 @@ pub struct DirWatcher {
 }
 
 impl DirWatcher {
-    /// kqueue(2). Man pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?kqueue(2)),
-    /// [NetBSD](https://man.netbsd.org/kqueue.2), [OpenBSD](https://man.openbsd.org/kqueue.2),
+    /// Opens a watcher without directories, with kqueue(2). Man pages:
+    /// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?kqueue(2)), [NetBSD](https://man.netbsd.org/kqueue.2),
+    /// [OpenBSD](https://man.openbsd.org/kqueue.2),
     /// [DragonFly](https://man.dragonflybsd.org/?command=kqueue&section=2).
     ///
     /// # Errors
     ///
-    /// `EMFILE`, `ENFILE`, `ENOMEM`.
+    /// Fails with `EMFILE`, `ENFILE` or `ENOMEM`.
     pub fn new() -> io::Result<DirWatcher> {
         let blank = change(0, 0, 0, Key(0));
         let fetched = vec![blank; ROOM];
@@ -82,25 +81,25 @@ impl DirWatcher {
     ///
     /// Fails with the errors of [`new`](DirWatcher::new). The old watcher stays open then.
     pub fn reopen(&mut self) -> io::Result<()> {
-        // An id of the old watcher must not be taken for one of the new.
+        // An id of the old watcher must differ from each id of the new one.
         let next_id = self.next_id;
         *self = DirWatcher { next_id, ..DirWatcher::new()? };
         Ok(())
     }
 
-    /// Returns whether a read that has returned this amount may have left events behind.
+    /// Returns whether a read of this amount may have left events.
     #[inline]
     pub fn may_have_more(&self, read: usize) -> bool {
         read == self.fetched.len()
     }
 
-    /// open(2), and `EVFILT_VNODE` with `EV_CLEAR`: watches a directory for whatever changes in it.
-    /// Attributes of entries cannot be watched so. Says which directory it is that is watched now, if
-    /// `is_local`: on other file systems the numbers of files may change by themselves.
+    /// Watches a directory for changes of its entries, with open(2) and `EVFILT_VNODE` with `EV_CLEAR`.
+    /// Attributes of entries cannot be watched. Returns the identity of the watched directory if `is_local`:
+    /// on other file systems the numbers of files may change by themselves.
     ///
     /// # Errors
     ///
-    /// `EMFILE` and those of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
+    /// Fails with `EMFILE`, or with an error of open(2): `NotFound`, `NotADirectory`, `PermissionDenied`.
     pub fn watch(
         &mut self,
         directory: &Path,
@@ -123,19 +122,19 @@ impl DirWatcher {
         Ok((id, identity))
     }
 
-    /// Stops watching, by closing the descriptor. What was fetched before may still come; it is no
-    /// error if it was removed already.
+    /// Stops watching, by closing the descriptor. Earlier events may still be returned. Does nothing if the
+    /// directory is not watched.
     pub fn unwatch(&mut self, id: WatchId) {
         self.directories.remove(&id);
     }
 
-    /// kevent(2), once: reads the pending events, and discards those of the previous call. Returns
-    /// the amount read, in the unit of [`available`](DirWatcher::available); 0 if there are none.
-    /// Never blocks.
+    /// Reads the pending events with one kevent(2), and discards those of the previous call. Returns the
+    /// amount read, in the unit of [`available`](DirWatcher::available), or 0 if there are none. Never
+    /// blocks.
     ///
     /// # Errors
     ///
-    /// Those of kevent(2), `ENOMEM` at the most; `EINTR` counts as nothing.
+    /// Fails with the error of kevent(2); in practice only with `ENOMEM`. Never fails with `EINTR`.
     pub fn read_events(&mut self) -> io::Result<usize> {
         (self.read, self.filled) = (0, 0);
         match self.kqueue.wait(&mut self.fetched, Some(Duration::ZERO)) {
@@ -154,7 +153,7 @@ impl DirWatcher {
             let event = self.fetched[self.read].0;
             self.read += 1;
             let id = WatchId(event.udata as usize as i32);
-            // The number may be another's by now, but no id is used twice.
+            // Another file may have the number by now, but no id is used twice.
             let current = self.directories.get(&id).map(AsRawFd::as_raw_fd);
             if current != Some(event.ident as RawFd) {
                 continue;
@@ -175,7 +174,7 @@ impl DirWatcher {
         OsStr::new("")
     }
 
-    /// Whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
+    /// Returns whether events were read that [`next_event`](DirWatcher::next_event) has not returned yet.
     #[inline]
     pub fn has_buffered_events(&self) -> bool {
         self.read < self.filled
@@ -185,21 +184,20 @@ impl DirWatcher {
     ///
     /// # Errors
     ///
-    /// None; inotify's has some.
+    /// Never fails; the function of inotify may.
     pub fn available(&self) -> io::Result<usize> {
         Ok(self.directories.len())
     }
 }
 
-/// Readable while there are events that were not read, and until they are read.
+/// Readable until all events are read.
 impl AsFd for DirWatcher {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.kqueue.as_fd()
     }
 }
 
-/// What to do about an error of [`DirWatcher::new`] or [`DirWatcher::watch`], in an administrator's
-/// words.
+/// Returns a hint for an administrator about an error of [`DirWatcher::new`] or [`DirWatcher::watch`].
 pub fn hint(error: &io::Error) -> Option<String> {
     let out_of_descriptors = error.raw_os_error() == Some(libc::EMFILE);
     out_of_descriptors.then(|| {
@@ -211,7 +209,7 @@ pub fn hint(error: &io::Error) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// A descriptor's number is used again at once, and nothing must be left of what it was.
+    /// The number of a descriptor is used again immediately. No state of the old file may remain.
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no kqueue(2)")]
     fn a_directory_that_takes_a_removed_ones_number_is_watched() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use pullcord_platform::file::FileVersion;
 
-/// Why an entry is to be returned later.
+/// The reason to return an entry later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The caller has asked for it.

@@ -1,8 +1,8 @@
 //! The last entries that were returned, where one arrival can cause two events.
 //!
-//! An unfinished file is reported when it is created and again when it is made ready. A file that is
-//! written in place is reported again when its consumer closes it. Such a report is no arrival if the
-//! file is still the one that was returned.
+//! An unfinished file is reported when it is created and again when it is made ready. A file that is written
+//! in place is reported again when its consumer closes it. Such a report is not an arrival if the file is
+//! still the one that was returned.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
@@ -55,9 +55,9 @@ impl Recent {
         }
     }
 
-    /// Returns whether a report of this entry is no arrival: the file that has the name now is the one
-    /// that was returned, as far as `is_same` tells. In doubt it is an arrival. There is no doubt about
-    /// a report that was read before the file was looked at.
+    /// Returns whether a report of this entry is not an arrival: the file that has the name now is the one
+    /// that was returned, as far as `is_same` tells. In doubt it is an arrival. A report that was read before
+    /// the file was checked is certain.
     pub(crate) fn is_repeat(
         &self,
         directory: usize,

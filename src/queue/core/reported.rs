@@ -1,4 +1,4 @@
-//! The names that the watch has reported of directories that are to be scanned.
+//! The names that the watch has reported of directories that wait for a scan.
 //!
 //! The scan leaves these names out, because the watch returns them. The scan yields to the watch and
 //! never the reverse: qmail names a message after its inode number, and those are used again, so a

@@ -1,4 +1,4 @@
-//! The one back-off: when to try again what failed or is missing.
+//! The one back-off: the time of the next try for a thing that failed or is missing.
 //!
 //! The first wait is 100 ms. Each failed attempt after it doubles the wait, up to 1 s. A queue makes
 //! at most ten failed attempts a second, with its four kinds of things in turns.

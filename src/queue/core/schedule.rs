@@ -14,12 +14,12 @@ use crate::queue::WatchGrade;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Nothing is to be read.
+    /// No scan is needed.
     #[default]
     Clean,
-    /// To be read in the next round.
+    /// It is read in the next round.
     Dirty,
-    /// To be read from this time on.
+    /// It is read from this time on.
     Later(Instant),
 }
 
@@ -40,7 +40,7 @@ struct Directory {
 struct Rounds {
     /// The dirty directories, each once, in the order in which they became dirty.
     dirty: VecDeque<usize>,
-    /// How many directories of the round are still to be opened; `None` between two rounds.
+    /// The number of directories of the round that are not opened yet; `None` between two rounds.
     left: Option<usize>,
     count: u64,
 }
@@ -87,8 +87,8 @@ impl Schedule {
         }
     }
 
-    /// Marks a directory to be read once the delay is over. Returns whether that is news: it is
-    /// none if the directory is to be read anyway, at that time or before.
+    /// Marks a directory to be read once the delay is over. Returns whether that is news: it counts as none
+    /// if the directory is read anyway, at that time or before.
     pub(crate) fn mark_dirty_after(
         &mut self,
         directory: usize,
@@ -251,7 +251,7 @@ impl Schedule {
         self.rounds.left.is_some() || !self.rounds.dirty.is_empty()
     }
 
-    /// Returns whether any directory is to be read in this round or the next one.
+    /// Returns whether any directory is read in this round or the next one.
     pub(crate) fn has_dirty(&self) -> bool {
         !self.rounds.dirty.is_empty()
     }

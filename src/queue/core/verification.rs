@@ -1,9 +1,8 @@
 //! Which paths must be compared with the files that are watched or open, and when.
 //!
-//! All paths are compared at an interval, after an overflow of the watch, and when the queue is
-//! opened. A single path is compared when its own watch reports a change of it, and when an entry that
-//! was reported is not there. A comparison is one step, so that a caller can make a bounded number of
-//! them in a turn.
+//! All paths are compared at an interval, after an overflow of the watch, and when the queue is opened. A
+//! single path is compared when its own watch reports that the path changed, and when a reported entry does
+//! not exist. A comparison is one step, so that a caller can make a bounded number of them in a turn.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ pub(crate) struct Verification {
     next: Option<usize>,
     /// The pass arms every directory anew.
     rearm: bool,
-    /// Single directories, and whether each is to be watched anew.
+    /// Single directories, and whether each must be watched anew.
     single: BTreeMap<usize, bool>,
 }
 
@@ -71,7 +70,7 @@ impl Verification {
         self.single.insert(directory, true);
     }
 
-    /// Adds one directory, to be compared: an entry of it was not found, so that its path may lead to
+    /// Adds one directory, to be compared: one of its entries was not found, so that its path may lead to
     /// another directory for a moment.
     pub(crate) fn compare(&mut self, directory: usize) {
         self.single.entry(directory).or_insert(false);

@@ -1,4 +1,4 @@
-//! What the watch has reported, by directory of the queue.
+//! The events of the watch, by directory of the queue.
 
 use std::ffi::OsStr;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use super::{Index, WatchSet};
 use crate::watcher::{DirWatcher, EntryCause, WatchEvent, WatchId};
 
-/// What the watch has reported.
+/// An event of the watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::queue) enum TargetEvent {
     /// An entry with the [last name](WatchSet::last_name) appeared.

@@ -38,7 +38,7 @@ struct Target {
     watched: Option<WatchedDir>,
     /// The directory that the path has led to when it was last watched or opened.
     file: Option<FileId>,
-    /// The watch is not to be tried again before the path leads to another directory.
+    /// The watch is not tried again before the path leads to another directory.
     is_unwatchable: bool,
     /// It is not watched, and not known to be on a local file system.
     is_shared: bool,
@@ -46,7 +46,7 @@ struct Target {
     reason: Option<String>,
 }
 
-/// What a path of the queue leads to.
+/// The target of a path of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// A directory of its own, as far as is known.
@@ -70,9 +70,8 @@ struct Index {
 pub(super) enum Armed {
     /// The watch that it had still lives.
     Same,
-    /// It is watched from now on, and has to be scanned. `elsewhere`: its path led to another
-    /// directory before. `moved`: the watch was that of this other directory, whose path leads
-    /// elsewhere now.
+    /// It is watched from now on, and must be scanned. `elsewhere`: its path led to another directory before.
+    /// `moved`: the watch was that of this other directory, whose path leads elsewhere now.
     Anew { elsewhere: bool, moved: Option<usize> },
     /// It is the same directory as another one: see [`reason`](WatchSet::reason).
     Alias,
@@ -106,8 +105,8 @@ impl WatchSet {
         }
     }
 
-    /// Opens the watch, or opens it anew under the same descriptor number. No directory is watched
-    /// then. Does nothing if the directories are not to be watched.
+    /// Opens the watch, or opens it anew under the same descriptor number. No directory is watched then. Does
+    /// nothing if the watch is off.
     ///
     /// # Errors
     ///
@@ -240,7 +239,7 @@ impl WatchSet {
         Armed::Anew { elsewhere, moved }
     }
 
-    /// Stops watching a directory. What was reported of it is ignored from now on.
+    /// Stops watching a directory. Its earlier events are ignored from now on.
     pub(super) fn unwatch(&mut self, directory: usize) {
         let Some(watched) = self.targets[directory].watched else { return };
         self.set_watched(directory, None);

@@ -1,4 +1,4 @@
-//! What is known about a directory and its watch. Nothing here changes anything.
+//! The state of a directory and its watch. Nothing here changes anything.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use crate::queue::WatchGrade;
 use crate::watcher::{DirWatcher, KNOWS_TYPES, REPORTS_NAMES, WatchMode};
 
 impl WatchSet {
-    /// Returns how well the watch reports the entries of a directory. A directory that is not to be
-    /// scanned needs no watch.
+    /// Returns how well the watch reports the entries of a directory. A directory that is not scanned needs
+    /// no watch.
     pub(in crate::queue) fn grade(&self, directory: usize) -> WatchGrade {
         let target = &self.targets[directory];
         match &target.watched {
@@ -24,7 +24,7 @@ impl WatchSet {
         self.unreliable == 0
     }
 
-    /// Returns whether a directory is to be scanned: it is neither an alias nor gone.
+    /// Returns whether a directory is scanned: it is neither an alias nor gone.
     pub(in crate::queue) fn is_own(&self, directory: usize) -> bool {
         self.targets[directory].place == Place::Own
     }

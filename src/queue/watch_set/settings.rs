@@ -1,4 +1,4 @@
-//! How the directories are to be watched, and whether their file systems can be trusted: this is asked
+//! The kind of watch for the directories, and whether their file systems can be trusted. This is decided
 //! once, when a directory is watched.
 
 use std::io;
@@ -11,7 +11,7 @@ use crate::watcher::{Locality, WatchFor, WatchMode, locality};
 pub(super) struct Settings {
     pub(super) mode: WatchMode,
     pub(super) watch_for: WatchFor,
-    /// Overrules what the types of the file systems say.
+    /// Replaces the decision by the type of the file system.
     assume_local: Option<bool>,
     /// An event without a name is as good as a scan, since entries are complete when they appear.
     pub(super) is_atomic: bool,

@@ -81,7 +81,7 @@ fn not_known(readers: &Readers) -> Finding {
 fn no_reader(queue: &Queue, readers: &Readers) -> Finding {
     let mut message = String::from("no process reads the trigger");
     if let [process, ..] = readers.supervisors.as_slice() {
-        message = format!("no process but the supervisor {process} reads the trigger");
+        message = format!("only the supervisor {process} has the trigger open for reading");
     }
     let hint = match queue.layout {
         Layout::Qmail => "start the queue manager; it finds the queued mail when it starts".into(),
