@@ -1,4 +1,4 @@
-//! What the types of the interface can do: it is checked by the compiler.
+//! The traits of the public types: it is checked by the compiler.
 
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};

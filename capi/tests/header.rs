@@ -1,4 +1,4 @@
-//! The header is what cbindgen makes of the source, and every C and C++ compiler accepts it.
+//! The header is the output of cbindgen for the source, and every C and C++ compiler accepts it.
 //!
 //! After a change of the source: `PULLCORD_WRITE_HEADER=1 cargo test -p pullcord-capi --test header`
 

@@ -24,7 +24,7 @@ fn make(target: &str, variables: &[(&str, &Path)]) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// What `make` leaves behind, from the libraries of this build.
+/// The result of `make`, with the libraries of this build.
 fn build_directory() -> TempDir {
     let directory = TempDir::new().unwrap();
     for library in ["libpullcord_capi.a", "libpullcord_capi.so"] {
@@ -52,7 +52,7 @@ fn files_below(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Compiles a program with what pkg-config prints.
+/// Compiles a program with the output of pkg-config.
 fn compile_installed(prefix: &Path, options: &[&str], link: &[&str]) -> Program {
     let printed = Command::new("pkg-config")
         .args(["--cflags", "--libs"])

@@ -16,7 +16,7 @@ const LIMIT: libc::c_long = 65_536;
 /// Fails with `EBADF` if `number` is not open, and with `EMFILE`.
 pub fn duplicate_number(number: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: fcntl(2) fails for a number that is not open, and only adds a reference to one that is;
-    // what the call returns has no other owner.
+    // the returned descriptor has no other owner.
     unsafe { fd::own(libc::fcntl(number, libc::F_DUPFD_CLOEXEC, fd::LOWEST)) }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     /// A descriptor as exec(2) passes it on.
     fn inherited() -> OwnedFd {
         let file = std::fs::File::open("/").unwrap();
-        // SAFETY: the file is open; what the call returns has no other owner.
+        // SAFETY: the file is open; the returned descriptor has no other owner.
         unsafe { OwnedFd::from_raw_fd(libc::fcntl(file.as_raw_fd(), libc::F_DUPFD, 3)) }
     }
 

@@ -92,7 +92,7 @@ impl KqueueFd {
         // FreeBSD duplicates a kqueue as it does any descriptor, so that one with a low number can be
         // moved. That was not tried on the other systems.
         #[cfg(not(pullcord_libkqueue))]
-        // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+        // SAFETY: no pointers; the returned descriptor has no other owner.
         let fd = unsafe { crate::fd::own(bsd::kqueue())? };
         // The library knows a kqueue by its number: it stays where it is.
         #[cfg(pullcord_libkqueue)]

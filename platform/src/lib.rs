@@ -28,8 +28,8 @@
 // docs.rs shows on which system, and with which feature, an item exists.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
-// Every question to the system goes through `libc`, every look at the time through `clock`: clippy.toml
-// lists what would not. Tests may ask for themselves.
+// Every question to the system goes through `libc`, every look at the time through `clock`: clippy.toml lists
+// the calls that would not. Tests may ask for themselves.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 // Errors are returned, never printed.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -67,8 +67,8 @@ mod tests {
         for length in [0, 1, ROOM - 2, ROOM - 1, ROOM, ROOM + 1, 3 * ROOM] {
             let path = "p".repeat(length);
             let name = to_c_string(Path::new(&path)).unwrap();
-            // SAFETY: it ends with a NUL byte, which is what is tested, and the room behind a short
-            // one is zero.
+            // SAFETY: it ends with a NUL byte, which the test checks, and the room behind a short one is
+            // zero.
             let name = unsafe { CStr::from_ptr(name.as_ptr()) };
             assert_eq!(name.to_bytes(), path.as_bytes());
             let error = to_c_string(Path::new(&format!("{path}\0"))).err().unwrap();

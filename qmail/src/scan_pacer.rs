@@ -1,8 +1,8 @@
 //! How soon one scan may follow another.
 //!
-//! After a scan comes a pause as long as the scan was. `trigger_set` begins a scan. No call ends it, but
-//! every turn of the loop begins with `trigger_selprep`, and `trigger_pulled` is not called during a
-//! scan: so the scan ended in the last turn that began before `trigger_pulled` was called.
+//! After a scan comes a pause as long as the scan was. `trigger_set` begins a scan. No call ends it. Every
+//! turn of the loop begins with `trigger_selprep`, and `trigger_pulled` is not called during a scan: so the
+//! scan ended in the last turn that began before `trigger_pulled` was called.
 
 use std::time::{Duration, Instant};
 

@@ -78,7 +78,7 @@ impl QmailTrigger {
             self.timer = Timer::new().ok();
         }
         self.reopen_if_replaced(now);
-        // What is left after one drain wakes the next select.
+        // The bytes that remain after one drain wake the next select.
         self.drain();
         if let WaitFor::EndOfPause(_) | WaitFor::Question(_) = self.waits_for {
             self.waits_for = WaitFor::Pull;

@@ -19,7 +19,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Registers the descriptor, or removes it: whichever is wanted and not done yet.
+    /// Registers the descriptor, or removes it: the one that is wanted and not done yet.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use crate::world;
 
 const PARTS: usize = 5;
 
-/// The tests. Where the watch reports no names, a trigger has to be waited for.
+/// The tests. Where the watch reports no names, the queue must wait for the trigger.
 pub(crate) fn trials() -> Vec<Trial> {
     if !pullcord_platform::watch::REPORTS_NAMES {
         return Vec::new();
@@ -89,7 +89,7 @@ fn calls_of(fs: FsKind, minutes: u64, set: fn(QueueOptions) -> QueueOptions) -> 
     let mut notifier = Backend::best().open().expect("nothing fails");
     queue.register(&mut *notifier, [Key(0), Key(1)]);
     let mut turns = Turns { queue, notifier, events: Events::with_capacity(4) };
-    // The first scan, and what follows it.
+    // The first scan and the calls after it.
     turns.run_until(begin);
     let made =
         || sim::with(|kernel| Call::ALL.iter().map(|it| kernel.census().made(*it)).collect());

@@ -1,4 +1,4 @@
-//! C programs, compiled by the system's compiler against what cargo has just built, and run.
+//! Compiles C programs with the system's compiler and the libraries of this build, and runs them.
 #![allow(dead_code)] // each test uses its part
 
 use std::env;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Returns what the script prints: the system libraries for a static link.
+/// Returns the output of the script: the system libraries for a static link.
 pub(crate) fn native_libs() -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../capi/native-libs");
     let done = Command::new(&script).output().unwrap_or_else(|e| panic!("{script:?}: {e}"));
@@ -48,7 +48,7 @@ impl Program {
         Program::compile_with(compiler, sources, options, linked)
     }
 
-    /// Compiles sources of `tests/c`, and links what is given.
+    /// Compiles sources of `tests/c`, and links them with these libraries.
     pub(crate) fn compile_with(
         compiler: &str,
         sources: &[&str],
@@ -81,7 +81,7 @@ impl Program {
         &self.path
     }
 
-    /// Runs it to its end, which must be a good one, and returns what it printed.
+    /// Runs it to its end, which must be a success, and returns its output.
     pub(crate) fn run(&self, arguments: &[&Path]) -> String {
         let done = self.command().args(arguments).output().unwrap();
         let printed = String::from_utf8_lossy(&done.stderr);

@@ -37,7 +37,7 @@ macro_rules! calls {
 }
 
 calls! {
-    // Not ENOENT: that is no failure, but says that there is no such name.
+    // Not ENOENT: it is not a failure: the name does not exist.
     Open "open" [EMFILE ENFILE ENOMEM EACCES EIO ENOTDIR EINTR ESTALE EOVERFLOW ELOOP ENAMETOOLONG ENXIO EPERM EROFS ENOSPC],
     Close "close" [],
     // Not EAGAIN: that says that there is nothing to read.
@@ -71,7 +71,7 @@ calls! {
 }
 
 impl Call {
-    /// Whether a call of it waits: then it counts as a wake-up once it returns.
+    /// Returns whether the call waits: then it counts as a wake-up once it returns.
     pub const fn waits(self) -> bool {
         matches!(self, Call::EpollWait | Call::EpollPwait2 | Call::Select | Call::Poll)
     }

@@ -5,11 +5,11 @@
 pub(super) struct Clock {
     /// `CLOCK_MONOTONIC`.
     pub(super) now: u64,
-    /// How far `CLOCK_REALTIME` is ahead of it.
+    /// The difference between `CLOCK_REALTIME` and this clock.
     ahead: i64,
     /// How often the time of the stamps goes on.
     tick: u64,
-    /// What the time stamps of a file system are multiples of.
+    /// The unit of the time stamps of a file system.
     grain: u64,
 }
 

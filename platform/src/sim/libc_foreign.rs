@@ -1,5 +1,5 @@
-//! What the simulated kernel takes from Linux and the C library of another system lacks, with Linux's
-//! values: the simulation of another kernel is compiled there, too.
+//! The constants that the simulated kernel takes from Linux and that the C library of another system lacks:
+//! the simulation of another kernel is compiled there, too.
 
 #![allow(non_camel_case_types, non_upper_case_globals, missing_docs, dead_code)]
 

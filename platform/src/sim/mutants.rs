@@ -26,16 +26,16 @@ pub enum Mutant {
     LossForgiven,
     /// A directory that is found in the place of another is not read if it cannot be watched.
     LossUnread,
-    // What a wait must end for.
-    /// The timeout forgets the next attempt at what failed.
+    // The reasons to end a wait.
+    /// The timeout forgets the next attempt after a failure.
     RetryNotAwaited,
     /// The timeout forgets the next comparison of all paths.
     VerificationNotAwaited,
     /// The timeout forgets the requeued entries and those that wait for their quiet time.
     AppointmentNotAwaited,
-    /// The timeout forgets the directories that are to be read in the next round.
+    /// The timeout forgets the directories of the next round.
     DirtyNotAwaited,
-    /// The timeout forgets the directories that are to be read later.
+    /// The timeout forgets the directories that are read later.
     DelayNotAwaited,
     /// The timeout forgets the rescan.
     RescanNotAwaited,
@@ -55,7 +55,7 @@ pub enum Mutant {
     ReplacedKept,
     /// The timer of a receiver is not set for an earlier time.
     TimerKept,
-    // What is read, and when.
+    // The order and the times of reads.
     /// A pull does not make directories without a watch dirty.
     PullIgnored,
     /// A pull does not make directories dirty that have unfinished entries.
@@ -82,7 +82,7 @@ pub enum Mutant {
     PartNotScanned,
     /// Reported, requeued and scanned entries do not take turns.
     KindsFixed,
-    // What is returned.
+    // The entries that are returned.
     /// A scan that a failing read ends counts as complete.
     PartialScanComplete,
     /// A scan counts as complete although it could not look at an entry.
@@ -109,7 +109,7 @@ pub enum Mutant {
     DirectoryReturned,
     /// The trigger is an entry.
     TriggerReturned,
-    // What a path leads to.
+    // The target of a path.
     /// The directories are not compared with their paths.
     DirectoryNotCompared,
     /// The inode numbers of files are not compared.
@@ -130,8 +130,8 @@ pub enum Mutant {
     TriggerNotCompared,
     /// The watch is relied on where other hosts change the file system.
     RemoteTrusted,
-    // What failed.
-    /// What failed is tried again at once, however often it fails.
+    // Failures.
+    /// A failed operation is tried again at once, however often it fails.
     NoBackOff,
     /// A descriptor that the notifier refused is not registered again.
     RegistrationForgotten,

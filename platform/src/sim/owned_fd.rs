@@ -14,7 +14,7 @@ impl AsRawFd for OwnedFd {
 
 impl AsFd for OwnedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: it is not -1, and nothing but the simulated kernel is asked about it.
+        // SAFETY: it is not -1, and only the simulated kernel uses it.
         unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 }

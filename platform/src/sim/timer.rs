@@ -1,4 +1,4 @@
-//! One timerfd(2) of `CLOCK_MONOTONIC`. The kernel says what time it is.
+//! One timerfd(2) of `CLOCK_MONOTONIC`. The kernel has the time.
 
 /// A timer. Times are nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]

@@ -27,7 +27,7 @@ impl Timer {
     /// Fails with `EMFILE`, `ENFILE` or `ENOMEM`.
     pub fn new() -> io::Result<Timer> {
         let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
-        // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+        // SAFETY: no pointers; the returned descriptor has no other owner.
         unsafe { fd::own(libc::timerfd_create(libc::CLOCK_MONOTONIC, flags)) }.map(Timer)
     }
 

@@ -1,4 +1,4 @@
-//! The loop of a queue manager in C, and what it has done.
+//! The loop of a queue manager in C, and its counters.
 #![allow(dead_code)] // each test uses its part
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,7 +17,7 @@ pub(crate) struct Loop {
     answers: BufReader<ChildStdout>,
 }
 
-/// What it has done so far.
+/// The counters of the loop so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Report {
     /// Turns in which select found something that is not an order to report.
@@ -62,7 +62,7 @@ impl Loop {
         Report { turns, scans, idle, messages, allocations }
     }
 
-    /// What it does in a while in which nothing new is done to it.
+    /// Returns the work of the loop during a time without a new pull.
     pub(crate) fn does_in(&mut self, time: Duration) -> Report {
         let before = self.report();
         std::thread::sleep(time);
@@ -76,7 +76,7 @@ impl Loop {
         }
     }
 
-    /// Ends it; returns what it said on standard error, if that is a pipe.
+    /// Ends it; returns its standard error, if that is a pipe.
     pub(crate) fn end(mut self) -> String {
         self.orders = None;
         let mut said = String::new();

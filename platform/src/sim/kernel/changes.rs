@@ -105,7 +105,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// fchmod(2). The entry by which the file was opened is reported, and no other name of it.
+    /// fchmod(2). Only the entry by which the file was opened is reported, not its other names.
     pub fn fchmod(&mut self, fd: c_int, mode: u32) -> Outcome<()> {
         let number = self.description_of(fd)?;
         let by = self.description(number).by.ok_or(EINVAL)?;

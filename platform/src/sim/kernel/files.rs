@@ -100,7 +100,7 @@ impl Kernel {
         Ok(fd)
     }
 
-    /// open(2) of `/proc/self/fd/N`: what is open there is opened once more.
+    /// open(2) of `/proc/self/fd/N`: its open file is opened once more.
     fn open_again(&mut self, open: c_int, flags: c_int) -> Outcome<c_int> {
         let table = &self.processes[self.current].table;
         let found = usize::try_from(open).ok().and_then(|fd| table.get(fd).copied().flatten());

@@ -40,7 +40,7 @@ impl Kernel {
         self.change_knote(number, change)
     }
 
-    /// What all filters have in common. A knote that is ready is listed.
+    /// The part that all filters share. A knote that is ready is listed.
     fn change_knote(&mut self, number: usize, change: kevent) -> Outcome<()> {
         let (ident, filter) = (change.ident, change.filter);
         let kqueue = self.kqueue_mut(number)?;
@@ -119,7 +119,7 @@ impl Kernel {
             let mut taken = std::mem::take(self.kqueue_mut(number)?);
             let found = taken.fetch(room, |knote| self.source_state(knote), &mut report);
             self.description_mut(number).kind = Kind::Kqueue(taken);
-            // What was listed may have nothing any more: then it goes on to wait.
+            // A listed knote may have no event any more: then it goes on to wait.
             if found > 0 || !is_ready {
                 return Ok(found);
             }

@@ -11,8 +11,8 @@ impl Kernel {
         self.install(Kind::Timer(Timer::default()), O_RDWR | flags, None)
     }
 
-    /// timerfd_settime(2): nanoseconds from now, or if `absolute` of `CLOCK_MONOTONIC`; 0 to stop it.
-    /// Returns what was set before: how long it still had to run, and the interval.
+    /// timerfd_settime(2): nanoseconds from now, or if `absolute` of `CLOCK_MONOTONIC`; 0 to stop it. Returns
+    /// the earlier setting: how long it still had to run, and the interval.
     pub fn set_timer(
         &mut self,
         fd: c_int,

@@ -6,7 +6,7 @@ use super::*;
 const POLLNVAL: c_int = 0x20;
 
 impl Kernel {
-    /// What the description is ready for, in the bits of epoll(7).
+    /// Returns the readiness of the description, in the bits of epoll(7).
     pub(super) fn readiness(&self, number: usize) -> u32 {
         let description = self.description(number);
         let events = match &description.kind {
