@@ -259,6 +259,9 @@ mod linux {
         let stats = traced.count(is_stat);
         // todo, its parts, and the trigger.
         assert_eq!(stats, 2 * (1 + PARTS + 1), "{lines:#?}");
+        // A comparison must not cause an automount.
+        let without_mount = traced.count(|call| call.line.contains("AT_NO_AUTOMOUNT"));
+        assert_eq!(without_mount, 2 * (1 + PARTS), "{lines:#?}");
         // The timer is for other loops. The end of a wait with a timeout sets it. It then expires once
         // in the next wait.
         let is_timer = |call: &Call| call.line.contains("[timerfd]");
