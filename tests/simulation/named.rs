@@ -106,6 +106,17 @@ const HISTORIES: &[Named] = &[
         },
         &[calls(22, Op::Link(1, 3)), calls(18, Op::Exchange(0, 1)), time(13_878, Op::Pull)],
     ),
+    // Each removal hides another entry there, also from the scan that a stopped process makes late.
+    (
+        "entries_that_a_network_file_system_hides_are_found_by_the_scans_that_follow",
+        Config { fs: FsKind::Remote, batch: 2, ..PLAIN },
+        &[
+            time(1, Op::Link(0, 3)),
+            calls(0, Op::Link(0, 1)),
+            time(0, Op::Link(2, 0)),
+            time(0, Op::Freeze(3_600_000)),
+        ],
+    ),
     // The queue cannot know that the entry was replaced after it was returned.
     (
         "an_entry_that_is_replaced_while_it_is_requeued_comes_at_its_time",

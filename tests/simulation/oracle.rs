@@ -587,9 +587,11 @@ impl Oracle {
                 (deadline, situation) = (time, why);
             }
         };
+        // After a change of the paths, or a failure, a scan finds it.
+        let found = (self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
+        let found = found + when_hidden(0);
         if let Some(due) = tracked.due.filter(|_| !tracked.is_moved) {
-            let deadline = after(due, AT_ONCE).max(self.paths_disturbed + VERIFY);
-            return (deadline.max(self.faulty_until + RETRY), Situation::Requeued);
+            return (after(due, AT_ONCE).max(found), Situation::Requeued);
         }
         if let Some(pulled) = tracked.pulled {
             let disturbed = self.trigger_disturbed + VERIFY;
@@ -613,7 +615,7 @@ impl Oracle {
             let since = tracked.since.max(self.trigger_disturbed + VERIFY);
             at_most(after(since, when_hidden(POLL)), Situation::Polled);
         }
-        let deadline = deadline.max(self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
+        let deadline = deadline.max(found);
         // If its old path leads to it again before that is noticed, its appointment holds.
         let due = tracked.due.map_or(0, |due| after(due, AT_ONCE));
         (deadline.max(due), situation)
