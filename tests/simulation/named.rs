@@ -106,6 +106,16 @@ const HISTORIES: &[Named] = &[
         },
         &[calls(22, Op::Link(1, 3)), calls(18, Op::Exchange(0, 1)), time(13_878, Op::Pull)],
     ),
+    // A timeout that was computed before the process was stopped counts from its end.
+    (
+        "a_process_is_stopped_between_its_turn_and_its_wait",
+        OFF,
+        &[
+            time(1, Op::Link(1, 1)),
+            calls(0, Op::RequeueAgain(30, 100_000)),
+            calls(0, Op::Freeze(3_600_000)),
+        ],
+    ),
     // Each removal hides another entry there, also from the scan that a stopped process makes late.
     (
         "entries_that_a_network_file_system_hides_are_found_by_the_scans_that_follow",

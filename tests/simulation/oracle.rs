@@ -149,6 +149,8 @@ pub(crate) struct Oracle {
     trigger_disturbed: u64,
     /// A failure, a frozen process or an overflow was possible until then.
     faulty_until: u64,
+    /// When the process was stopped between two calls, and until when.
+    freezes: Vec<(u64, u64)>,
     pub(crate) opened_at: u64,
     rescan_at: u64,
     foreign_reader: bool,
@@ -179,6 +181,7 @@ impl Oracle {
             paths_disturbed: 0,
             trigger_disturbed: 0,
             faulty_until: 0,
+            freezes: Vec::new(),
             opened_at: now,
             rescan_at: u64::MAX,
             foreign_reader: false,
@@ -383,9 +386,12 @@ impl Oracle {
     }
 
     /// The process stood still until now: all its intervals may be over.
-    pub(crate) fn frozen(&mut self, now: u64) {
+    /// A timeout that was computed before `begin` and not yet waited for counts from now on.
+    pub(crate) fn frozen(&mut self, begin: u64, now: u64, is_asleep: bool) {
+        if !is_asleep {
+            self.freezes.push((begin, now));
+        }
         if self.is_disturbed(now) || now < self.paths_disturbed + 3 * VERIFY {
-            // A timeout that was computed before counts from now on.
             self.disturb_paths(now);
         }
         self.fault(now);
@@ -572,14 +578,35 @@ impl Oracle {
             && self.config.watches > self.directories.len() + 4
     }
 
+    /// When an entry is due, and why.
     fn deadline(&self, tracked: &Tracked) -> (u64, Situation) {
+        let (mut deadline, why) = self.undelayed(tracked);
+        let hidden = self.when_hidden(0);
+        // No timeout is longer than the verification's interval.
+        for &(begin, end) in &self.freezes {
+            if deadline < begin {
+                continue;
+            }
+            let moved = deadline.saturating_add(end - begin);
+            deadline = deadline.max(moved.min(end + VERIFY + hidden));
+        }
+        (deadline, why)
+    }
+
+    /// How long a scan may take to find an entry. Where each removal hides another entry, some scans
+    /// more find it.
+    fn when_hidden(&self, otherwise: u64) -> u64 {
+        if self.config.fs == FsKind::Remote { 8 * POLL } else { otherwise }
+    }
+
+    /// The same, if the process was never stopped.
+    fn undelayed(&self, tracked: &Tracked) -> (u64, Situation) {
         let watched = self.is_watched();
         let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);
         let rescan = self.rescan().saturating_add(AT_ONCE);
-        // Each removal hides another entry there. Some scans more find it, unless there are many.
-        let hides = self.config.fs == FsKind::Remote;
-        let is_hidden = hides && self.had_burst;
-        let when_hidden = |otherwise: u64| if hides { 8 * POLL } else { otherwise };
+        // Unless there are many.
+        let is_hidden = self.config.fs == FsKind::Remote && self.had_burst;
+        let when_hidden = |otherwise| self.when_hidden(otherwise);
         let rescan = if is_hidden { u64::MAX } else { rescan.max(when_hidden(0)) };
         let (mut deadline, mut situation) = (after(tracked.since, rescan), Situation::Rescanned);
         let mut at_most = |time: u64, why: Situation| {

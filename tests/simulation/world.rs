@@ -35,6 +35,8 @@ pub(crate) struct World {
     /// How long the history goes on after its last event.
     settle: u64,
     pub(crate) is_over: bool,
+    /// The queue's process sleeps: it is in no call that computes anything.
+    is_asleep: bool,
     pub(crate) oracle: Oracle,
     pub(crate) requests: VecDeque<Request>,
     /// How many single things have happened. The queue may spend calls on each.
@@ -228,6 +230,7 @@ impl World {
             last: now,
             settle,
             is_over: false,
+            is_asleep: false,
             oracle: Oracle::new(config, now),
             requests: VecDeque::new(),
             happened: 0,
@@ -297,7 +300,11 @@ impl World {
         }
         match self.events.get(self.next).map(|event| event.gap) {
             Some(Gap::Time(gap)) if kernel.now() < self.last + gap * MS => {}
-            Some(_) => self.happen(kernel),
+            Some(_) => {
+                self.is_asleep = true;
+                self.happen(kernel);
+                self.is_asleep = false;
+            }
             None if kernel.now() >= self.last + self.settle => {
                 self.is_over = true;
                 kernel.interrupt();
@@ -679,7 +686,7 @@ impl World {
             Op::Freeze(time) => {
                 kernel.advance(time * MS);
                 self.reached.count(State::Frozen);
-                self.oracle.frozen(kernel.now());
+                self.oracle.frozen(now, kernel.now(), self.is_asleep);
             }
             Op::SetClock(by) => kernel.set_clock(by * MS as i64),
             Op::WrongTime(off) => {
