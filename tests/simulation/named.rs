@@ -116,6 +116,16 @@ const HISTORIES: &[Named] = &[
             calls(0, Op::Freeze(3_600_000)),
         ],
     ),
+    // A wait with a wrong time may last an interval.
+    (
+        "a_time_that_is_wrong_twice_makes_a_requeued_entry_late_by_an_interval",
+        Config { consumer: Consumer::Requeues(0), fs: FsKind::Remote, ..PLAIN },
+        &[
+            time(1, Op::Link(1, 2)),
+            calls(0, Op::WrongTime(-3_600_000)),
+            time(0, Op::WrongTime(-3_600_000)),
+        ],
+    ),
     // Each removal hides another entry there, also from the scan that a stopped process makes late.
     (
         "entries_that_a_network_file_system_hides_are_found_by_the_scans_that_follow",

@@ -149,6 +149,8 @@ pub(crate) struct Oracle {
     trigger_disturbed: u64,
     /// A failure, a frozen process or an overflow was possible until then.
     faulty_until: u64,
+    /// When the program last passed a wrong time.
+    wrong_time: u64,
     /// When the process was stopped between two calls, and until when.
     freezes: Vec<(u64, u64)>,
     pub(crate) opened_at: u64,
@@ -181,6 +183,7 @@ impl Oracle {
             paths_disturbed: 0,
             trigger_disturbed: 0,
             faulty_until: 0,
+            wrong_time: 0,
             freezes: Vec::new(),
             opened_at: now,
             rescan_at: u64::MAX,
@@ -380,8 +383,11 @@ impl Oracle {
         self.has_bound = true;
     }
 
-    /// The program passes a wrong time: an interval may seem to be over.
-    pub(crate) fn wrong_time(&mut self) {
+    /// The program passes a wrong time from now on, until its next turn: an interval may seem to be
+    /// over, or to have just begun.
+    pub(crate) fn wrong_time(&mut self, now: u64) {
+        self.wrong_time = now;
+        self.fault(now);
         self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
     }
 
@@ -582,6 +588,10 @@ impl Oracle {
     fn deadline(&self, tracked: &Tracked) -> (u64, Situation) {
         let (mut deadline, why) = self.undelayed(tracked);
         let hidden = self.when_hidden(0);
+        // A turn with a wrong time may wait for an interval. What comes by itself does not wait.
+        if self.wrong_time > 0 && !matches!(why, Situation::Watched | Situation::Pulled) {
+            deadline = deadline.max(self.wrong_time + VERIFY + hidden);
+        }
         // No timeout is longer than the verification's interval.
         for &(begin, end) in &self.freezes {
             if deadline < begin {
@@ -599,7 +609,7 @@ impl Oracle {
         if self.config.fs == FsKind::Remote { 8 * POLL } else { otherwise }
     }
 
-    /// The same, if the process was never stopped.
+    /// The same, if the process was never stopped, and its time never wrong.
     fn undelayed(&self, tracked: &Tracked) -> (u64, Situation) {
         let watched = self.is_watched();
         let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);

@@ -690,9 +690,7 @@ impl World {
             }
             Op::SetClock(by) => kernel.set_clock(by * MS as i64),
             Op::WrongTime(off) => {
-                self.oracle.wrong_time();
                 self.requests.push_back(Request::WrongTime(off));
-                self.oracle.fault(now);
                 kernel.interrupt();
             }
             Op::Spurious => {
