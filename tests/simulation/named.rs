@@ -159,6 +159,16 @@ const HISTORIES: &[Named] = &[
             calls(0, Op::Pull),
         ],
     ),
+    // Whether both paths lead to the same directory is not known then, and is found out later.
+    (
+        "one_directory_by_two_paths_that_cannot_be_looked_at_for_a_while",
+        Config { layout: Layout::Directories(2), twice: true, ..PLAIN },
+        &[
+            time(1, Op::Freeze(20_000)),
+            calls(2, Op::FailFor(6, 1, 400)),
+            time(2741, Op::Link(0, 3)),
+        ],
+    ),
     // Nothing can be read there, so it is tried again.
     (
         "a_directory_that_was_removed_below_a_bind_mount_is_tried_again",

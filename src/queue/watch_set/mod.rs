@@ -5,7 +5,7 @@ mod questions;
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pullcord_platform::file::{self, FileId};
 
@@ -214,14 +214,27 @@ impl WatchSet {
         let mut moved = None;
         let twin = twin.filter(|_| !mutant!(AliasWatched));
         if let Some(twin) = twin.filter(|twin| *twin != directory && self.is_own(*twin)) {
-            if file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == watched.file_id) {
-                // The same directory by another path. A watch of its own is not needed.
+            let is_same = leads_to(&self.targets[twin].path, watched.file_id);
+            if !matches!(is_same, Ok(false)) {
+                // A watch of its own is not needed.
                 if owner.is_none() {
                     self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
                 }
                 self.unwatch(directory);
-                self.set_alias(directory, twin);
-                return Armed::Alias;
+            }
+            match is_same {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.set_alias(directory, twin);
+                    return Armed::Alias;
+                }
+                // It may be the same directory by another path, and would be read twice for ever.
+                Err(error) => {
+                    let twin = self.targets[twin].path.display();
+                    let why = io::Error::new(error.kind(), format!("{twin}: {error}"));
+                    let path = &self.targets[directory].path;
+                    return Armed::Failed(Error::new(path, "watch the directory", why));
+                }
             }
             if owner == Some(twin) {
                 // The watch is of the directory that this path leads to now, and that one no longer.
@@ -285,9 +298,14 @@ impl WatchSet {
             return Opened::Elsewhere;
         }
         if known != Some(file) {
-            if let Some(twin) = self.twin(directory, file) {
-                self.set_alias(directory, twin);
-                return Opened::Alias;
+            match self.twin(directory, file) {
+                Ok(None) => {}
+                Ok(Some(twin)) => {
+                    self.set_alias(directory, twin);
+                    return Opened::Alias;
+                }
+                // The next scan looks again.
+                Err(_) => return Opened::Expected,
             }
             self.set_file(directory, file);
             if known.is_some() {
@@ -302,12 +320,12 @@ impl WatchSet {
     }
 
     /// Returns the directory of the queue, another than this one, whose path leads to the same file.
-    fn twin(&self, directory: usize, file: FileId) -> Option<usize> {
-        let twin = self.index.by_file.get(&file).copied()?;
-        let is_twin = twin != directory
-            && self.is_own(twin)
-            && file::stat_id(&self.targets[twin].path).is_ok_and(|id| id == file);
-        is_twin.then_some(twin)
+    fn twin(&self, directory: usize, file: FileId) -> io::Result<Option<usize>> {
+        let twin = self.index.by_file.get(&file).copied();
+        match twin.filter(|twin| *twin != directory && self.is_own(*twin)) {
+            Some(twin) => Ok(leads_to(&self.targets[twin].path, file)?.then_some(twin)),
+            None => Ok(None),
+        }
     }
 
     fn set_alias(&mut self, directory: usize, other: usize) {
@@ -368,5 +386,20 @@ impl WatchSet {
             self.set_watched(directory, None);
         }
         self.index.by_id.clear();
+    }
+}
+
+/// Returns whether a path leads to a file. A path that leads nowhere does not.
+///
+/// # Errors
+///
+/// Fails with the error of stat(2) if that is not known.
+fn leads_to(path: &Path, file: FileId) -> io::Result<bool> {
+    match file::stat_id(path) {
+        Ok(id) => Ok(id == file),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
