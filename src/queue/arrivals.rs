@@ -263,7 +263,8 @@ impl Queue {
     }
 
     /// Returns whether a name is that of the trigger, and so of no entry. The trigger may be given by
-    /// another path than its directory: so a FIFO of its name is none either.
+    /// another path than its directory: so a FIFO of its name is none either, nor a file of its name
+    /// that cannot be looked at.
     #[inline]
     pub(super) fn is_trigger(
         &self,
@@ -285,7 +286,7 @@ impl Queue {
         directory: usize,
         look: impl FnOnce() -> io::Result<FileStatus>,
     ) -> bool {
-        parent == self.watches.path(directory) || look().is_ok_and(|status| status.is_fifo())
+        parent == self.watches.path(directory) || look().map_or(true, |status| status.is_fifo())
     }
 
     /// Adds the part of a split queue that the watch has named last.

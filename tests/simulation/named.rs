@@ -169,6 +169,12 @@ const HISTORIES: &[Named] = &[
             time(2741, Op::Link(0, 3)),
         ],
     ),
+    // It is known by the other path, and here by its type alone.
+    (
+        "a_trigger_that_cannot_be_looked_at_is_no_entry",
+        Config { layout: Layout::Directories(1), trigger: Trigger::Inside, twice: true, ..PLAIN },
+        &[calls(0, Op::FailFor(6, 9, 40_000))],
+    ),
     // Nothing can be read there, so it is tried again.
     (
         "a_directory_that_was_removed_below_a_bind_mount_is_tried_again",
