@@ -116,6 +116,59 @@ const HISTORIES: &[Named] = &[
             calls(0, Op::Freeze(3_600_000)),
         ],
     ),
+    // The watch reports it, and the program may not remove it.
+    (
+        "an_entry_in_a_directory_that_must_not_be_read_is_returned_once",
+        Config { privileged: false, ..PLAIN },
+        &[time(1, Op::Forbid(0)), calls(0, Op::Link(0, 1)), time(1, Op::Allow(0))],
+    ),
+    // The poll that comes just before the rescan is no rescan.
+    (
+        "a_rescan_comes_just_after_a_poll",
+        Config { trigger: Trigger::None, fs: FsKind::Unknown, rescan: 20_000, ..PLAIN },
+        &[time(3012, Op::AddPart)],
+    ),
+    // Until its file system can be looked at, removals may hide other entries there.
+    (
+        "a_scan_after_a_failed_look_at_the_file_system_is_followed_by_another",
+        Config { layout: Layout::Directories(2), watches: 1, ..PLAIN },
+        &[
+            time(1, Op::FailNext(13, 3)),
+            time(110, Op::Link(1, 2)),
+            calls(0, Op::FailNext(18, 3)),
+            calls(0, Op::Link(2, 3)),
+        ],
+    ),
+    (
+        "an_entry_that_is_requeued_by_two_paths_comes_at_both_times",
+        Config { layout: Layout::Directories(2), rescan: 500, ..PLAIN },
+        &[
+            time(0, Op::RequeueAgain(30_000, 100_000)),
+            calls(0, Op::Link(0, 3)),
+            time(1, Op::Bind(0, 1)),
+            time(16_164, Op::Link(0, 3)),
+        ],
+    ),
+    (
+        "an_entry_that_replaces_a_requeued_one_within_a_tick_comes_at_its_time",
+        Config { consumer: Consumer::Requeues(3), ..OFF },
+        &[
+            time(0, Op::RenameIn(1, 1)),
+            calls(6, Op::Pull),
+            calls(18, Op::RenameIn(2, 1)),
+            time(0, Op::Pull),
+        ],
+    ),
+    (
+        "a_new_trigger_that_another_process_reads_may_look_like_the_old_one",
+        Config { fs: FsKind::Unknown, ..OFF },
+        &[
+            time(1, Op::ReplaceTrigger),
+            calls(0, Op::Unready(0, 1)),
+            calls(0, Op::Pull),
+            calls(0, Op::OtherReader),
+        ],
+    ),
     // A wait with a wrong time may last an interval.
     (
         "a_time_that_is_wrong_twice_makes_a_requeued_entry_late_by_an_interval",

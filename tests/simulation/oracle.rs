@@ -117,6 +117,8 @@ struct Tracked {
     last_returned: u64,
     /// Requeued until then.
     due: Option<u64>,
+    /// The time for which it was requeued before, by another path, perhaps: that may come, too.
+    other_due: Option<u64>,
     /// Its attributes were changed, which makes it a new arrival.
     touched: bool,
     /// Another path of the queue leads to it than before. An appointment belongs to a path.
@@ -130,6 +132,8 @@ struct Directory {
     ino: Option<Ino>,
     /// How many scans of it there are reasons for.
     reasons: u32,
+    /// The rescan is due, or nearly so. A poll that comes just before is none.
+    is_rescan_due: bool,
     last_opened: u64,
     /// How many scans in a row had no other reason than that a removal may have hidden entries.
     follow_ups: u32,
@@ -149,7 +153,7 @@ pub(crate) struct Oracle {
     trigger_disturbed: u64,
     /// A failure, a frozen process or an overflow was possible until then.
     faulty_until: u64,
-    /// When the program last passed a wrong time.
+    /// When the program last passed a wrong time, or had no timer.
     wrong_time: u64,
     /// When the process was stopped between two calls, and until when.
     freezes: Vec<(u64, u64)>,
@@ -167,6 +171,8 @@ pub(crate) struct Oracle {
     /// A directory is mounted over another as well. It may be removed where it was, and then its
     /// other path leads to a directory that cannot be read.
     has_bound: bool,
+    /// Entries that were returned while they were out of reach, in a directory that may not be read.
+    returned_unseen: Vec<u64>,
     /// Names that were returned while their path led elsewhere.
     returned_elsewhere: Vec<Name>,
     changes: u64,
@@ -196,6 +202,7 @@ impl Oracle {
             names: 0,
             had_burst: false,
             has_bound: false,
+            returned_unseen: Vec::new(),
             returned_elsewhere: Vec::new(),
             changes: 0,
         }
@@ -226,8 +233,17 @@ impl Oracle {
         self.trigger_is_there = trigger.is_none_or(|found| found.is_some());
         let tree = kernel.tree();
         self.directories.resize_with(paths.len().max(self.directories.len()), Directory::default);
+        // Where numbers of files prove nothing, an entry that replaces a requeued one within a tick of
+        // the clock looks the same: it is returned in its place, at its time.
+        let mut replaced = BTreeMap::new();
         for tracked in self.tracked.values_mut() {
             tracked.reachable = false;
+            let tick = |time: u64| time / (4 * MS);
+            if let Some(due) = tracked.due.filter(|_| tick(tracked.since) == tick(now)) {
+                if !proves_numbers(&self.config) {
+                    replaced.insert((tracked.ino, tracked.name.clone()), due);
+                }
+            }
         }
         self.names = 0;
         let mut seen = Vec::new();
@@ -265,6 +281,8 @@ impl Oracle {
                     continue;
                 }
                 let (arrivals, elsewhere) = (&mut self.arrivals, &self.returned_elsewhere);
+                let unseen = &self.returned_unseen;
+                let due = replaced.get(&(ino, entry.name.clone())).copied();
                 let tracked = self.tracked.entry(entry.id).or_insert_with(|| {
                     *arrivals += 1;
                     Tracked {
@@ -274,12 +292,13 @@ impl Oracle {
                         since: now,
                         pulled: None,
                         silent: false,
-                        returned: 0,
+                        returned: u32::from(unseen.contains(&entry.id)),
                         is_exempt: elsewhere.contains(&entry.name),
                         by_watch: false,
                         last_returned: 0,
-                        due: None,
-                        touched: false,
+                        due,
+                        other_due: None,
+                        touched: due.is_some(),
                         is_moved: false,
                         reachable: true,
                     }
@@ -370,6 +389,10 @@ impl Oracle {
     }
 
     pub(crate) fn foreign_reader(&mut self, now: u64, reads: bool) {
+        if reads && !proves_numbers(&self.config) && now < self.trigger_disturbed + VERIFY {
+            // A new trigger that another process reads looks like the queue's own.
+            self.tracked.values_mut().for_each(|tracked| tracked.pulled = None);
+        }
         self.trigger_disturbed = now;
         self.foreign_reader = reads;
     }
@@ -383,10 +406,16 @@ impl Oracle {
         self.has_bound = true;
     }
 
+    /// The timer of a receiver cannot be set for a while, and the loop around it goes on to wait. Then
+    /// only an event wakes it. This is a known gap, and no promise.
+    pub(crate) fn timer_fails(&mut self) {
+        self.wrong_time = u64::MAX / 2;
+    }
+
     /// The program passes a wrong time from now on, until its next turn: an interval may seem to be
     /// over, or to have just begun.
     pub(crate) fn wrong_time(&mut self, now: u64) {
-        self.wrong_time = now;
+        self.wrong_time = self.wrong_time.max(now);
         self.fault(now);
         self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
     }
@@ -436,12 +465,15 @@ impl Oracle {
                 || !self.config.privileged);
         if now >= self.rescan_at {
             self.rescan_at = (self.rescan() / 10 * 9).saturating_add(now);
-            self.directories.iter_mut().for_each(|it| it.reasons += 1);
+            self.directories.iter_mut().for_each(|it| it.is_rescan_due = true);
         }
         for directory in self.directories.iter_mut().filter(|it| it.ino == Some(ino)) {
             // The queue counts from the time that its program passed last.
             let is_polled = polls && now + AT_ONCE >= directory.last_opened + POLL_INTERVAL;
-            let follows = !self.config.fs.is_local()
+            // A file system that could not be looked at is not known to be local.
+            let may_hide =
+                !self.config.fs.is_local() || directory.last_opened < self.faulty_until + RETRY;
+            let follows = may_hide
                 && directory.follow_ups < 3
                 && now + AT_ONCE >= directory.last_opened + POLL_INTERVAL;
             directory.last_opened = now;
@@ -452,6 +484,8 @@ impl Oracle {
                 directory.follow_ups = 0;
             } else if follows {
                 directory.follow_ups += 1;
+            } else if directory.is_rescan_due {
+                (directory.is_rescan_due, directory.follow_ups) = (false, 0);
             } else if !disturbed && !limited && !self.foreign_reader && !may_read_twice {
                 return Err(Failure::NeedlessScan);
             }
@@ -484,8 +518,13 @@ impl Oracle {
                 }
             }
         }
-        let Some(tracked) = id.and_then(|id| self.tracked.get_mut(&id)) else { return Ok(()) };
+        let Some(id) = id else { return Ok(()) };
+        let Some(tracked) = self.tracked.get_mut(&id) else {
+            self.returned_unseen.push(id);
+            return Ok(());
+        };
         let due = tracked.due.take();
+        let is_other = how == How::Requeue && tracked.other_due.is_some_and(|other| other <= now);
         if let Some(due) = due {
             match how {
                 How::Requeue if now >= due => {}
@@ -498,17 +537,19 @@ impl Oracle {
                         .missed
                         .get(&(tracked.ino, tracked.name.clone()))
                         .is_some_and(|missed| *missed > 0) => {}
-                _ if disturbed || tracked.touched || tracked.is_moved => {}
+                _ if disturbed || tracked.touched || tracked.is_moved || is_other => {}
                 _ => return Err(Failure::RequeuedEarly),
             }
         } else if how == How::Requeue
             && !disturbed
             && !tracked.touched
             && !tracked.is_moved
+            && !is_other
             && tracked.returned > 0
         {
             return Err(Failure::RequeuedTwice);
         }
+        tracked.other_due = due.filter(|due| now < *due).or(tracked.other_due);
         let again = tracked.returned > 0 && due.is_none();
         if again {
             self.repeats += 1;
@@ -695,6 +736,11 @@ impl Oracle {
     pub(crate) fn waiting(&self) -> usize {
         self.tracked.len()
     }
+}
+
+/// Whether the numbers of files prove which is which: on a file system that is known to be local.
+fn proves_numbers(config: &Config) -> bool {
+    config.fs.is_local() && !cfg!(pullcord_sim = "none")
 }
 
 /// How an entry was found, as the queue says.
