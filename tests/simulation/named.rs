@@ -169,6 +169,11 @@ const HISTORIES: &[Named] = &[
             calls(0, Op::OtherReader),
         ],
     ),
+    (
+        "a_time_that_is_ahead_makes_a_requeued_entry_early_by_as_much",
+        Config { consumer: Consumer::Requeues(20), ..PLAIN },
+        &[calls(0, Op::Link(2, 1)), time(10_088, Op::WrongTime(1))],
+    ),
     // A wait with a wrong time may last an interval.
     (
         "a_time_that_is_wrong_twice_makes_a_requeued_entry_late_by_an_interval",

@@ -153,6 +153,8 @@ pub(crate) struct Oracle {
     trigger_disturbed: u64,
     /// A failure, a frozen process or an overflow was possible until then.
     faulty_until: u64,
+    /// How far the program's time is ahead in this turn.
+    ahead: u64,
     /// When the program last passed a wrong time, or had no timer.
     wrong_time: u64,
     /// When the process was stopped between two calls, and until when.
@@ -189,6 +191,7 @@ impl Oracle {
             paths_disturbed: 0,
             trigger_disturbed: 0,
             faulty_until: 0,
+            ahead: 0,
             wrong_time: 0,
             freezes: Vec::new(),
             opened_at: now,
@@ -412,9 +415,13 @@ impl Oracle {
         self.wrong_time = u64::MAX / 2;
     }
 
-    /// The program passes a wrong time from now on, until its next turn: an interval may seem to be
-    /// over, or to have just begun.
-    pub(crate) fn wrong_time(&mut self, now: u64) {
+    /// The program passes a time that is so many milliseconds off in this turn: an interval may seem to
+    /// be over, or to have just begun.
+    pub(crate) fn wrong_time(&mut self, off: i64, now: u64) {
+        self.ahead = u64::try_from(off).unwrap_or(0) * MS;
+        if off == 0 {
+            return;
+        }
         self.wrong_time = self.wrong_time.max(now);
         self.fault(now);
         self.directories.iter_mut().for_each(|directory| directory.reasons += 2);
@@ -527,7 +534,7 @@ impl Oracle {
         let is_other = how == How::Requeue && tracked.other_due.is_some_and(|other| other <= now);
         if let Some(due) = due {
             match how {
-                How::Requeue if now >= due => {}
+                How::Requeue if now + self.ahead >= due => {}
                 // The event of its arrival may come late where the scan does not wait for it.
                 How::Watch if !self.config.fs.is_local() || !tracked.by_watch => {}
                 _ if (self.has_bound || self.config.twice) && !self.config.fs.is_local() => {}

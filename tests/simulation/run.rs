@@ -348,10 +348,8 @@ impl Program {
                 Some(Request::RequeueAgain(time, times)) => self.requeue_again = (time, times),
             }
         }
-        if self.wrong_time != 0 {
-            let now = sim::with(|kernel| kernel.now());
-            self.world.borrow_mut().oracle.wrong_time(now);
-        }
+        let now = sim::with(|kernel| kernel.now());
+        self.world.borrow_mut().oracle.wrong_time(self.wrong_time, now);
         match mail {
             Mail::Queue(notifier, queue) if self.register_again > 0 => {
                 self.register_again -= 1;
