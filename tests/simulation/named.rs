@@ -174,6 +174,12 @@ const HISTORIES: &[Named] = &[
         Config { consumer: Consumer::Requeues(20), ..PLAIN },
         &[calls(0, Op::Link(2, 1)), time(10_088, Op::WrongTime(1))],
     ),
+    // Its entries stay, so that each pull returns them again.
+    (
+        "a_receiver_under_a_flood_of_pulls_ends_its_turn",
+        Config { wait: Loop::InsideEdge, consumer: Consumer::Leaves, ..OFF },
+        &[calls(0, Op::Flood(26)), calls(0, Op::ManyUnready(181))],
+    ),
     // A wait with a wrong time may last an interval.
     (
         "a_time_that_is_wrong_twice_makes_a_requeued_entry_late_by_an_interval",

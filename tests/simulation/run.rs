@@ -391,7 +391,7 @@ impl Program {
         let mut items = 0;
         loop {
             items += 1;
-            if items > 1000 {
+            if items > 1000 * self.turns_at_once() {
                 return Err(self.long_turn());
             }
             let Some((path, how)) = counted(|| mail.next(now)) else { break };
@@ -513,6 +513,12 @@ impl Program {
         Ok(())
     }
 
+    /// How many turns may follow each other without a wait. On kqueue a receiver goes on until its
+    /// notifier has no more events: under a flood of pulls, until the pacer ends it.
+    fn turns_at_once(&self) -> u64 {
+        if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 20 } else { 1 }
+    }
+
     fn long_turn(&self) -> Failure {
         let Turn { calls, stats, opens } = self.world.borrow().turn;
         Failure::LongTurn { calls, stats, opens }
@@ -533,8 +539,7 @@ impl Program {
         self.note_faults();
         let now = self.window();
         let Turn { stats, opens, .. } = self.world.borrow().turn;
-        // On kqueue a receiver goes on until its notifier has no more events.
-        let turns = if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 20 } else { 1 };
+        let turns = self.turns_at_once();
         if stats > turns * (64 + 32) || opens > turns * (64 + 8) {
             return Err(self.long_turn());
         }
