@@ -318,8 +318,11 @@ impl Oracle {
                 (tracked.directory, tracked.ino, tracked.reachable) = (number, ino, true);
             }
         }
+        if self.all_are_reachable() {
+            return;
+        }
         let missed = &mut self.missed;
-        self.tracked.retain(|_, tracked| {
+        self.tracked.retain(|id, tracked| {
             if !tracked.reachable {
                 if tracked.returned == 0 {
                     *missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
@@ -328,7 +331,8 @@ impl Oracle {
                 tracked.since = now;
                 tracked.pulled = None;
             }
-            tracked.reachable || tree.is_directory(tracked.ino)
+            // An entry that was removed has a number of its own, and never comes back.
+            tracked.reachable || tree.entries(tracked.ino).iter().any(|entry| entry.id == *id)
         });
     }
 

@@ -26,7 +26,7 @@ impl Tree {
         };
         let hash = hash(name);
         entries.push(Entry { name: name.into(), ino, id, arrived, slot, hash });
-        self.version += 1;
+        self.path_changed(ino);
         self.modified(directory);
         self.changed(ino);
         // Where it is looked for first.
@@ -37,7 +37,7 @@ impl Tree {
         let entries = self.entries_mut(directory);
         let at = entries.iter().position(|entry| *entry.name == *name)?;
         let taken = entries.remove(at);
-        self.version += 1;
+        self.path_changed(taken.ino);
         self.modified(directory);
         Some(taken)
     }
@@ -237,7 +237,7 @@ impl Tree {
     pub(super) fn remove_directory(&mut self, entry: &Entry) {
         let ino = entry.ino;
         self.inodes[ino].last_name = Some(entry.name.clone());
-        self.version += 1;
+        self.path_changed(ino);
         self.inodes[ino].links = 0;
         self.changed(ino);
         self.changed_itself(ino, SelfChange::Unlinked);
@@ -338,7 +338,7 @@ impl Tree {
 
     /// chmod(2) of an inode that was reached as `entry`. A directory has only one.
     pub(in crate::sim) fn chmod(&mut self, ino: Ino, mode: u32, entry: Option<u64>) {
-        self.version += 1;
+        self.path_changed(ino);
         let inode = &mut self.inodes[ino];
         inode.mode = inode.mode & S_IFMT | mode & 0o7777;
         self.changed(ino);

@@ -205,8 +205,10 @@ pub struct Tree {
     next_cookie: u32,
     pub(super) notices: Vec<Notice>,
     pub(super) clock: Clock,
-    /// How often the result of a path may have changed.
+    /// How often the result of a path may have changed, and how often that of one that does not lead
+    /// to a regular file.
     version: u64,
+    shape: u64,
     known_paths: RefCell<KnownPaths>,
 }
 
@@ -236,6 +238,7 @@ impl Tree {
             notices: Vec::new(),
             clock,
             version: 0,
+            shape: 0,
             known_paths: RefCell::default(),
         };
         let system = tree.add_system(kind);
@@ -363,6 +366,12 @@ impl Tree {
             Node::Directory(entries) => entries,
             _ => &[],
         }
+    }
+
+    /// Another path leads to an inode than before, or it has other rights.
+    fn path_changed(&mut self, ino: Ino) {
+        self.version += 1;
+        self.shape += u64::from(!self.is_file(ino));
     }
 
     /// How often entries, modes or mounts have changed.

@@ -55,7 +55,7 @@ impl Tree {
         self.inodes[root.ino].pins += 1;
         self.hold_entry(root);
         let Use { ino, entry, .. } = root;
-        self.version += 1;
+        self.path_changed(ino);
         self.mounts.push(Mount { root: ino, entry, on: Some(on), attached: true, opens: 0 });
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Tree {
             })
             .collect();
         children.into_iter().for_each(|child| self.detach(child));
-        self.version += 1;
+        self.path_changed(self.mounts[number].root);
         self.mounts[number].attached = false;
         let fs = self.inodes[self.mounts[number].root].fs;
         self.systems[fs].mounts -= 1;

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// The paths that were resolved last, and where they led. They hold until the next change.
+/// The paths that were resolved last, and where they led. They hold until the next change: one that
+/// does not lead to a regular file, until something else than a regular file changes.
 #[derive(Debug, Default)]
 pub(super) struct KnownPaths {
     all: Vec<Known>,
@@ -13,6 +14,7 @@ pub(super) struct KnownPaths {
 #[derive(Debug)]
 struct Known {
     version: u64,
+    shape: u64,
     caller: Caller,
     start: Place,
     follow: bool,
@@ -108,7 +110,7 @@ impl Tree {
         }
         let mut known = self.known_paths.borrow_mut();
         let found = known.all.iter().find(|it| {
-            it.version == self.version
+            (it.version == self.version || it.shape == self.shape && self.is_no_file(it.result))
                 && it.bytes[..it.length] == *path
                 && (it.caller, it.start, it.follow) == (caller, start, follow)
         });
@@ -119,8 +121,8 @@ impl Tree {
         let length = path.len();
         let mut bytes = [0; MOST];
         bytes[..length].copy_from_slice(path);
-        let version = self.version;
-        let new = Known { version, caller, start, follow, bytes, length, result };
+        let (version, shape) = (self.version, self.shape);
+        let new = Known { version, shape, caller, start, follow, bytes, length, result };
         let next = known.next;
         match known.all.get_mut(next) {
             Some(old) => *old = new,
@@ -128,6 +130,10 @@ impl Tree {
         }
         known.next = (next + 1) % COUNT;
         result
+    }
+
+    fn is_no_file(&self, result: Result<Spot, Errno>) -> bool {
+        result.is_ok_and(|spot| !self.is_file(spot.place.ino))
     }
 
     /// Where open(2) with `O_CREAT` creates the file that `path` leads to: the directory and the
