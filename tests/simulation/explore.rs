@@ -216,6 +216,11 @@ const NEVER: &[(&str, &str)] = &[
     ("kqueue", NOT_HERE),
     #[cfg(not(pullcord_sim = "bsd"))]
     ("kevent", NOT_HERE),
+    #[cfg(pullcord_sim = "bsd")]
+    (
+        "kevent: EINTR",
+        "only a registration fails by injection; a signal of the history ends a wait",
+    ),
     #[cfg(pullcord_sim = "none")]
     ("statfs", "without a watch no file system is looked at"),
     #[cfg(not(any(pullcord_sim = "bsd", pullcord_sim = "none")))]
