@@ -11,6 +11,7 @@ use pullcord_platform::sim::{Call, Census};
 
 use crate::history::History;
 use crate::oracle::Failure;
+use crate::printed::printed;
 use crate::random;
 use crate::run::run;
 use crate::shrink::shrink;
@@ -161,14 +162,33 @@ pub(crate) fn explore(seed: u64, time: Duration, most: u64, threads: usize) -> F
     findings
 }
 
-/// Explores, prints the failures and the line of JSON. Returns whether there was no failure.
-pub(crate) fn report(seed: u64, time: Duration, most: u64, threads: usize) -> bool {
+/// The time that the processors have spent on this process.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: there is room for one time.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0, "every system has this clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Explores, prints the failures and the line of JSON. Returns whether all is well. `is_alone`: no
+/// other thread prints meanwhile, so that all that is printed is the library's.
+pub(crate) fn report(seed: u64, time: Duration, most: u64, threads: usize, is_alone: bool) -> bool {
     eprintln!("pullcord {} simulation, seed {seed}", env!("CARGO_PKG_VERSION"));
-    let begun = Instant::now();
-    let findings = explore(seed, time, most, threads);
-    let seconds = begun.elapsed().as_secs_f64();
+    let begun = (Instant::now(), processor_time());
+    let run = || explore(seed, time, most, threads);
+    // On a terminal the progress is printed.
+    let (findings, text) = if is_alone && !std::io::stderr().is_terminal() {
+        printed(run).expect("standard output and standard error can be redirected")
+    } else {
+        (run(), String::new())
+    };
+    let seconds = [begun.0.elapsed(), processor_time().saturating_sub(begun.1)];
     let mut failures = Vec::new();
-    // The failures are printed before they are shortened, because that may take a while.
+    if !text.is_empty() {
+        failures.push(format!("printed meanwhile: {text}"));
+    }
+    // Printed first, and then made short: that may take a while.
     for (_, source, failure) in &findings.failures {
         eprintln!("{source:?}: {failure}\n  {}", source.history());
     }
@@ -181,7 +201,7 @@ pub(crate) fn report(seed: u64, time: Duration, most: u64, threads: usize) -> bo
         failures.push(format!("{source:?} has a different trace in each run"));
     }
     failures.extend(findings.gaps());
-    println!("{}", findings.json(seed, seconds, &failures));
+    println!("{}", findings.json(seed, seconds.map(|time| time.as_secs_f64()), &failures));
     failures.is_empty()
 }
 
@@ -201,6 +221,11 @@ const NEVER: &[(&str, &str)] = &[
     ("kqueue", NOT_HERE),
     #[cfg(not(pullcord_sim = "bsd"))]
     ("kevent", NOT_HERE),
+    #[cfg(pullcord_sim = "bsd")]
+    (
+        "kevent: EINTR",
+        "only a registration fails by injection; a signal of the history ends a wait",
+    ),
     #[cfg(pullcord_sim = "none")]
     ("statfs", "without a watch no file system is checked"),
     #[cfg(not(any(pullcord_sim = "bsd", pullcord_sim = "none")))]
@@ -328,16 +353,19 @@ impl Findings {
         states.chain([("overflow", self.overflows)])
     }
 
-    fn json(&self, seed: u64, seconds: f64, failures: &[String]) -> String {
+    /// The line of JSON. `processor` is the time of all threads, which other programs on the machine
+    /// do not lengthen much.
+    fn json(&self, seed: u64, [seconds, processor]: [f64; 2], failures: &[String]) -> String {
         let mut json = String::from("{");
         let per_second = self.histories as f64 / seconds;
         let _ = write!(json, "\"seed\":{seed},\"histories\":{},", self.histories);
         let _ = write!(json, "\"histories_per_second\":{per_second:.0},\"steps\":{},", self.steps);
         let _ = write!(
             json,
-            "\"calls\":{},\"calls_per_second\":{:.0},",
+            "\"calls\":{},\"calls_per_second\":{:.0},\"calls_per_processor_second\":{:.0},",
             self.calls,
-            self.calls as f64 / seconds
+            self.calls as f64 / seconds,
+            self.calls as f64 / processor
         );
         let hours = self.nanoseconds as f64 / 3.6e12;
         let _ =
@@ -361,6 +389,12 @@ impl Findings {
             }
         }
         let _ = write!(json, "\"faults\":{{{}}},", faults.join(","));
+        let pairs = Call::ALL.iter().flat_map(|call| {
+            let failed = self.census.failed(*call).zip(call.error_names());
+            failed.filter(|((_, count), _)| *count == 0).map(|(_, error)| (call.name(), *error))
+        });
+        let never: Vec<_> = pairs.map(|(call, error)| format!("\"{call}: {error}\"")).collect();
+        let _ = write!(json, "\"never_injected\":[{}],", never.join(","));
         let states: Vec<_> = self
             .states()
             .chain(self.census.events())

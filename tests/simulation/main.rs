@@ -9,6 +9,7 @@
 //! | `memory` | how much memory the queue holds |
 //! | `random` | the enumeration, and random histories |
 //! | `explore` | runs many, and reports |
+//! | `printed` | what is printed while histories run |
 //! | `shrink` | makes a failing history short |
 //! | `named` | the histories that are tests |
 //! | `idle` | an idle queue, call by call |
@@ -27,8 +28,6 @@ mod explore;
 #[cfg(pullcord_sim)]
 mod history;
 #[cfg(pullcord_sim)]
-mod idle;
-#[cfg(pullcord_sim)]
 mod memory;
 #[cfg(pullcord_sim)]
 mod mutants;
@@ -36,6 +35,8 @@ mod mutants;
 mod named;
 #[cfg(pullcord_sim)]
 mod oracle;
+#[cfg(pullcord_sim)]
+mod printed;
 #[cfg(pullcord_sim)]
 mod random;
 #[cfg(pullcord_sim)]
@@ -98,7 +99,8 @@ mod simulation {
         trials.push(Trial::test("explored_histories_pass", || {
             std::panic::set_hook(Box::new(|_| {}));
             let (seed, most) = (mutants::explored::SEED, mutants::explored::HISTORIES);
-            let is_well = explore::report(seed, Duration::MAX, most, processors());
+            // Other tests print meanwhile.
+            let is_well = explore::report(seed, Duration::MAX, most, processors(), false);
             let _ = std::panic::take_hook();
             if is_well { Ok(()) } else { Err("see above".into()) }
         }));
@@ -126,7 +128,7 @@ mod simulation {
                 }
             }
         }
-        let is_well = explore::report(seed, Duration::from_secs(seconds), most, threads);
+        let is_well = explore::report(seed, Duration::from_secs(seconds), most, threads, true);
         if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 

@@ -159,6 +159,23 @@ const HISTORIES: &[Named] = &[
             time(0, Op::Pull),
         ],
     ),
+    // It gets the inode number of the one that was removed, too.
+    (
+        "an_entry_that_follows_a_requeued_one_within_a_tick_comes_at_its_time",
+        Config {
+            layout: Layout::Directories(1),
+            trigger: Trigger::None,
+            wait: Loop::Foreign,
+            consumer: Consumer::Requeues(3),
+            ..PLAIN
+        },
+        &[
+            calls(10, Op::Unlink(1, 1)),
+            time(0, Op::Link(1, 3)),
+            calls(6, Op::Unlink(1, 3)),
+            time(0, Op::Link(0, 3)),
+        ],
+    ),
     (
         "a_new_trigger_that_another_process_reads_may_look_like_the_old_one",
         Config { fs: FsKind::Unknown, ..OFF },

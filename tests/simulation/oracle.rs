@@ -145,6 +145,8 @@ pub(crate) struct Oracle {
     tracked: BTreeMap<u64, Tracked>,
     /// Entries that were gone before they were returned: a watch may still report their names.
     missed: BTreeMap<(Ino, Name), u32>,
+    /// Requeued entries that were removed: since when they were there, and their time.
+    requeued_gone: BTreeMap<(Ino, Name), (u64, u64)>,
     directories: Vec<Directory>,
     /// Entries in `todo` itself of a split queue.
     above: Option<Ino>,
@@ -186,6 +188,7 @@ impl Oracle {
             config,
             tracked: BTreeMap::new(),
             missed: BTreeMap::new(),
+            requeued_gone: BTreeMap::new(),
             directories: Vec::new(),
             above: None,
             paths_disturbed: 0,
@@ -239,9 +242,10 @@ impl Oracle {
         // Where numbers of files prove nothing, an entry that replaces a requeued one within a tick of
         // the clock looks the same: it is returned in its place, at its time.
         let mut replaced = BTreeMap::new();
+        let tick = |time: u64| time / (4 * MS);
+        let names_arrivals = REPORTS_NAMES && self.is_watched();
         for tracked in self.tracked.values_mut() {
             tracked.reachable = false;
-            let tick = |time: u64| time / (4 * MS);
             if let Some(due) = tracked.due.filter(|_| tick(tracked.since) == tick(now)) {
                 if !proves_numbers(&self.config) {
                     replaced.insert((tracked.ino, tracked.name.clone()), due);
@@ -285,7 +289,12 @@ impl Oracle {
                 }
                 let (arrivals, elsewhere) = (&mut self.arrivals, &self.returned_elsewhere);
                 let unseen = &self.returned_unseen;
-                let due = replaced.get(&(ino, entry.name.clone())).copied();
+                let key = (ino, entry.name.clone());
+                let due = replaced.get(&key).copied().or_else(|| {
+                    // The same, where it got the number of one that was removed, and no watch names it.
+                    let gone = self.requeued_gone.get(&key).filter(|_| !names_arrivals);
+                    gone.filter(|(since, _)| tick(*since) == tick(now)).map(|(_, due)| *due)
+                });
                 let tracked = self.tracked.entry(entry.id).or_insert_with(|| {
                     *arrivals += 1;
                     Tracked {
@@ -321,9 +330,12 @@ impl Oracle {
         if self.all_are_reachable() {
             return;
         }
-        let missed = &mut self.missed;
+        let (missed, gone) = (&mut self.missed, &mut self.requeued_gone);
         self.tracked.retain(|id, tracked| {
             if !tracked.reachable {
+                if let Some(due) = tracked.due {
+                    gone.insert((tracked.ino, tracked.name.clone()), (tracked.since, due));
+                }
                 if tracked.returned == 0 {
                     *missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
                 }
