@@ -136,6 +136,7 @@ impl<F: RecordFormat> RecordBuffer<F> {
 
     /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
     /// leaves the reason in `errno`. Returns as many.
+    #[inline]
     pub(crate) fn fill(&mut self, call: impl FnOnce(&mut [u8]) -> isize) -> io::Result<usize> {
         (self.filled, self.read, self.name) = (0, 0, 0..0);
         self.filled = match call(&mut self.buffer[..]) {
