@@ -105,9 +105,9 @@ fn watch_takes_one_read_and_one_scan_per_wake_up() {
             Traced::start(&queue, backend, env!("CARGO_BIN_EXE_pullcord").as_ref(), &arguments);
         assert!(watch.running.line().ends_with("first"));
         for pull in 0..PULLS {
-            // A scan is followed by a pause, as long as its reading took and 2 ms at least: so once
-            // as much time has passed since it was over as it can have taken at the most, the pause
-            // is over too, and a pull that comes then is spaced.
+            // A pause after a scan is at most as long as its reading took, or 2 ms: so once as much
+            // time has passed since it was over as it can have taken at the most, the pause is over
+            // too, and a pull that comes then is spaced.
             watch.sleeps();
             thread::sleep(pulled.elapsed().max(Duration::from_millis(2)));
             fs::remove_file(before).unwrap();
