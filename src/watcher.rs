@@ -179,12 +179,13 @@ impl DirWatcher {
     /// # Errors
     ///
     /// Fails with the error of read(2) or kevent(2); in practice only with `ENOMEM`.
+    #[inline]
     pub fn read_events(&mut self) -> io::Result<usize> {
         self.0.read_events()
     }
 
     /// Returns the next of the events that were read. Makes no system call and does not allocate.
-    #[inline]
+    #[inline(always)]
     pub fn next_event(&mut self) -> Option<WatchEvent<'_>> {
         self.0.next_event()
     }

@@ -25,7 +25,9 @@ pub(crate) fn wait_with_timeout(
     mut wait: impl FnMut(Option<Duration>) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let found = match timeout {
-        Some(timeout) if timeout > MAX_SLICE || MAY_END_EARLY && !timeout.is_zero() => {
+        Some(timeout)
+            if timeout.as_secs() >= MAX_SLICE.as_secs() || MAY_END_EARLY && !timeout.is_zero() =>
+        {
             wait_until(clock::now().checked_add(timeout), clock::now, &mut wait)
         }
         _ => wait(timeout),

@@ -66,14 +66,15 @@ impl Queue {
             || self.sources.watch.readable && !self.sources.watch_rests
     }
 
-    /// Returns an entry that the watch has reported.
-    #[inline(never)]
+    /// Returns an entry that the watch has reported. This is the way of nearly every entry: the functions
+    /// on it are one, and what is rare has functions of its own.
+    #[inline(always)]
     pub(super) fn next_arrival(&mut self, now: Instant) -> Option<Found> {
         while !self.work.is_spent() {
-            if let Some((directory, name)) = self.arrivals.buffered.pop_front() {
-                self.work.turn.names += 1;
-                if self.accept(directory, &name, now) {
-                    return Some(self.keep(directory, &name, Origin::Watch));
+            if self.arrivals.has_buffered() {
+                let found = self.next_buffered(now);
+                if found.is_some() {
+                    return found;
                 }
                 continue;
             }
@@ -97,6 +98,15 @@ impl Queue {
         None
     }
 
+    /// Returns the next of the names that were kept, if its entry is ready.
+    #[inline(never)]
+    fn next_buffered(&mut self, now: Instant) -> Option<Found> {
+        let (directory, name) = self.arrivals.buffered.pop_front()?;
+        self.work.turn.names += 1;
+        let is_accepted = self.accept(directory, &name, now);
+        is_accepted.then(|| self.keep(directory, &name, Origin::Watch))
+    }
+
     /// Reads the events that were pending when a batch was read, and keeps the entries that they
     /// report. So the scan leaves out the names of the batch that the watch returns. Returns false if
     /// the turn is over before all were read.
@@ -109,7 +119,7 @@ impl Queue {
                     self.scanner.set_left_to_absorb(left);
                     return false;
                 }
-                if let Some(directory) = self.next_reported(now) {
+                if let Some(directory) = self.next_absorbed(now) {
                     let name = self.watches.last_name().to_owned();
                     self.arrivals.buffered.push_back((directory, name));
                 }
@@ -128,6 +138,11 @@ impl Queue {
         }
     }
 
+    #[inline(never)]
+    fn next_absorbed(&mut self, now: Instant) -> Option<usize> {
+        self.next_reported(now)
+    }
+
     /// Reads all events of the watch, before a pull decides which directories have changed.
     pub(super) fn absorb_all(&mut self, now: Instant) {
         self.scanner.set_left_to_absorb(usize::MAX);
@@ -136,42 +151,56 @@ impl Queue {
     }
 
     /// Reads the watch once. Returns whether there was anything.
+    #[inline(never)]
     fn read_watch(&mut self, now: Instant) -> bool {
         match self.watches.read_events() {
-            Ok(0) => {
-                self.note_read(0, now);
-                self.end_read(now);
-                false
-            }
-            Ok(read) => {
+            Ok(read @ 1..) => {
                 self.note_read(read, now);
                 true
             }
-            Err(error) => {
-                self.watcher_failed(error, now);
+            read => {
+                self.note_no_events(read, now);
                 false
             }
         }
     }
 
+    #[inline(never)]
+    fn note_no_events(&mut self, read: io::Result<usize>, now: Instant) {
+        match read {
+            Ok(read) => {
+                self.note_read(read, now);
+                self.end_read(now);
+            }
+            Err(error) => self.watcher_failed(error, now),
+        }
+    }
+
+    #[inline]
     fn note_read(&mut self, read: usize, now: Instant) {
         self.end_read(now);
         self.arrivals.is_fruitless = true;
         self.sources.watch.readable = self.watches.may_have_more(read);
     }
 
-    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not waited
-    /// for: a user who causes other events cannot keep the queue busy.
+    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not
+    /// waited for: a user who makes events that are no entries cannot keep the queue busy.
+    #[inline]
     fn end_read(&mut self, now: Instant) {
         if std::mem::take(&mut self.arrivals.is_fruitless) {
-            self.schedule.pacer().charge_empty(now);
-            self.sources.watch_rests = !self.schedule.pacer().may_begin(now);
+            self.charge_fruitless_read(now);
         }
+    }
+
+    #[inline(never)]
+    fn charge_fruitless_read(&mut self, now: Instant) {
+        self.schedule.pacer().charge_empty(now);
+        self.sources.watch_rests = !self.schedule.pacer().may_begin(now);
     }
 
     /// Takes the next event. Returns the directory if it reports an entry, whose name is the watch's
     /// last one.
-    #[inline]
+    #[inline(always)]
     fn next_reported(&mut self, now: Instant) -> Option<usize> {
         self.work.turn.names += 1;
         let reported = match self.watches.next_event() {
@@ -184,7 +213,7 @@ impl Queue {
                 None
             }
         };
-        if !self.watches.has_buffered_events() && reported.is_none() {
+        if reported.is_none() && !self.watches.has_buffered_events() {
             self.end_read(now);
         }
         reported
@@ -208,6 +237,7 @@ impl Queue {
         }
     }
 
+    #[inline(always)]
     fn on_entry_added(
         &mut self,
         directory: usize,
@@ -220,46 +250,56 @@ impl Queue {
         if is_hidden(name) && !mutant!(HiddenReturned) || self.is_trigger(directory, name, look) {
             return None;
         }
-        if self.options.has_parts && directory == 0 {
-            if is_directory {
-                self.arrivals.is_fruitless = false;
-                self.on_part_reported(now);
-                return None;
-            }
-            // A numbered link that leads to a directory is a part. In a flat queue this would be a
-            // call for each message, whose names are numbers too.
-            if self.watches.len() > 1 && part_name(name).is_some() {
-                self.work.turn.looks += 1;
-                match file::is_directory(&self.watches.path(0).join(name)) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        self.on_part_reported(now);
-                        return None;
-                    }
-                    // The scan looks again, until it is known.
-                    Err(_) => {
-                        self.schedule.mark_dirty(0);
-                        return None;
-                    }
-                }
-            }
+        if self.options.has_parts && directory == 0 && !self.is_entry_of_parts(is_directory, now) {
+            return None;
         }
-        let name = self.watches.last_name();
         if self.options.write_method.is_in_place() && !self.is_ready_at_once(cause) {
-            let name: Arc<OsStr> = name.into();
+            let name: Arc<OsStr> = self.watches.last_name().into();
             self.wait_for_quiet(directory, &name, now);
             return None;
         }
-        let is_scanned_later =
-            self.schedule.is_dirty(directory) || self.scanner.directory() == Some(directory);
         if mutant!(ScanFirst) {
+            let name = self.watches.last_name();
             let is_known = self.arrivals.reported.contains(directory, name);
             return (!is_known).then_some(directory);
         }
-        if is_scanned_later && self.watches.is_local(directory) && !mutant!(ReportNotNoted) {
-            self.arrivals.reported.insert(directory, name);
+        if self.schedule.is_dirty(directory) || self.scanner.directory() == Some(directory) {
+            self.note_reported(directory);
         }
         Some(directory)
+    }
+
+    /// Keeps the name that was reported last: the scan that follows leaves it out.
+    #[inline(never)]
+    fn note_reported(&mut self, directory: usize) {
+        if self.watches.is_local(directory) && !mutant!(ReportNotNoted) {
+            self.arrivals.reported.insert(directory, self.watches.last_name());
+        }
+    }
+
+    /// Returns whether the name that was reported last, in the directory that the parts of a split queue
+    /// are in, is one of an entry. Adds the part otherwise.
+    #[inline(never)]
+    fn is_entry_of_parts(&mut self, is_directory: bool, now: Instant) -> bool {
+        if is_directory {
+            self.arrivals.is_fruitless = false;
+            self.on_part_reported(now);
+            return false;
+        }
+        // A numbered link that leads to a directory is a part. In a flat queue this would be a call for
+        // each message, whose names are numbers too.
+        let name = self.watches.last_name();
+        if self.watches.len() == 1 || part_name(name).is_none() {
+            return true;
+        }
+        self.work.turn.looks += 1;
+        match file::is_directory(&self.watches.path(0).join(name)) {
+            Ok(false) => return true,
+            Ok(true) => self.on_part_reported(now),
+            // The scan looks again, until it is known.
+            Err(_) => self.schedule.mark_dirty(0),
+        }
+        false
     }
 
     /// Returns whether a name is that of the trigger, and so of no entry. The trigger may be given by
@@ -280,6 +320,7 @@ impl Queue {
     }
 
     #[cold]
+    #[inline(never)]
     fn is_trigger_in(
         &self,
         parent: &Path,

@@ -112,6 +112,7 @@ impl Queue {
         self.watches.is_own(directory) && self.schedule.mark_dirty_after(directory, delay, now)
     }
 
+    #[inline(never)]
     pub(super) fn mark_all_dirty(&mut self, now: Instant) {
         (0..self.watches.len()).for_each(|directory| self.mark_dirty(directory, now));
     }

@@ -112,7 +112,7 @@ impl Queue {
             verification: Verification::new(options.verify_interval, now),
             retry: Retry::default(),
             warnings: Warnings::new(),
-            work: Work::default(),
+            work: Work::new(now),
             options,
         };
         queue.open_trigger_first(now)?;

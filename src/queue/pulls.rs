@@ -50,6 +50,7 @@ impl Queue {
 
     /// Reads the trigger if it is readable and the scan can follow; or if it is not waited for, so that
     /// it never stays full.
+    #[inline(never)]
     pub(super) fn take_pulls(&mut self, now: Instant) {
         let needs_trigger = self.needs_trigger();
         let was_needed = std::mem::replace(&mut self.sources.needs_trigger, needs_trigger);
@@ -65,6 +66,7 @@ impl Queue {
         }
     }
 
+    #[inline(never)]
     fn drain(&mut self, now: Instant) {
         self.work.stats.trigger_reads += 1;
         let begun = clock::now();

@@ -40,14 +40,21 @@ impl Queue {
         self.appointments.make(directory, name, at, Appointment { reason, version: None });
     }
 
+    /// Decides whether the entry that was reported last is to be returned now.
+    #[inline]
     pub(super) fn accept_last(&mut self, directory: usize, now: Instant) -> bool {
-        if self.options.write_method == WriteMethod::Atomic {
-            self.arrivals.is_fruitless = false;
-            if !mutant!(AppointmentKept) {
-                self.appointments.cancel(directory, self.watches.last_name());
-            }
-            return true;
+        if self.options.write_method != WriteMethod::Atomic {
+            return self.accept_last_if_ready(directory, now);
         }
+        self.arrivals.is_fruitless = false;
+        if !self.appointments.is_empty() && !mutant!(AppointmentKept) {
+            self.appointments.cancel(directory, self.watches.last_name());
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn accept_last_if_ready(&mut self, directory: usize, now: Instant) -> bool {
         let name = self.watches.last_name().to_owned();
         self.accept(directory, &name, now)
     }

@@ -87,48 +87,71 @@ impl Queue {
 
     /// Takes an event of the notifier. Returns false if its key is none of the queue's. Makes no
     /// system call.
-    #[must_use = "another part of the program must handle an event with another key"]
+    #[must_use = "an event of another key is to be handled by another part of the program"]
+    #[inline]
     pub fn handle_event(&mut self, event: &Event) -> bool {
         let Some([trigger, watch]) = self.sources.keys else { return false };
-        if event.key == trigger {
+        let is_trigger = event.key == trigger;
+        if is_trigger {
             self.set_trigger_readable();
         }
-        if event.key == watch {
+        let is_watch = event.key == watch;
+        if is_watch {
             self.set_watch_readable();
         }
-        event.key == trigger || event.key == watch
+        is_trigger || is_watch
     }
 
     /// Records that the trigger is readable. Makes no system call. Has no effect if the trigger need
     /// not be waited for.
+    #[inline(never)]
     pub fn set_trigger_readable(&mut self) {
         self.work.stats.wakeups += 1;
         self.sources.trigger.readable |= self.has_trigger() && self.needs_trigger();
     }
 
     /// Records that the watch is readable. Makes no system call.
+    #[inline]
     pub fn set_watch_readable(&mut self) {
         self.work.stats.wakeups += 1;
         self.sources.watch.readable |= self.watches.watcher().is_some();
     }
 
     /// Returns whether pulls say anything that the watch does not say.
+    #[inline]
     pub(super) fn needs_trigger(&self) -> bool {
         self.options.verify_interval.is_none()
             || !self.watches.all_reliable() && !mutant!(PullsNotAwaited)
             || self.schedule.has_unfinished() && !mutant!(UnfinishedNotAwaited)
     }
 
-    /// Returns whether the queue waits for the trigger and for the watch.
+    /// Returns whether the trigger and the watch are to be waited for.
+    #[inline]
     fn wanted(&self) -> (bool, bool) {
-        let trigger = !self.sources.trigger.readable
+        let trigger = self.trigger.is_wanted()
+            && !self.sources.trigger.readable
             && self.needs_trigger()
             && !self.retry.is_failing(Thing::Trigger);
         let watch = !self.sources.watch_rests && !self.retry.is_failing(Thing::Watcher);
         (trigger, watch)
     }
 
+    #[inline]
     fn update_registration(&mut self, notifier: &mut dyn Notifier, now: Instant) {
+        if self.retry.is_any_failing() || !self.is_registration_settled() {
+            self.change_registration(notifier, now);
+        }
+    }
+
+    #[inline]
+    fn is_registration_settled(&self) -> bool {
+        let (is_trigger_wanted, is_watch_wanted) = self.wanted();
+        self.sources.trigger.is_settled(is_trigger_wanted)
+            && self.sources.watch.is_settled(is_watch_wanted)
+    }
+
+    #[inline(never)]
+    fn change_registration(&mut self, notifier: &mut dyn Notifier, now: Instant) {
         let Some([trigger_key, watch_key]) = self.sources.keys else { return };
         let (is_trigger_wanted, is_watch_wanted) = self.wanted();
         let fd = self.trigger.fd();
@@ -158,27 +181,34 @@ impl Queue {
     }
 
     /// Returns how long to wait at most: zero if there is work to do now.
+    #[inline(always)]
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        let is_paced = self.sources.trigger.readable || self.sources.watch_rests;
-        let paced_at = is_paced.then(|| self.schedule.round_allowed_at().unwrap_or(now));
-        let mut due = self.schedule.next_at(now);
-        for other in [
-            paced_at,
-            self.retry.next_at().filter(|_| !mutant!(RetryNotAwaited)),
-            self.verification.next_at().filter(|_| !mutant!(VerificationNotAwaited)),
-            self.appointments.next_at().filter(|_| !mutant!(AppointmentNotAwaited)),
-        ] {
-            if other.is_some() && (due.is_none() || other < due) {
-                due = other;
-            }
-        }
+        let verified_at = self.verification.next_at().filter(|_| !mutant!(VerificationNotAwaited));
+        let due = earlier(self.schedule.next_at(now), verified_at);
+        let due = if self.is_more_awaited() { self.earliest(due, now) } else { due };
         Some(due?.saturating_duration_since(now))
     }
 
-    /// Returns whether work is ready now.
+    /// Returns whether anything is due at some time besides the rescan, a scan and the verification.
+    fn is_more_awaited(&self) -> bool {
+        let is_paced = self.sources.trigger.readable || self.sources.watch_rests;
+        is_paced || self.retry.is_any_failing() || !self.appointments.is_empty()
+    }
+
+    #[inline(never)]
+    fn earliest(&self, due: Option<Instant>, now: Instant) -> Option<Instant> {
+        let is_paced = self.sources.trigger.readable || self.sources.watch_rests;
+        let paced_at = is_paced.then(|| self.schedule.round_allowed_at().unwrap_or(now));
+        let retried_at = self.retry.next_at().filter(|_| !mutant!(RetryNotAwaited));
+        let returned_at = self.appointments.next_at().filter(|_| !mutant!(AppointmentNotAwaited));
+        [paced_at, retried_at, returned_at].into_iter().fold(due, earlier)
+    }
+
+    /// Returns whether there is work that need not wait for anything.
+    #[inline]
     fn has_work(&self) -> bool {
         self.schedule.is_round_active() && !self.is_scan_blocked() && !mutant!(RoundNotAwaited)
             || self.arrivals.has_buffered()
@@ -186,4 +216,10 @@ impl Queue {
             || self.sources.watch.readable && !self.sources.watch_rests
             || self.verification.is_pending() && !mutant!(PassNotAwaited)
     }
+}
+
+/// Returns the earlier of two times; `None` means never.
+#[inline]
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    if other.is_some() && (one.is_none() || other < one) { other } else { one }
 }

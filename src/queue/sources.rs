@@ -19,7 +19,14 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Registers the descriptor, or removes it: the one that is wanted and not done yet.
+    /// Returns whether [`update`](Source::update) has nothing to do.
+    #[inline]
+    pub(super) fn is_settled(&self, is_wanted: bool) -> bool {
+        self.is_registered == Some(is_wanted)
+    }
+
+    /// Registers the descriptor, or removes it: whichever is wanted and not done yet. A descriptor that is
+    /// not open counts as done, until the one that is opened is [`replaced`](Source::replaced).
     ///
     /// # Errors
     ///
@@ -32,10 +39,13 @@ impl Source {
         key: Key,
         is_wanted: bool,
     ) -> io::Result<()> {
-        let Some(fd) = fd else { return Ok(()) };
+        let Some(fd) = fd else {
+            self.is_registered = Some(is_wanted);
+            return Ok(());
+        };
         // A registration that was refused may have left an older one in place, which must go at once if
         // it is not wanted: it would end every wait.
-        if self.is_registered == Some(is_wanted) || self.is_blocked && is_wanted {
+        if self.is_settled(is_wanted) || self.is_blocked && is_wanted {
             return Ok(());
         }
         // Level, not edge: bytes that a drain could not see are reported again for as long as they

@@ -96,6 +96,12 @@ impl TriggerPort {
         self.place.as_ref().map(|(directory, name)| (&**directory, &**name))
     }
 
+    /// Returns whether the queue has a trigger, open or not.
+    #[inline]
+    pub(super) fn is_wanted(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// Returns whether the trigger is open.
     pub(super) fn is_open(&self) -> bool {
         self.trigger.is_some()

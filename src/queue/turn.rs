@@ -15,12 +15,12 @@ const MAX_NAMES: usize = if cfg!(pullcord_sim) { 64 } else { 4096 };
 pub(super) const MAX_LOOKS: usize = if cfg!(pullcord_sim) { 8 } else { 64 };
 
 /// The work that was done: in all, and in this turn.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Work {
     pub(super) stats: Stats,
     pub(super) turn: Turn,
     /// The time that the caller has passed last.
-    pub(super) last_time: Option<Instant>,
+    pub(super) last_time: Instant,
     /// The name of the entry that is returned, if it is in no buffer.
     name: OsString,
     /// Why directories cannot be read at present.
@@ -40,6 +40,17 @@ pub(super) struct Turn {
 }
 
 impl Work {
+    /// Returns the state before the first turn.
+    pub(super) fn new(now: Instant) -> Work {
+        Work {
+            stats: Stats::default(),
+            turn: Turn::default(),
+            last_time: now,
+            name: OsString::new(),
+            errors: HashMap::new(),
+        }
+    }
+
     /// Ends a turn.
     pub(super) fn end_turn(&mut self) {
         self.turn = Turn { first: self.turn.first, ..Turn::default() };
@@ -155,6 +166,7 @@ impl Queue {
 
     /// After a kind, the next one comes first, in the next turn, too: a kind that uses up a turn and
     /// returns nothing must not keep the others waiting.
+    #[inline(never)]
     fn take_turns_among(&mut self, now: Instant) -> Option<Found> {
         const KINDS: usize = 3;
         let first = self.work.turn.first;
@@ -164,7 +176,7 @@ impl Queue {
             }
             self.work.turn.first = if mutant!(KindsFixed) { 0 } else { (kind + 1) % KINDS };
             let found = match kind {
-                0 if self.has_arrivals() => self.next_arrival(now),
+                0 if self.has_arrivals() => self.next_arrival_in_turn(now),
                 1 if self.appointments.is_due(now) => self.next_appointment(now),
                 2 if self.schedule.has_due() => self.next_scanned(now),
                 _ => None,
@@ -174,6 +186,11 @@ impl Queue {
             }
         }
         None
+    }
+
+    #[inline(never)]
+    fn next_arrival_in_turn(&mut self, now: Instant) -> Option<Found> {
+        self.next_arrival(now)
     }
 
     /// Returns an entry whose time has come.

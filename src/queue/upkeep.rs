@@ -22,23 +22,42 @@ impl Queue {
         if self.sources.watch_rests {
             self.sources.watch_rests = !self.schedule.pacer().may_begin(now);
         }
-        self.work.stats.verifications += u64::from(self.verification.update(now));
+        if self.verification.update(now) {
+            self.work.stats.verifications += 1;
+        }
+        if self.retry.is_any_failing() {
+            self.try_what_is_due(now);
+        }
+        if self.verification.is_pending() {
+            self.verify_on(now);
+        }
+        if self.trigger.is_wanted() {
+            self.take_pulls(now);
+        }
+    }
+
+    #[inline(never)]
+    fn try_what_is_due(&mut self, now: Instant) {
         while self.retry.is_any_failing() && !self.work.is_spent() {
             let Some(thing) = self.retry.pop_due(now) else { break };
             self.try_again(thing, now);
         }
+    }
+
+    /// Goes on with the pass over the paths.
+    #[inline(never)]
+    fn verify_on(&mut self, now: Instant) {
         while self.verification.is_pending() && !self.work.is_spent() {
             let Some(step) = self.verification.next_step(self.watches.len()) else { break };
             self.verify(step, now);
         }
-        self.take_pulls(now);
     }
 
     /// Notices that the caller's time went back: nothing may then wait longer than it would have
     /// without the jump.
     #[inline]
     pub(super) fn notice_time(&mut self, now: Instant) {
-        let has_jumped = self.work.last_time.replace(now).is_some_and(|last| now < last);
+        let has_jumped = now < std::mem::replace(&mut self.work.last_time, now);
         if has_jumped && !mutant!(JumpIgnored) {
             self.on_jump(now);
         }

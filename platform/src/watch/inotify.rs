@@ -118,7 +118,8 @@ impl DirWatcher {
     ///
     /// # Errors
     ///
-    /// Fails with the error of read(2); in practice only with `ENOMEM`. Never fails with `EINTR`.
+    /// Those of read(2), `ENOMEM` at the most; `EINTR` counts as nothing.
+    #[inline]
     pub fn read_events(&mut self) -> io::Result<usize> {
         let inotify = self.inotify.as_raw_fd();
         let filled = self.events.fill(|buffer| {
@@ -137,7 +138,7 @@ impl DirWatcher {
     }
 
     /// Returns the next of the events that were read. Makes no system call.
-    #[inline]
+    #[inline(always)]
     pub fn next_event(&mut self) -> Option<WatchEvent<'_>> {
         const LOST: u32 =
             libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_UNMOUNT | libc::IN_IGNORED;
@@ -147,11 +148,11 @@ impl DirWatcher {
             }
             // Bytes that are not an event may replace any number of events.
             let Some(event) = self.events.next() else { return Some(WatchEvent::Overflow) };
-            if event.mask & libc::IN_Q_OVERFLOW != 0 {
-                return Some(WatchEvent::Overflow);
-            }
-            if event.mask & LOST != 0 {
-                return Some(WatchEvent::WatchLost(WatchId(event.watch)));
+            if event.mask & (libc::IN_Q_OVERFLOW | LOST) != 0 {
+                return Some(match event.mask & libc::IN_Q_OVERFLOW {
+                    0 => WatchEvent::WatchLost(WatchId(event.watch)),
+                    _ => WatchEvent::Overflow,
+                });
             }
             // Without a name, the attributes of the directory itself changed.
             if !self.events.name().is_empty() {

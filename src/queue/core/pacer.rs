@@ -216,6 +216,64 @@ mod tests {
     }
 
     #[test]
+    fn after_10_ms_of_quiet_five_empty_rounds_begin_at_once_and_the_next_is_paced() {
+        let begin = Instant::now();
+        let mut pacer = Pacer::default();
+        rounds(&mut pacer, begin, 1000 * MS, Duration::ZERO, false);
+        // The debt is paid by then: it does not outlive the quiet.
+        let begin = begin + 1000 * MS + CREDIT + EMPTY_PRICE;
+        let begins = rounds(&mut pacer, begin, 100 * MS, Duration::ZERO, false);
+        let at_once = begins.iter().filter(|at| at.is_zero()).count();
+        assert!((5..=6).contains(&at_once), "{at_once} rounds at once");
+        assert_eq!(begins[at_once], EMPTY_PRICE);
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_the_reading_or_than_the_price_of_an_empty_round() {
+        for micros in [0, 1, 30, 500, 5_000, 90_000] {
+            for found in [false, true] {
+                let reading = Duration::from_micros(micros);
+                let mut pacer = Pacer::default();
+                let begins = rounds(&mut pacer, Instant::now(), 2000 * MS, reading, found);
+                for pair in begins.windows(2) {
+                    let pause = pair[1] - pair[0] - reading;
+                    assert!(pause <= reading.max(EMPTY_PRICE), "{pause:?} after {reading:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn while_the_clock_stands_still_the_rounds_are_limited_all_the_same() {
+        let now = Instant::now();
+        let mut pacer = Pacer::default();
+        let mut count = 0;
+        while pacer.may_begin(now) {
+            count += 1;
+            assert!(count < 1000, "the rounds cost nothing");
+            pacer.begin_round(now);
+            pacer.found();
+            pacer.end_round(now);
+        }
+        // Without a reading that can be seen, 8 * 15 us each.
+        assert_eq!(count, CREDIT.as_nanos().div_euclid((FACTOR * OVERHEAD).as_nanos()) + 1);
+    }
+
+    #[test]
+    fn a_failed_read_and_a_round_without_a_directory_are_charged() {
+        let begin = Instant::now();
+        let (mut failed, mut none) = (Pacer::default(), Pacer::default());
+        for _ in 0..5 {
+            failed.begin_round(begin);
+            failed.add_reading(3 * MS);
+            failed.end_round(begin);
+            none.charge_empty(begin);
+        }
+        assert_eq!(failed.next_at(), Some(begin + 5 * 2 * 3 * MS - CREDIT));
+        assert_eq!(none.next_at(), Some(begin + 5 * EMPTY_PRICE - CREDIT));
+    }
+
+    #[test]
     fn no_debt_is_longer_than_a_second_even_after_a_frozen_call() {
         let begin = Instant::now();
         let mut pacer = Pacer::default();

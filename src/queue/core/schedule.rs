@@ -132,6 +132,7 @@ impl Schedule {
         }
     }
 
+    #[inline(never)]
     fn update_later(&mut self, now: Instant) {
         while let Some((at, directory)) = self.later.first().copied().filter(|first| first.0 <= now)
         {
@@ -282,14 +283,23 @@ impl Schedule {
     }
 
     /// Returns the time of the next round or rescan, or `None` if neither is foreseen.
+    #[inline]
     pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
+        let rescan = self.rescan.at().filter(|_| !mutant!(RescanNotAwaited));
+        if self.dirty.is_empty() && self.later.is_empty() {
+            return rescan;
+        }
+        self.next_round_at(now).into_iter().chain(rescan).min()
+    }
+
+    /// Returns the time of the next round for a directory that is dirty, or will be.
+    fn next_round_at(&self, now: Instant) -> Option<Instant> {
         let allowed = self.pacer.next_at().unwrap_or(now);
         let is_dirty = !self.rounds.dirty.is_empty() && !mutant!(DirtyNotAwaited);
         let dirty = is_dirty.then_some(allowed);
         let later = self.later.first().filter(|_| !mutant!(DelayNotAwaited));
         let later = later.map(|(at, _)| allowed.max(*at));
-        let rescan = self.rescan.at().filter(|_| !mutant!(RescanNotAwaited));
-        [dirty, later, rescan].into_iter().flatten().min()
+        dirty.into_iter().chain(later).min()
     }
 
     /// Returns how often a directory was read to its end, and when last.

@@ -19,6 +19,7 @@ impl Timer {
     }
 
     /// Makes the timer due one interval from now.
+    #[inline(never)]
     pub(crate) fn restart(&mut self, now: Instant) {
         self.at = self.interval.and_then(|interval| now.checked_add(interval));
     }

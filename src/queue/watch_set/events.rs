@@ -35,6 +35,7 @@ impl WatchSet {
     /// # Errors
     ///
     /// Fails with the errors of [`DirWatcher::read_events`].
+    #[inline]
     pub(in crate::queue) fn read_events(&mut self) -> io::Result<usize> {
         self.reads += 1;
         self.watcher.as_mut().map_or(Ok(0), DirWatcher::read_events)
@@ -46,7 +47,7 @@ impl WatchSet {
     }
 
     /// Returns the next of the events that were read, of directories that are watched.
-    #[inline]
+    #[inline(always)]
     pub(in crate::queue) fn next_event(&mut self) -> Option<TargetEvent> {
         loop {
             let event = self.watcher.as_mut()?.next_event()?;
