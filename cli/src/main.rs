@@ -11,6 +11,7 @@ mod failure;
 mod generate;
 mod json;
 mod latency;
+mod layout;
 mod mail;
 mod message;
 mod processor;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::format::{LineFormat, Style, Template};
-use super::layout::Layout;
+use crate::layout::Layout;
 use crate::{backends, watch_arg};
 
 /// Print each entry of a queue as it appears, or run a command for it
