@@ -13,6 +13,7 @@ mod failure;
 mod generate;
 mod json;
 mod latency;
+mod layout;
 mod mail;
 mod manual;
 mod message;

@@ -3,7 +3,6 @@
 mod exec;
 mod format;
 mod known;
-mod layout;
 mod metrics;
 mod observer;
 mod open;

@@ -1,19 +1,12 @@
-//! The layouts of queues.
+//! Where the parts of the queue are that is looked at.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pullcord::{Escaped, QueueOptions};
+use pullcord::Escaped;
 
 use crate::failure::Failure;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Layout {
-    /// lock/trigger, and todo/ or todo/0 and so on (big-todo); the same with qmail-todo (ext-todo)
-    Qmail,
-    /// public/pickup, and maildrop/
-    Postfix,
-}
+pub(super) use crate::layout::Layout;
 
 /// The paths of a queue.
 #[derive(Clone, Debug)]
@@ -28,11 +21,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn find(layout: Layout, root: &Path) -> Result<Queue, Failure> {
-        let options = match layout {
-            Layout::Qmail => QueueOptions::qmail(root),
-            Layout::Postfix => QueueOptions::postfix(root),
-        };
-        let options = options.map_err(Failure::bad_input)?;
+        let options = layout.options(root)?;
         let main = &options.directory_paths()[0];
         // Without the right to read it, its directories are not known.
         fs::read_dir(main).map_err(|e| {

@@ -45,6 +45,8 @@ pub(super) struct Observer<'a> {
     found: u64,
     /// The output was full, or no more commands could be started, before the queue had no more entries.
     is_interrupted: bool,
+    /// The queue has returned an entry since it was last waited for, and may have more.
+    has_taken: bool,
 }
 
 impl<'a> Observer<'a> {
@@ -74,6 +76,7 @@ impl<'a> Observer<'a> {
             last: now,
             found: 0,
             is_interrupted: false,
+            has_taken: false,
         })
     }
 
@@ -110,6 +113,7 @@ impl<'a> Observer<'a> {
                 let at_once = self.is_interrupted.then_some(Duration::ZERO);
                 let timeouts = [mail.prepare(&mut *waits.for_all), self.time_left(), at_once];
                 let timeout = timeouts.into_iter().flatten().min();
+                self.has_taken = false;
                 waits.for_all.wait(&mut events, timeout).map_err(Failure::waiting)?;
             }
             for event in &events {
@@ -143,7 +147,8 @@ impl<'a> Observer<'a> {
                 return Ok(End::OutputClosed);
             }
             self.print_intervals(mail.queue());
-            if self.idle_time_left() == Some(Duration::ZERO) {
+            let is_done = !self.has_taken && !self.is_interrupted;
+            if is_done && self.idle_time_left() == Some(Duration::ZERO) {
                 return Ok(End::AsAsked);
             }
             if self.timeout_left() == Some(Duration::ZERO) {
@@ -204,6 +209,7 @@ impl<'a> Observer<'a> {
                 return Ok(Continue(()));
             }
             let Some(entry) = mail.next_entry() else { return Ok(Continue(())) };
+            self.has_taken = true;
             if self.runner.is_some() {
                 let entry = entry.into_owned();
                 self.run_command(entry, mail)?;

@@ -1,5 +1,6 @@
 //! Opening the queue: with its trigger only if that is needed.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
@@ -13,9 +14,9 @@ use pullcord::{
 use pullcord_platform::inherited;
 use rustix::fs::{FileType, fstat};
 
-use super::layout::{self, Layout};
 use super::options::QueueArguments;
 use crate::failure::Failure;
+use crate::layout::Layout;
 
 /// The queue as the options describe it.
 pub(super) struct Description {
@@ -50,7 +51,7 @@ impl QueueArguments {
             let fd = fd.try_clone().map_err(|e| Failure::at_start(&name, "open the trigger", e))?;
             options = options.trigger_fd(fd);
         }
-        if let Some(trigger) = options.trigger_path().filter(|path| layout::is_socket(path)) {
+        if let Some(trigger) = options.trigger_path().filter(|path| is_socket(path)) {
             notice = Some(format!(
                 "{}: a socket, not a FIFO: the directories are watched without a trigger",
                 Escaped(trigger)
@@ -76,12 +77,10 @@ impl QueueArguments {
                 Escaped(queue)
             )));
         }
-        let options = if self.wait {
-            self.layout.options_if_exists(queue)
-        } else {
-            self.layout.options(queue)
-        };
-        let options = options?;
+        let options = self.layout.options(queue)?;
+        if !self.wait && self.layout == Layout::Qmail {
+            check_directories(&options)?;
+        }
         if self.directories.is_empty() {
             return Ok(options);
         }
@@ -145,6 +144,27 @@ pub(super) fn empty(trigger: &OwnedFd) -> pullcord::Result<()> {
     let mut trigger = Trigger::from_fd(trigger)?;
     while trigger.drain()? != DrainOutcome::Empty {}
     Ok(())
+}
+
+/// Fails if a directory of the queue does not exist. A queue that appears later is supported by the
+/// library; without --wait, it is a mistake in the path.
+fn check_directories(options: &QueueOptions) -> Result<(), Failure> {
+    for path in options.directory_paths() {
+        let found = fs::metadata(path);
+        if let Some(e) = found.err().filter(|e| e.kind() == io::ErrorKind::NotFound) {
+            return Err(Failure::bad_input(format!(
+                "{}: cannot read the queue: {e}; name a queue directory, the one that has \
+                 lock/trigger and todo, or wait for it with --wait",
+                Escaped(path)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether the trigger is a socket, as `public/pickup` of a stock Postfix is.
+fn is_socket(trigger: &Path) -> bool {
+    trigger.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 fn is_missing(path: &Path) -> bool {

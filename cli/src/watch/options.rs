@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::format::{LineFormat, Style, Template};
-use super::layout::Layout;
+use crate::layout::Layout;
 use crate::{backends, watch_arg};
 
 /// Print each entry of a queue as it appears, or run a command for it
@@ -189,8 +189,9 @@ Columns of --stats, each about the interval before:
 Commands (--exec):
   The command is started without a shell, in a process group of its own, with
   nothing on standard input. The path is absolute. It is in the environment, too:
-    PULLCORD_PATH     the path         PULLCORD_ATTEMPT  1, and one more for each
-    PULLCORD_NAME     the name                           time it has failed
+    PULLCORD_PATH     the path
+    PULLCORD_NAME     the name of the entry
+    PULLCORD_ATTEMPT  1, and one more after each failure
   To use a shell:  --exec sh -c 'mail-in < "$1" && rm -- "$1"' sh
   Exit code 0 is a success. After anything else the command is run again: after
   1 s, then 2 s, and so on up to 5 min, unless the entry is gone. Other entries do

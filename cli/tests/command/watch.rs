@@ -226,6 +226,20 @@ fn idle_exit_ends_it_after_that_time_without_an_entry() {
     assert!(done.stdout.is_empty() && text(&done.stderr).contains("printed 0;"), "{done:?}");
 }
 
+/// The queue returns 64 entries in a turn.
+#[test]
+fn an_idle_exit_of_zero_ends_it_after_all_entries() {
+    let queue = Queue::flat();
+    for number in 0..200 {
+        queue.link(format!("todo/{number}"));
+    }
+    let done = output(pullcord(["watch", "--idle-exit", "0"]).arg(queue.root()));
+    assert_eq!(text(&done.stdout).lines().count(), 200);
+    let mut command = pullcord(["watch", "--idle-exit", "0"]);
+    let done = output(command.arg(queue.root()).args(["--exec", "rm"]));
+    assert!(text(&done.stderr).contains("succeeded 200"), "{done:?}");
+}
+
 #[test]
 fn it_ends_quietly_once_its_output_is_closed() {
     let queue = Queue::flat();

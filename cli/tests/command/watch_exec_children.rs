@@ -105,6 +105,33 @@ fn after_1000_short_commands_beside_a_long_one_there_is_no_zombie_and_was_one_fo
     assert_eq!(running.output().status.code(), Some(0));
 }
 
+/// Twice the length of inotify's queue: the kernel forgets some of them, and pullcord none.
+#[test]
+fn entries_that_wait_for_a_command_use_no_memory() {
+    const ENTRIES: usize = 32_768;
+    let queue = Queue::flat();
+    queue.link("todo/first");
+    let script = r#"echo run >> "$LOG"; exec sleep 1000"#;
+    let options = ["--jobs", "1", "--grace", "0"];
+    let running = Running::start(&mut after("", &queue, &options, &["sh", "-c", script, "sh"]));
+    eventually("it runs", || queue.path("log").exists().then_some(()));
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let before = resident();
+    let written = queue.path("mess/written");
+    fs::write(&written, "").unwrap();
+    for number in 0..ENTRIES {
+        fs::hard_link(&written, queue.path(format!("todo/{number}"))).unwrap();
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 512, "{grown} kB, for {ENTRIES} entries");
+    running.signal(Signal::TERM);
+    assert_eq!(running.output().status.code(), Some(0));
+}
+
 /// A parent that has SIGCHLD blocked passes that on.
 #[test]
 fn commands_are_reaped_although_sigchld_is_blocked() {

@@ -193,46 +193,36 @@ impl Jobs {
         let counter =
             if has_succeeded { &mut self.counts.succeeded } else { &mut self.counts.failed };
         *counter += 1;
-        let Left::There(now) = left else {
-            if left == Left::Gone {
+        let left = match left {
+            Left::Gone => {
                 self.waiting.remove(path);
                 return After::Removed;
             }
-            return if has_succeeded {
-                self.keep(path, None)
-            } else {
-                self.retry(path, attempt, None)
-            };
+            Left::There(file) => Some(file),
+            Left::NotKnown => None,
         };
-        let is_same = file == Some(now);
         // Without a reliable watch, nothing reports what has taken the place of the entry.
-        let is_other = !is_watched && file.is_some_and(|file| file.inode != now.inode);
+        let inode = |file: Option<File>| file.map(|file| file.inode);
+        let is_other = !is_watched && left.is_some() && inode(file) != inode(left);
         if is_again || is_other {
             self.waiting.remove(path);
             return After::Again;
         }
+        let is_same = left.is_some() && file == left;
         // Either the command has changed the entry, or a new one has the same inode number. The watch
         // reports the new one; else it is run again, but not at once.
-        if has_succeeded && (is_same || is_watched) {
-            return self.keep(path, is_same.then_some(now));
+        if has_succeeded && (is_same || is_watched || left.is_none()) {
+            self.waiting.remove(path);
+            return After::Kept(left.filter(|_| is_same));
         }
-        self.retry(path, attempt, Some(now.inode))
+        self.wait(path, attempt, inode(left));
+        After::Retry(delay(attempt))
     }
 
     fn end(&mut self, path: &Path) -> Option<Running> {
         let running = self.running.remove(path);
         self.counts.running = self.running.len() as u64;
         running
-    }
-
-    fn keep(&mut self, path: &Path, file: Option<File>) -> After {
-        self.waiting.remove(path);
-        After::Kept(file)
-    }
-
-    fn retry(&mut self, path: &Path, failures: u32, inode: Option<u64>) -> After {
-        self.wait(path, failures, inode);
-        After::Retry(delay(failures))
     }
 
     fn wait(&mut self, path: &Path, failures: u32, inode: Option<u64>) {
@@ -423,6 +413,10 @@ mod tests {
         assert_eq!(jobs.admit(unseen), Admission::Run { attempt: 1 });
         let after = jobs.on_ended("a".as_ref(), false, Left::NotKnown, true);
         assert_eq!(after, After::Retry(SECOND));
+        jobs.admit(unseen);
+        jobs.admit(Found { origin: Origin::Watch, ..unseen });
+        let after = jobs.on_ended("a".as_ref(), true, Left::NotKnown, true);
+        assert_eq!(after, After::Again, "it has arrived again");
     }
 
     /// An hour of simulated time with a rescan each minute: a hundred good entries, one that always
