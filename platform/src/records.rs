@@ -132,8 +132,8 @@ impl<F: RecordFormat> RecordBuffer<F> {
         (self.filled, self.read, self.name) = (0, 0, 0..0);
     }
 
-    /// Lets a system call fill the buffer anew: it says how many bytes it has filled, or -1 and
-    /// leaves the reason in `errno`. Returns as many.
+    /// Fills the buffer with a system call, which returns the number of bytes, or -1 with the error in
+    /// `errno`. Returns the number of bytes.
     #[inline]
     pub(crate) fn fill(&mut self, call: impl FnOnce(&mut [u8]) -> isize) -> io::Result<usize> {
         (self.filled, self.read, self.name) = (0, 0, 0..0);

@@ -183,8 +183,8 @@ impl Queue {
         self.sources.watch.readable = self.watches.may_have_more(read);
     }
 
-    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not
-    /// waited for: a user who makes events that are no entries cannot keep the queue busy.
+    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not waited
+    /// for: a user who causes other events cannot keep the queue busy.
     #[inline]
     fn end_read(&mut self, now: Instant) {
         if std::mem::take(&mut self.arrivals.is_fruitless) {

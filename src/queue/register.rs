@@ -87,7 +87,7 @@ impl Queue {
 
     /// Takes an event of the notifier. Returns false if its key is none of the queue's. Makes no
     /// system call.
-    #[must_use = "an event of another key is to be handled by another part of the program"]
+    #[must_use = "another part of the program must handle an event with another key"]
     #[inline]
     pub fn handle_event(&mut self, event: &Event) -> bool {
         let Some([trigger, watch]) = self.sources.keys else { return false };
@@ -125,7 +125,7 @@ impl Queue {
             || self.schedule.has_unfinished() && !mutant!(UnfinishedNotAwaited)
     }
 
-    /// Returns whether the trigger and the watch are to be waited for.
+    /// Returns whether the queue waits for the trigger and for the watch.
     #[inline]
     fn wanted(&self) -> (bool, bool) {
         let trigger = self.trigger.is_wanted()
@@ -207,7 +207,7 @@ impl Queue {
         [paced_at, retried_at, returned_at].into_iter().fold(due, earlier)
     }
 
-    /// Returns whether there is work that need not wait for anything.
+    /// Returns whether work is ready now.
     #[inline]
     fn has_work(&self) -> bool {
         self.schedule.is_round_active() && !self.is_scan_blocked() && !mutant!(RoundNotAwaited)

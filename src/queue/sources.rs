@@ -25,7 +25,7 @@ impl Source {
         self.is_registered == Some(is_wanted)
     }
 
-    /// Registers the descriptor, or removes it: whichever is wanted and not done yet. A descriptor that is
+    /// Registers the descriptor, or removes it: the one that is wanted and not done yet. A descriptor that is
     /// not open counts as done, until the one that is opened is [`replaced`](Source::replaced).
     ///
     /// # Errors

@@ -118,7 +118,7 @@ impl DirWatcher {
     ///
     /// # Errors
     ///
-    /// Those of read(2), `ENOMEM` at the most; `EINTR` counts as nothing.
+    /// Fails with the error of read(2); in practice only with `ENOMEM`. Never fails with `EINTR`.
     #[inline]
     pub fn read_events(&mut self) -> io::Result<usize> {
         let inotify = self.inotify.as_raw_fd();

@@ -59,9 +59,9 @@ pub struct DirWatcher {
 }
 
 impl DirWatcher {
-    /// Opens a watcher without directories, with kqueue(2). Man pages:
-    /// [FreeBSD](https://man.freebsd.org/cgi/man.cgi?kqueue(2)), [NetBSD](https://man.netbsd.org/kqueue.2),
-    /// [OpenBSD](https://man.openbsd.org/kqueue.2),
+    /// Opens a watcher without directories, with Opens a watcher without directories, with kqueue(2). Man
+    /// pages: [FreeBSD](https://man.freebsd.org/cgi/man.cgi?kqueue(2)),
+    /// [NetBSD](https://man.netbsd.org/kqueue.2), [OpenBSD](https://man.openbsd.org/kqueue.2),
     /// [DragonFly](https://man.dragonflybsd.org/?command=kqueue&section=2).
     ///
     /// # Errors
