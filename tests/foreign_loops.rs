@@ -3,6 +3,9 @@
 //!
 //! A message is added before each wait, in the thread of the loop, and its own calls are not counted.
 
+// The tests need Rust 1.88.
+#![allow(clippy::incompatible_msrv)]
+
 mod support;
 
 use std::process::ExitCode;
@@ -29,7 +32,7 @@ mod linux {
     use std::ffi::OsStr;
     use std::fs::{self, File};
     use std::io::{PipeReader, PipeWriter, Read, Write};
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
     use std::path::PathBuf;
 
     use pullcord::{QueueOptions, Receiver};
@@ -242,7 +245,7 @@ mod linux {
     fn in_mio(source: &mut dyn Source) {
         let mut poll = mio::Poll::new().unwrap();
         let mut events = mio::Events::with_capacity(4);
-        let number = source.fd().as_raw_fd();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&source.fd());
         let registry = poll.registry();
         let mut fd = mio::unix::SourceFd(&number);
         registry.register(&mut fd, mio::Token(0), mio::Interest::READABLE).unwrap();
@@ -265,6 +268,8 @@ mod linux {
         pub(super) fn read(source: &mut dyn Source) {
             let runtime = runtime();
             let _inside = runtime.enter();
+            // The contract of the function in its place is unsafe. This descriptor is owned and stays open.
+            #[allow(deprecated)]
             let readable = AsyncFd::new(duplicate(source)).unwrap();
             wakes(source, |_| {
                 runtime.block_on(async { readable.readable().await.unwrap().clear_ready() });

@@ -28,6 +28,8 @@ mod explore;
 #[cfg(pullcord_sim)]
 mod history;
 #[cfg(pullcord_sim)]
+mod idle;
+#[cfg(pullcord_sim)]
 mod memory;
 #[cfg(pullcord_sim)]
 mod mutants;

@@ -512,10 +512,10 @@ impl Program {
         Ok(())
     }
 
-    /// How many turns may follow each other without a wait. On kqueue a receiver goes on until its
-    /// notifier has no more events: under a flood of pulls, until the pacer ends it.
+    /// Returns how many turns may follow each other without a wait. On kqueue a receiver goes on while its
+    /// notifier has more events, for four turns.
     fn turns_at_once(&self) -> u64 {
-        if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 20 } else { 1 }
+        if cfg!(pullcord_sim = "bsd") && self.config.wait.is_inside() { 4 } else { 1 }
     }
 
     fn long_turn(&self) -> Failure {

@@ -286,7 +286,7 @@ impl Schedule {
     #[inline]
     pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
         let rescan = self.rescan.at().filter(|_| !mutant!(RescanNotAwaited));
-        if self.dirty.is_empty() && self.later.is_empty() {
+        if self.rounds.dirty.is_empty() && self.later.is_empty() {
             return rescan;
         }
         self.next_round_at(now).into_iter().chain(rescan).min()

@@ -6,7 +6,7 @@ mod settings;
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pullcord_platform::file::{self, FileId};
 
@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::watcher::{
     DirWatcher, KNOWS_TYPES, Locality, WatchId, WatchMode, WatchedDir, with_context,
 };
+use questions::leads_to;
 use settings::Settings;
 
 #[derive(Debug)]
@@ -371,20 +372,5 @@ impl WatchSet {
             self.set_watched(directory, None);
         }
         self.index.by_id.clear();
-    }
-}
-
-/// Returns whether a path leads to a file. A path that leads nowhere does not.
-///
-/// # Errors
-///
-/// Fails with the error of stat(2) if that is not known.
-fn leads_to(path: &Path, file: FileId) -> io::Result<bool> {
-    match file::stat_id(path) {
-        Ok(id) => Ok(id == file),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(false)
-        }
-        Err(error) => Err(error),
     }
 }

@@ -1,6 +1,9 @@
 //! The state of a directory and its watch. Nothing here changes anything.
 
+use std::io;
 use std::path::Path;
+
+use pullcord_platform::file::{self, FileId};
 
 use super::{Place, WatchSet};
 use crate::queue::WatchGrade;
@@ -95,5 +98,20 @@ impl WatchSet {
     /// Returns the watch, if it is open.
     pub(in crate::queue) fn watcher(&self) -> Option<&DirWatcher> {
         self.watcher.as_ref()
+    }
+}
+
+/// Returns whether a path leads to a file. A path that leads nowhere does not.
+///
+/// # Errors
+///
+/// Fails with the error of stat(2) if that is not known.
+pub(super) fn leads_to(path: &Path, file: FileId) -> io::Result<bool> {
+    match file::stat_id(path) {
+        Ok(id) => Ok(id == file),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
