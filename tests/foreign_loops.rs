@@ -1,4 +1,4 @@
-//! What a `Receiver` costs in the loops of others, beside a pipe in the same loop: system calls, counted by
+//! The cost of a `Receiver` in foreign loops, beside a pipe in the same loop: system calls, counted by
 //! strace(1). On Linux only; without strace, the tests print that and succeed.
 //!
 //! A message is added before each wait, in the thread of the loop, and its own calls are not counted.
@@ -87,14 +87,14 @@ mod linux {
         }
     }
 
-    /// What a loop waits for.
+    /// A source that a loop waits for.
     trait Source {
         fn fd(&self) -> BorrowedFd<'_>;
 
         /// Adds a message.
         fn add(&mut self);
 
-        /// Takes what is there, until there is no more. Returns whether there was anything.
+        /// Takes all messages. Returns whether there was one.
         fn take(&mut self) -> bool;
     }
 

@@ -128,7 +128,7 @@ fn a_directory_that_is_polled_is_reported_once_with_the_reason_and_the_interval(
         fixture.open(&options.verify_interval(Duration::from_millis(50)));
         let (_, warnings) = fixture.turn_for(poll * 4);
         if pullcord::DirWatcher::new().is_err() {
-            return; // which is what the warning is about
+            return; // which the warning reports
         }
         let [warning] = &warnings[..] else { panic!("reported once: {warnings:?}") };
         assert_eq!(fixture.warned, [WarningKind::Polled]);

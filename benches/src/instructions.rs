@@ -26,8 +26,7 @@ pub const TARGET: f64 = 1.15;
 pub struct Pair {
     /// The name of the work.
     pub name: &'static str,
-    /// How many instructions pullcord may take on x86-64: what was counted when this was written, and
-    /// 2 %.
+    /// How many instructions pullcord may take on x86-64: the count when this was written, and 2 %.
     pub most: f64,
     raw: Subject,
     ours: Subject,

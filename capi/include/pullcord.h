@@ -98,7 +98,7 @@
 typedef struct pullcord_queue pullcord_queue;
 
 /**
- * How often a queue has done what, since it was opened. Later versions add members at the end.
+ * The counters of a queue, since it was opened. Later versions add members at the end.
  */
 typedef struct pullcord_stats {
   /**

@@ -112,7 +112,7 @@ pub const PULLCORD_NO_READER: u32 = 2;
 /// must not use the queue.
 // SAFETY: the prefix makes the name ours.
 #[unsafe(no_mangle)]
-#[allow(clippy::missing_safety_doc)] // a C programmer knows what a string is
+#[allow(clippy::missing_safety_doc)] // a C programmer knows the rules for strings
 pub unsafe extern "C" fn pullcord_open(
     path: *const c_char,
     options: u32,
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn pullcord_open(
 /// kqueue, a signal does not end the wait, and other calls on the queue may wait for it for half a second.
 // SAFETY: the prefix makes the name ours.
 #[unsafe(no_mangle)]
-#[allow(clippy::missing_safety_doc)] // a C programmer knows what a buffer is
+#[allow(clippy::missing_safety_doc)] // a C programmer knows the rules for buffers
 pub unsafe extern "C" fn pullcord_recv(
     queue: *mut pullcord_queue,
     buffer: *mut c_char,

@@ -1,5 +1,5 @@
-//! What the manual page of each command has besides its options. The examples are part of the help, too,
-//! and so are the exit codes, which the text of each command lists.
+//! The sections of the manual page of each command, except its options. The examples are part of the help,
+//! too, and so are the exit codes, which the text of each command lists.
 
 use clap::CommandFactory;
 
@@ -8,13 +8,13 @@ use crate::failure::Exit;
 /// The sections of one page, one item a line.
 pub(crate) struct Page {
     pub(crate) command: &'static str,
-    /// Lines that begin with `#` say what the next command does.
+    /// A line that begins with `#` explains the next command.
     pub(crate) examples: &'static str,
     /// `NAME  text`, with two blanks between.
     pub(crate) environment: &'static str,
     /// `PATH  text`, with two blanks between.
     pub(crate) files: &'static str,
-    /// What else an administrator must know; may be empty.
+    /// Notes for the administrator; may be empty.
     pub(crate) notes: &'static str,
     /// Other pages, as `name(section)`.
     pub(crate) see_also: &'static str,
@@ -43,7 +43,7 @@ pub(crate) const PAGES: &[Page] = &[
     Page {
         command: "pullcord",
         examples: "\
-# Show what it does, on a queue of its own
+# Show pullcord at work, on a queue of its own
 pullcord demo
 # Print each message of a running qmail as it appears
 pullcord watch /var/qmail/queue

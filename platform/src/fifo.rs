@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
-    fn one_drain_takes_what_is_there_and_proves_it() {
+    fn one_drain_empties_the_fifo_and_proves_it() {
         let (_directory, reader, writer) = fifo();
         assert_eq!(drain(&reader, &mut DrainBuffer::new()).unwrap(), DrainOutcome::Empty);
         for _ in 0..3 {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
-    fn a_full_fifo_is_said_and_drained_in_bounded_steps() {
+    fn a_full_fifo_is_reported_and_drained_in_bounded_steps() {
         let (_directory, reader, writer) = fifo();
         while write_byte(&writer).unwrap() == WriteOutcome::Delivered {}
         assert_eq!(write_byte(&writer).unwrap(), WriteOutcome::Full);
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no mkfifo(2)")]
-    fn without_a_reader_a_writer_is_told_so() {
+    fn without_a_reader_writing_reports_no_reader() {
         let (directory, reader, writer) = fifo();
         drop(reader);
         assert_eq!(write_byte(&writer).unwrap(), WriteOutcome::NoReader);

@@ -176,7 +176,7 @@ mod tests {
     use crate::libc;
 
     #[test]
-    fn what_is_cut_short_or_endless_is_no_directory_entry() {
+    fn a_cut_or_endless_record_is_not_a_directory_entry() {
         let mut entry = [0u8; 24];
         entry[16..18].copy_from_slice(&24u16.to_ne_bytes());
         entry[18] = libc::DT_DIR;
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_endless_is_no_inotify_event() {
+    fn a_cut_or_endless_record_is_not_an_inotify_event() {
         let mut event = [0u8; 24];
         event[..4].copy_from_slice(&7i32.to_ne_bytes());
         event[12..16].copy_from_slice(&8u32.to_ne_bytes());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_ends_the_buffer() {
+    fn an_invalid_record_ends_the_buffer() {
         let mut records = RecordBuffer::<DirectoryEntry>::new();
         let filled = records.fill(|buffer| {
             buffer[..24].fill(0);

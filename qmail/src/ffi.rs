@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_removed_leaves_the_set_as_it_was() {
+    fn removing_the_descriptors_restores_the_set() {
         let (low, high) = std::io::pipe().unwrap();
         let (low_fd, high_fd) = (low.as_raw_fd(), high.as_raw_fd());
         assert!(low_fd < high_fd);

@@ -46,7 +46,7 @@ fn a_trigger_that_is_closed_and_re_opened_spins() {
 }
 
 #[test]
-fn a_storm_is_paced_and_nobody_is_refused_and_nothing_lost() {
+fn a_storm_is_paced_without_a_refused_pull_or_a_lost_entry() {
     const WRITERS: usize = 8;
     const MESSAGES: usize = 200;
     const PULLS_EACH: usize = 20;
@@ -98,7 +98,7 @@ fn nothing_is_allocated_after_the_start() {
 }
 
 #[test]
-fn a_replaced_fifo_is_noticed_and_what_was_queued_meanwhile_found() {
+fn a_replaced_fifo_is_noticed_and_the_mail_of_the_meantime_found() {
     let queue = Queue::new();
     let mut relinked = Loop::start(&relinked(), &queue, &[], Stdio::null());
     let fresh = queue.path().join("lock/fresh");
@@ -124,7 +124,7 @@ fn while_the_fifo_is_missing_the_queue_is_read_all_the_same() {
 }
 
 #[test]
-fn a_descriptor_that_does_not_fit_is_said_once_and_not_into_a_pipe() {
+fn a_descriptor_that_does_not_fit_is_reported_once_and_never_into_a_pipe() {
     let queue = Queue::new();
     let program = relinked();
     let said = queue.path().join("said");
@@ -201,7 +201,7 @@ fn a_manager_with_closed_standard_descriptors_does_not_pull_its_own_trigger() {
 }
 
 #[test]
-fn what_was_added_to_the_set_can_be_removed() {
+fn added_descriptors_can_be_removed_from_the_set() {
     let queue = Queue::new();
     Program::compile("cc", &["clear.c"], &[]).run(&[queue.path()]);
 }

@@ -66,8 +66,8 @@ impl Queue {
             || self.sources.watch.readable && !self.sources.watch_rests
     }
 
-    /// Returns an entry that the watch has reported. This is the way of nearly every entry: the functions
-    /// on it are one, and what is rare has functions of its own.
+    /// Returns an entry that the watch has reported. Nearly every entry comes this way. So its functions are
+    /// inlined into one, and rare cases have functions of their own.
     #[inline(always)]
     pub(super) fn next_arrival(&mut self, now: Instant) -> Option<Found> {
         while !self.work.is_spent() {

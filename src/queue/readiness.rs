@@ -40,7 +40,7 @@ impl Queue {
         self.appointments.make(directory, name, at, Appointment { reason, version: None });
     }
 
-    /// Decides whether the entry that was reported last is to be returned now.
+    /// Decides whether the entry that was reported last is returned now.
     #[inline]
     pub(super) fn accept_last(&mut self, directory: usize, now: Instant) -> bool {
         if self.options.write_method != WriteMethod::Atomic {

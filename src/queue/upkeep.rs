@@ -26,7 +26,7 @@ impl Queue {
             self.work.stats.verifications += 1;
         }
         if self.retry.is_any_failing() {
-            self.try_what_is_due(now);
+            self.try_due_work(now);
         }
         if self.verification.is_pending() {
             self.verify_on(now);
@@ -37,7 +37,7 @@ impl Queue {
     }
 
     #[inline(never)]
-    fn try_what_is_due(&mut self, now: Instant) {
+    fn try_due_work(&mut self, now: Instant) {
         while self.retry.is_any_failing() && !self.work.is_spent() {
             let Some(thing) = self.retry.pop_due(now) else { break };
             self.try_again(thing, now);

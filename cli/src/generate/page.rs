@@ -1,4 +1,4 @@
-//! One manual page: what clap knows of the options, and the sections of `manual`, in the usual order.
+//! One manual page: the options from clap, and the sections of `manual`, in the usual order.
 
 use std::io;
 
@@ -54,15 +54,15 @@ pub(super) fn render(command: &clap::Command, page: &Page, date: &str) -> io::Re
     Ok(tidy(&String::from_utf8_lossy(&text)))
 }
 
-/// Splits what follows the options in the help into its sections: a heading is a line that is not
-/// indented, in front of lines that are. Lines that are neither belong to the section before.
+/// Splits the help behind the options into its sections: a heading is a line that is not indented, in front
+/// of lines that are. Lines that are neither belong to the section before.
 pub(crate) fn sections(help: &str) -> Vec<(&str, String)> {
     let mut sections: Vec<(&str, String)> = Vec::new();
     let mut begins = true;
     for line in help.lines() {
         match (line.split_once(':'), sections.last_mut()) {
             (Some((heading, _)), _) if begins && !line.starts_with(' ') && line.ends_with(':') => {
-                // What a heading says besides its name is a line of the text.
+                // The rest of a heading is a line of the text.
                 let (heading, rest) = heading.split_once(',').unwrap_or((heading, ""));
                 let said =
                     if rest.is_empty() { String::new() } else { format!("{}:\n", rest.trim()) };
@@ -141,8 +141,8 @@ fn grouped(options: &str) -> String {
     lines.collect()
 }
 
-/// Removes what clap_mangen writes and the formatters warn of: its definition of an apostrophe once
-/// for each section, and breaks beside an empty line.
+/// Removes the output of clap_mangen that causes warnings of the formatters: its definition of an apostrophe
+/// once for each section, and breaks beside an empty line.
 fn tidy(page: &str) -> String {
     const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
     APOSTROPHE.to_owned() + &page.replace(APOSTROPHE, "").replace(".br\n\n.br\n", ".sp\n")

@@ -132,7 +132,7 @@ impl Names<'_> {
 }
 
 impl LineFormat {
-    /// Returns the line for an entry, with its end. `file` is what lstat(2) has returned.
+    /// Returns the line for an entry, with its end. `file` is the result of lstat(2).
     pub(super) fn line(&self, entry: &Entry<'_>, path: &Path, file: Option<&Metadata>) -> Vec<u8> {
         let mut line = Vec::new();
         match &self.style {

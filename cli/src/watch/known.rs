@@ -57,7 +57,7 @@ impl File {
 /// behind the clock of [`since_1970`](super::format::since_1970).
 pub(super) const CLOCK_TICK: Duration = Duration::from_millis(10);
 
-/// What was known of an entry that the queue has returned.
+/// The earlier state of an entry that the queue has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
     /// Nothing: it is a new entry.
@@ -75,7 +75,7 @@ pub(super) struct Survey {
 }
 
 impl KnownEntries {
-    /// Adds an entry. Returns what was known of this file before.
+    /// Adds an entry. Returns the earlier state of this file.
     pub(super) fn add(&mut self, directory: &Path, name: &OsStr, file: File) -> Before {
         let entries = &mut self.directory(directory).entries;
         match entries.get_mut(name) {

@@ -16,7 +16,7 @@ use super::totals::Totals;
 /// The time between two writes, without --stats.
 pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The file, and what is in it at each write.
+/// The file, and the parts of its contents that do not change.
 pub(super) struct Metrics {
     path: PathBuf,
     /// `{queue="…"}`
@@ -35,7 +35,7 @@ pub(super) struct Numbers {
 }
 
 impl Metrics {
-    /// Removes what a write that was interrupted has left, and writes the file for the first time.
+    /// Removes the temporary file of an interrupted write, and writes the file for the first time.
     pub(super) fn create(
         path: &Path,
         queue: &Path,

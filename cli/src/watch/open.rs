@@ -139,7 +139,7 @@ fn supervised_trigger(number: i32) -> Result<OwnedFd, Failure> {
     }
 }
 
-/// Takes all bytes out of the trigger, for an end that is no reason to be started again.
+/// Reads all bytes of the trigger, for an end after which a supervisor must not start the command again.
 pub(super) fn empty(trigger: &OwnedFd) -> pullcord::Result<()> {
     let mut trigger = Trigger::from_fd(trigger)?;
     while trigger.drain()? != DrainOutcome::Empty {}

@@ -21,7 +21,7 @@ pub(super) struct Statistics {
     has_time: bool,
 }
 
-/// What has happened in an interval.
+/// The counters of an interval.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Row {
     arrivals: u64,
@@ -37,7 +37,7 @@ struct Row {
     commands: Option<Commands>,
 }
 
-/// What the commands of --exec have done in an interval.
+/// The counters of the commands of --exec in an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Commands {
     runs: u64,

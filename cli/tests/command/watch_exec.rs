@@ -23,7 +23,7 @@ fn exec(queue: &Queue, options: &[&str], script: &str) -> Command {
     command
 }
 
-/// Returns what the scripts have written into `$LOG`.
+/// Returns the lines that the scripts have written into `$LOG`.
 fn log(queue: &Queue) -> String {
     fs::read_to_string(queue.path("log")).unwrap_or_default()
 }
@@ -49,7 +49,7 @@ fn each_path_is_one_argument_byte_for_byte_and_in_the_environment() {
         printf '%s\0' "$#" "$1" "$PULLCORD_PATH" "$PULLCORD_NAME" "$PULLCORD_ATTEMPT" >> "$LOG"
         rm -- "$1""#;
     let queue = Queue::flat();
-    // Some file systems take no names but UTF-8.
+    // Some file systems accept only UTF-8 names.
     let is_taken = |name: &&[u8]| {
         let path = queue.path("mess").join(OsStr::from_bytes(name));
         fs::write(&path, "").and_then(|()| fs::remove_file(&path)).is_ok()
@@ -208,7 +208,7 @@ fn an_entry_that_the_command_leaves_is_not_run_again_until_it_changes() {
         queue.link("todo/a");
         let running = Running::start(&mut exec(&queue, &["--watch", watch], SCRIPT));
         eventually("it is run", || (count(&queue, "a") == 1).then_some(()));
-        // Each pull causes a scan without a watch, and the scan returns what is there.
+        // Each pull causes a scan without a watch, and the scan returns all entries.
         for number in 0..5 {
             let name = number.to_string();
             queue.link(format!("todo/{name}"));

@@ -45,7 +45,7 @@ impl Dir {
         // SAFETY: the descriptor is open and ours to give away.
         let Some(stream) = NonNull::new(unsafe { libc::fdopendir(number) }) else {
             let error = io::Error::last_os_error();
-            // SAFETY: fdopendir has not taken it, and nobody else owns it.
+            // SAFETY: fdopendir has not taken it, and it has no other owner.
             drop(unsafe { OwnedFd::from_raw_fd(number) });
             return Err(error);
         };
@@ -197,7 +197,7 @@ mod tests {
         let start = entry.as_mut_ptr().cast::<u8>();
         // SAFETY: there is room for the name behind the other fields.
         unsafe { start.add(at).copy_from(NAME.as_ptr().cast(), NAME.to_bytes_with_nul().len()) };
-        // SAFETY: it is what readdir returns: the fields, and a name that ends with a NUL byte.
+        // SAFETY: readdir returns it: the fields, and a name that ends with a NUL byte.
         let (name, kind) = unsafe { (name(start.cast()), kind(start.cast())) };
         assert_eq!((name, kind), (NAME, FileType::Unknown));
     }

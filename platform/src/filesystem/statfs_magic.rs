@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_local_what_is_not_and_what_nobody_knows() {
+    fn local_remote_and_unknown_types_are_distinguished() {
         assert_eq!(of(0xef53), Locality::Local);
         assert_eq!(of(0x6969), Locality::Remote("NFS".into()));
         assert_eq!(of(1), Locality::Unknown("file system type 0x1".into()));

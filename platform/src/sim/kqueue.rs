@@ -189,7 +189,7 @@ impl Kqueue {
             }
             let flags = knote.event.flags;
             let event = knote.event_now(state(knote));
-            // A one-shot knote is not asked again: it reports what was there.
+            // A one-shot knote is not asked again: it reports the earlier state.
             let stale = (flags & EV_ONESHOT != 0).then_some(knote.event);
             let Some(event) = event.or(stale) else {
                 knote.is_active = false;

@@ -24,7 +24,7 @@ impl Timer {
         before
     }
 
-    /// The first time after `now` at which it would expire, had nobody to read it.
+    /// The first time after `now` at which it expires, if it is not read before.
     fn next_after(&self, fired: u64, now: u64) -> u64 {
         fired + ((now - fired) / self.interval + 1) * self.interval
     }

@@ -230,7 +230,7 @@ pub fn hint(error: &io::Error) -> Option<String> {
 
 /// inotify_init1(2).
 fn open() -> io::Result<OwnedFd> {
-    // SAFETY: no pointers; what it returns is a descriptor that nobody else owns.
+    // SAFETY: no pointers; the returned descriptor has no other owner.
     unsafe { fd::own(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC)) }
 }
 
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri has no inotify(7)")]
-    fn what_cannot_be_read_as_events_is_taken_as_an_overflow() {
+    fn invalid_bytes_count_as_an_overflow() {
         let mut watch = DirWatcher::new().unwrap();
         let filled = watch.events.fill(|buffer| {
             buffer[..20].fill(0xff);

@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_of_the_clock_back_makes_due_what_is_further_ahead_than_any_delay() {
+    fn a_jump_of_the_clock_back_makes_a_too_distant_time_due() {
         const LONGEST: Duration = Duration::from_secs(5);
         let begin = Instant::now() + 600 * SECOND;
         let mut schedule = Schedule::new(Some(60 * SECOND), begin);

@@ -18,8 +18,8 @@ use crate::failure::Failure;
 /// of `sh -c`, a hostile name would be executed.
 const PLACE: &str = "{}";
 
-/// What a supervisor has meant for this process only. A command would take descriptors of its own for
-/// those of the supervisor, or report to it in our name.
+/// The variables that a supervisor has set for this process only. A command would take descriptors of its own
+/// for those of the supervisor, or report to it in our name.
 const OF_SUPERVISOR: [&str; 7] = [
     "LISTEN_FDS",
     "LISTEN_PID",

@@ -28,7 +28,7 @@ pub(super) struct Jobs {
     pub(super) counts: Counts,
 }
 
-/// What has happened since the start.
+/// The counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::watch) struct Counts {
     pub(in crate::watch) started: u64,
@@ -59,7 +59,7 @@ struct Waiting {
 pub(super) struct Found<'a> {
     pub(super) path: &'a Path,
     pub(super) origin: Origin,
-    /// What lstat(2) has returned; `None` if it has failed.
+    /// The result of lstat(2); `None` if it has failed.
     pub(super) file: Option<File>,
     /// Since its last change.
     pub(super) age: Duration,
@@ -71,9 +71,9 @@ pub(super) struct Found<'a> {
 pub(super) enum Admission {
     /// To be run now. It counts as running from now on.
     Run { attempt: u32 },
-    /// To be looked at again after this time.
+    /// It is checked again after this time.
     Later(Duration),
-    /// There is nothing to do, or it is done at the end of the command that runs.
+    /// Nothing must be done now. If a command runs, its end decides.
     Skip,
 }
 
@@ -85,7 +85,7 @@ pub(super) enum Left {
     NotKnown,
 }
 
-/// What to do after a command has ended.
+/// The next step after a command has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// Nothing: the entry is gone.
@@ -141,7 +141,7 @@ impl Jobs {
     pub(super) fn admit(&mut self, found: Found<'_>) -> Admission {
         let is_scan = found.origin == Origin::Scan;
         if let Some(running) = self.running.get_mut(found.path) {
-            // A scan returns whatever is there: the end of the command looks for changes.
+            // A scan returns all entries: the end of the command looks for changes.
             running.is_again |= !is_scan;
             return Admission::Skip;
         }
@@ -201,7 +201,7 @@ impl Jobs {
             Left::There(file) => Some(file),
             Left::NotKnown => None,
         };
-        // Without a reliable watch, nothing reports what has taken the place of the entry.
+        // Without a reliable watch, a file that replaces the entry is not reported.
         let inode = |file: Option<File>| file.map(|file| file.inode);
         let is_other = !is_watched && left.is_some() && inode(file) != inode(left);
         if is_again || is_other {

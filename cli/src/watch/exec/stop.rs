@@ -28,7 +28,7 @@ enum State {
     Over,
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Wait,
@@ -60,7 +60,7 @@ impl Stop {
         };
     }
 
-    /// Returns what is to be done. An order to terminate or to kill is returned once.
+    /// Returns the next step. An order to terminate or to kill is returned once.
     pub(super) fn next_order(&mut self, now: Instant) -> Order {
         match self.state {
             State::ToTerminate => {
