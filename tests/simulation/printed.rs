@@ -1,4 +1,4 @@
-//! What is printed while histories run: nothing, since the library has warnings for what it has to say.
+//! The output while histories run: it must be empty, since the library reports problems as warnings.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -21,7 +21,7 @@ pub(crate) fn printed<R>(run: impl FnOnce() -> R) -> io::Result<(R, String)> {
     Ok((result, text))
 }
 
-/// Lets a descriptor lead to a file. Returns a duplicate of what it was.
+/// Lets a descriptor lead to a file. Returns a duplicate of the earlier descriptor.
 fn redirect(fd: i32, file: &File) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; a descriptor that is not open is an error.
     let before = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
