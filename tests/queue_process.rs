@@ -175,7 +175,7 @@ fn a_receiver_keeps_the_number_of_its_descriptor() {
 
 fn requeued_entries_cost_memory_and_waiting_ones_do_not() {
     // A million takes minutes on a disk.
-    let waiting = if env::var_os("PULLCORD_LARGE").is_some() { 1_000_000 } else { 100_000 };
+    let waiting = if env::var_os("PULLCORD_LARGE").is_some() { 1_000_000 } else { 30_000 };
     const REQUEUED: usize = 10_000;
     for watch in WATCH_MODES {
         let fixture = QueueFixture::new(Backend::best(), None);
