@@ -27,7 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                     [
                         (Call::Read, verifications),
                         (Call::Fstatat, (directories + 1) * verifications),
-                        (Call::EpollWait, verifications),
+                        (Call::EpollPwait2, verifications),
                     ],
                     "in {minutes} minutes"
                 );
@@ -45,7 +45,8 @@ pub(crate) fn trials() -> Vec<Trial> {
                 // Elsewhere a difference of numbers makes the queue open the trigger, too.
                 let looks = calls.iter().filter(|(call, _)| *call == Call::Fstatat);
                 assert_eq!(looks.map(|(_, count)| *count).sum::<u64>(), 30, "{fs:?}: {calls:?}");
-                let known = [Call::Fstatat, Call::EpollWait, Call::Open, Call::Fstat, Call::Close];
+                let known =
+                    [Call::Fstatat, Call::EpollPwait2, Call::Open, Call::Fstat, Call::Close];
                 let others = calls.iter().filter(|(call, _)| !known.contains(call));
                 assert_eq!(others.count(), 0, "{fs:?}: {calls:?}");
             }
