@@ -225,4 +225,28 @@ mod tests {
         assert_eq!(metrics.write(&numbers, 5 * second), None);
         assert_ne!(fs::read_to_string(&path).unwrap(), text);
     }
+
+    /// A collector reads all files of its directory as one page. A second text for a family makes the
+    /// family vanish, and an equal series twice makes the whole page an error.
+    #[test]
+    fn the_files_of_two_instances_have_the_same_texts_and_no_series_twice() {
+        let place = tempfile::tempdir().unwrap();
+        let texts = ["/var/qmail/queue", "/var/spool/postfix"].map(|queue| {
+            let path = place.path().join(format!("{}.prom", queue.len()));
+            let started = Duration::from_secs(queue.len() as u64);
+            Metrics::create(&path, Path::new(queue), started, &Numbers::default()).unwrap();
+            fs::read_to_string(path).unwrap()
+        });
+        let lines = |text: &str, is_comment: bool| {
+            let lines = text.lines().filter(|line| line.starts_with('#') == is_comment);
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&texts[0], true), lines(&texts[1], true));
+        let samples: Vec<_> = texts.iter().flat_map(|text| lines(text, false)).collect();
+        let series: std::collections::HashSet<_> =
+            samples.iter().map(|sample| sample.rsplit_once(' ').unwrap().0).collect();
+        assert_eq!(series.len(), samples.len(), "{samples:?}");
+        let is_entries = |sample: &&String| sample.starts_with("pullcord_entries_total{");
+        assert_eq!(samples.iter().filter(is_entries).count(), 2);
+    }
 }
