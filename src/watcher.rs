@@ -102,7 +102,7 @@ impl WatchedDir {
 }
 
 impl DirWatcher {
-    /// Opens a watcher that watches no directory yet.
+    /// Opens a watcher that watches no directory yet. Never blocks.
     ///
     /// # Errors
     ///
@@ -166,7 +166,8 @@ impl DirWatcher {
         self.0.reopen()
     }
 
-    /// Stops watching a directory. Earlier events may still be returned.
+    /// Stops watching a directory. Never fails and never blocks. Earlier events may still be returned. Does
+    /// nothing if the directory is not watched any more.
     pub fn unwatch(&mut self, watched: &WatchedDir) {
         self.0.unwatch(watched.id);
     }
@@ -202,8 +203,8 @@ impl DirWatcher {
         self.0.has_buffered_events()
     }
 
-    /// Returns how much [`read_events`](DirWatcher::read_events) can read now, at most. The unit is
-    /// the system's own.
+    /// Returns the most that [`read_events`](DirWatcher::read_events) can read now: bytes on Linux, events on
+    /// the BSDs and macOS. Never blocks.
     ///
     /// # Errors
     ///

@@ -171,7 +171,8 @@ impl AsyncReceiver {
         self.receiver.queue()
     }
 
-    /// Returns the queue. Makes the task look at it once, since the caller may change a deadline.
+    /// Returns the queue, for example to requeue an entry. Wakes the task once, since the caller may change a
+    /// deadline.
     pub fn queue_mut(&mut self) -> &mut Queue {
         self.receiver.queue_mut()
     }

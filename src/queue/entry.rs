@@ -26,7 +26,7 @@ impl Entry<'_> {
         self.directory.join(self.name)
     }
 
-    /// Returns a copy that does not borrow.
+    /// Returns a copy that does not borrow from the queue. Allocates its directory and its name.
     pub fn into_owned(self) -> OwnedEntry {
         OwnedEntry {
             directory: self.directory.to_owned(),

@@ -247,7 +247,8 @@ impl Queue {
         )
     }
 
-    /// Returns how many directories no watch reports: those of [`WatchGrade::None`].
+    /// Returns the number of directories with [`WatchGrade::None`]: their changes are found by pulls or by
+    /// polling. Makes no system call.
     pub fn unwatched_directories(&self) -> usize {
         self.status().filter(|status| status.watch == WatchGrade::None).count()
     }

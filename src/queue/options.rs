@@ -171,8 +171,8 @@ impl QueueOptions {
         QueueOptions { trigger: Some(TriggerSource::Descriptor(Arc::new(fifo))), ..self }
     }
 
-    /// Removes the trigger: for a program that only observes a queue, and that must not take the
-    /// pulls of its reader. Entries are then found by the watch, or by polling.
+    /// Removes the trigger. A program that only observes a queue must not take the pulls of the queue's
+    /// reader. The watch or polling then finds the entries.
     pub fn without_trigger(self) -> QueueOptions {
         QueueOptions { trigger: None, ..self }
     }
@@ -207,9 +207,9 @@ impl QueueOptions {
         QueueOptions { must_exist, ..self }
     }
 
-    /// Sets how often all directories are scanned even without a pull or a change. This rescan
-    /// returns entries that were left in the queue. The default is 1,500 seconds; `None` means
-    /// never.
+    /// Sets how often all directories are scanned even without a pull or a change. This rescan returns
+    /// entries that were left in the queue. The default is 1,500 seconds; `None` means never. With zero,
+    /// [`open`](QueueOptions::open) fails.
     pub fn rescan_interval(self, interval: impl Into<Option<Duration>>) -> QueueOptions {
         QueueOptions { rescan_interval: interval.into(), ..self }
     }
@@ -222,8 +222,9 @@ impl QueueOptions {
         QueueOptions { verify_interval: interval.into(), ..self }
     }
 
-    /// Sets how often a directory is scanned that has neither a trigger nor a reliable watch,
-    /// counted from the end of a scan. The default is 5 seconds; `None` means never.
+    /// Sets how often a directory is scanned that has neither a trigger nor a reliable watch, counted from
+    /// the end of a scan. The default is 5 seconds; `None` means never. With zero,
+    /// [`open`](QueueOptions::open) fails.
     pub fn poll_interval(self, interval: impl Into<Option<Duration>>) -> QueueOptions {
         QueueOptions { poll_interval: interval.into(), ..self }
     }

@@ -9,7 +9,7 @@ use super::{Queue, WarningKind};
 use crate::error::Result;
 use crate::{Event, Key, Notifier};
 
-/// The descriptors that a loop which is no [`Notifier`] has to wait for.
+/// The descriptors that a loop without a [`Notifier`] must wait for.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WaitFds<'a> {
