@@ -35,6 +35,7 @@ impl Queue {
 
     /// Opens the FIFO that the path names now, and acts as on a pull: pulls may have failed meanwhile.
     pub(super) fn reopen_trigger(&mut self, now: Instant) {
+        let is_first = !self.retry.is_failing(Thing::Trigger);
         match self.trigger.open() {
             Ok(()) => {
                 self.work.stats.trigger_reopens += 1;
@@ -44,7 +45,13 @@ impl Queue {
                     self.on_pull(now);
                 }
             }
-            Err(error) => self.trigger_failed(error, now),
+            Err(error) => {
+                self.trigger_failed(error, now);
+                // The old FIFO is closed, and a pull in it is lost.
+                if is_first {
+                    self.on_pull(now);
+                }
+            }
         }
     }
 
@@ -91,7 +98,10 @@ impl Queue {
                     self.schedule.pacer().charge_empty(now);
                 }
             }
-            Err(error) => self.trigger_failed(error, now),
+            Err(error) => {
+                self.trigger_failed(error, now);
+                self.on_pull(now);
+            }
         }
     }
 

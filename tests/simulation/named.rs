@@ -535,6 +535,23 @@ const HISTORIES: &[Named] = &[
         OFF,
         &[time(3, Op::ReplaceTrigger), time(11_000, Op::Link(0, 0)), calls(0, Op::Pull)],
     ),
+    // The pull before the trigger cannot be opened anew is in the FIFO that is closed.
+    (
+        "pull_before_a_replaced_trigger_cannot_be_opened_is_served",
+        OFF,
+        &[
+            time(1, Op::ReplaceTrigger),
+            calls(0, Op::Unready(0, 1)),
+            calls(0, Op::Pull),
+            calls(0, Op::OtherReader),
+        ],
+    ),
+    // Both paths have the same watch, and their numbers differ at each look.
+    (
+        "directory_by_two_paths_is_armed_once_where_numbers_change",
+        Config { layout: Layout::Directories(1), fs: FsKind::Renumbering, twice: true, ..PLAIN },
+        &[],
+    ),
 ];
 
 /// Returns one test for each. A receiver without a descriptor cannot be used in another loop.

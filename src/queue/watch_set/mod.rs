@@ -1,5 +1,6 @@
 //! Which directories are watched, and whether they are still those that the paths lead to.
 
+mod aliases;
 pub(super) mod events;
 mod questions;
 mod settings;
@@ -222,6 +223,12 @@ impl WatchSet {
                     return Armed::Failed(Error::new(path, "watch the directory", why));
                 }
             }
+            if owner == Some(twin) && !watched.local {
+                // The numbers of files may have changed by themselves, so it is not known which of the two
+                // paths the watch belongs to. It stays a hint for the first one.
+                self.unwatch(directory);
+                return self.share_watch(directory, twin);
+            }
             if owner == Some(twin) {
                 // The watch is of the directory that this path leads to now, and that one no longer.
                 self.set_watched(twin, None);
@@ -303,22 +310,6 @@ impl WatchSet {
             }
         }
         Opened::Expected
-    }
-
-    /// Returns the directory of the queue, another than this one, whose path leads to the same file.
-    fn twin(&self, directory: usize, file: FileId) -> io::Result<Option<usize>> {
-        let twin = self.index.by_file.get(&file).copied();
-        match twin.filter(|twin| *twin != directory && self.is_own(*twin)) {
-            Some(twin) => Ok(leads_to(&self.targets[twin].path, file)?.then_some(twin)),
-            None => Ok(None),
-        }
-    }
-
-    fn set_alias(&mut self, directory: usize, other: usize) {
-        self.set_place(directory, Place::AliasOf(other));
-        let reason = format!("it is the same directory as {}", self.targets[other].path.display());
-        let target = &mut self.targets[directory];
-        (target.file, target.reason) = (None, Some(reason));
     }
 
     /// Makes a directory one of the queue's own again, or takes it out as a part that is gone.

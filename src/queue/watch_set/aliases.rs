@@ -1,0 +1,39 @@
+//! Several paths of a queue that lead, or may lead, to one directory.
+
+use std::io;
+
+use pullcord_platform::file::FileId;
+
+use super::questions::leads_to;
+use super::{Armed, Place, WatchSet};
+use crate::error::Error;
+
+impl WatchSet {
+    /// Takes a directory for one that cannot be watched, because another path has its watch.
+    pub(super) fn share_watch(&mut self, directory: usize, other: usize) -> Armed {
+        let other = self.targets[other].path.display();
+        let why = format!("the numbers of its files change, and {other} has the same watch");
+        let target = &mut self.targets[directory];
+        (target.is_unwatchable, target.is_shared) = (true, true);
+        target.reason = Some(why.clone());
+        let why = io::Error::new(io::ErrorKind::Unsupported, why);
+        Armed::Unwatchable(Some(Error::new(&target.path, "watch the directory", why)))
+    }
+
+    /// Returns the directory of the queue, another than this one, whose path leads to the same file.
+    pub(super) fn twin(&self, directory: usize, file: FileId) -> io::Result<Option<usize>> {
+        let twin = self.index.by_file.get(&file).copied();
+        match twin.filter(|twin| *twin != directory && self.is_own(*twin)) {
+            Some(twin) => Ok(leads_to(&self.targets[twin].path, file)?.then_some(twin)),
+            None => Ok(None),
+        }
+    }
+
+    /// Records that a directory is the same one as another directory of the queue.
+    pub(super) fn set_alias(&mut self, directory: usize, other: usize) {
+        self.set_place(directory, Place::AliasOf(other));
+        let reason = format!("it is the same directory as {}", self.targets[other].path.display());
+        let target = &mut self.targets[directory];
+        (target.file, target.reason) = (None, Some(reason));
+    }
+}
