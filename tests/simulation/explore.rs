@@ -20,6 +20,8 @@ use crate::world::{Reached, STATES};
 /// The origin of a history: its stream, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
+    /// One error of a call, from the start on.
+    Fault(usize),
     /// One operation or fault before each of the first calls.
     Single(usize),
     /// Two operations.
@@ -30,15 +32,19 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn history(self) -> History {
         match self {
+            Source::Fault(number) => random::fault(number).expect("it was counted"),
             Source::Single(number) => random::single(number),
             Source::Pair(number) => random::pair(number),
             Source::Random(seed) => random::history(seed),
         }
     }
 
-    /// The `turn`th history of a run with this seed: the three streams in turns. The enumeration is
+    /// The `turn`th history of a run with this seed: the errors of calls first, then three streams in turns. The enumeration is
     /// visited in steps that reach each of its histories once.
     pub(crate) fn nth(seed: u64, turn: u64) -> Source {
+        if random::fault(turn as usize).is_some() {
+            return Source::Fault(turn as usize);
+        }
         let (singles, pairs) = random::enumerated();
         let step = |count: usize| {
             let number = (turn / 3).wrapping_add(seed.wrapping_mul(7919));

@@ -186,6 +186,7 @@ mod simulation {
     fn replay(which: &str) -> ExitCode {
         let (stream, number) = which.split_once(':').unwrap_or(("", ""));
         let source = match (stream, number.parse::<u64>()) {
+            ("fault", Ok(number)) => Source::Fault(number as usize),
             ("single", Ok(number)) => Source::Single(number as usize),
             ("pair", Ok(number)) => Source::Pair(number as usize),
             ("random", Ok(number)) => Source::Random(number),

@@ -295,6 +295,23 @@ pub(crate) fn single(number: usize) -> History {
     History { config, events }
 }
 
+/// Each error of each call, from the start of a receiver on: it makes calls that a queue does not make, and
+/// makes some of them only once. Returns `None` after the last one.
+pub(crate) fn fault(number: usize) -> Option<History> {
+    let faults = Call::ALL.iter().enumerate().flat_map(|(call, it)| {
+        (0..it.errors().len()).map(move |error| Op::FailFor(call, error, 400))
+    });
+    let wait = if Loop::InsideLevel.has_descriptor() { Loop::InsideLevel } else { Loop::Native };
+    let events = vec![
+        calls(0, faults.into_iter().nth(number)?),
+        calls(1, Op::Link(1, 2)),
+        time(700, Op::Pull),
+        time(11_000, Op::Link(0, 3)),
+        time(1, Op::Pull),
+    ];
+    Some(History { config: Config { wait, ..PLAIN }, events })
+}
+
 /// One of the second part: two operations, in an order, with a gap.
 pub(crate) fn pair(number: usize) -> History {
     let (ops, configurations) = (&*EACH_OP, &*CONFIGURATIONS);
