@@ -118,6 +118,7 @@ impl Scanner {
     }
 
     /// Returns the name of the entry that was returned last.
+    #[inline]
     pub(super) fn last_name(&self) -> &OsStr {
         self.batch.last_name()
     }
