@@ -50,8 +50,18 @@ pub(crate) unsafe fn own(raw: libc::c_int) -> io::Result<OwnedFd> {
 ///
 /// Fails with `EMFILE` if no number from 3 on is free.
 pub(crate) fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
-    // SAFETY: the descriptor is open for the length of the borrow; the returned one has no other owner.
-    unsafe { own(libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, LOWEST)) }
+    duplicate_number(fd.as_fd().as_raw_fd())
+}
+
+/// Does the same for a number, which may not be open.
+///
+/// # Errors
+///
+/// Fails with `EBADF` if `number` is not open, and with `EMFILE` as [`duplicate`] does.
+pub(crate) fn duplicate_number(number: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl(2) fails for a number that is not open, and only adds a reference to one that is;
+    // the returned descriptor has no other owner.
+    unsafe { own(libc::fcntl(number, libc::F_DUPFD_CLOEXEC, LOWEST)) }
 }
 
 /// `FIONREAD` of [ioctl(2)](https://man7.org/linux/man-pages/man2/ioctl.2.html): returns how many bytes

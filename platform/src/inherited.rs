@@ -15,9 +15,7 @@ const LIMIT: libc::c_long = 65_536;
 ///
 /// Fails with `EBADF` if `number` is not open, and with `EMFILE`.
 pub fn duplicate_number(number: libc::c_int) -> io::Result<OwnedFd> {
-    // SAFETY: fcntl(2) fails for a number that is not open, and only adds a reference to one that is;
-    // the returned descriptor has no other owner.
-    unsafe { fd::own(libc::fcntl(number, libc::F_DUPFD_CLOEXEC, fd::LOWEST)) }
+    fd::duplicate_number(number)
 }
 
 /// Makes exec(2) close each descriptor from 3 on that is open now: close_range(2) with
