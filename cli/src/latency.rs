@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// In microseconds.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Default, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: u64,
     pub(crate) p99: u64,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::load::Load;
 use crate::latency::Latency;
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Report {
     pub(super) strategy: &'static str,
     pub(super) scenario: &'static str,
@@ -73,18 +73,7 @@ pub(super) fn table(load: &Load, reports: &[Report]) -> String {
     table + "\n\n" + &overall(reports)
 }
 
-/// The numbers that decide about a strategy.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    pub(super) seconds: f64,
-    pub(super) pulls: u64,
-    pub(super) scans: u64,
-    pub(super) empty_scans: u64,
-    pub(super) injected: u64,
-    pub(super) lost: u64,
-}
-
-impl Outcome {
+impl Report {
     /// Returns whether it scans without end: for nothing, and more often than the pace of pullcord lets
     /// it, which is 500 times a second.
     fn spins(&self) -> bool {
@@ -92,7 +81,7 @@ impl Outcome {
     }
 
     /// Returns the result of a strategy in one sentence.
-    pub(super) fn verdict(&self, strategy: &str) -> String {
+    pub(super) fn describe(&self) -> String {
         let [scans, pulls, empty, lost, injected] =
             [self.scans, self.pulls, self.empty_scans, self.lost, self.injected]
                 .map(indicatif::HumanCount);
@@ -101,14 +90,8 @@ impl Outcome {
             0 => "no entry was lost".into(),
             _ => format!("{lost} of {injected} entries were lost"),
         };
+        let strategy = self.strategy;
         format!("{strategy} {spins}: {scans} scans for {pulls} pulls, {empty} for nothing; {loss}.")
-    }
-}
-
-impl Report {
-    fn outcome(&self) -> Outcome {
-        let Report { seconds, pulls, scans, empty_scans, injected, lost, .. } = *self;
-        Outcome { seconds, pulls, scans, empty_scans, injected, lost }
     }
 }
 
@@ -117,16 +100,16 @@ fn overall(reports: &[Report]) -> String {
     if let [report] = reports {
         return report.verdict.clone();
     }
-    let names = |is_wanted: &dyn Fn(&Outcome) -> bool| {
-        let wanted = reports.iter().filter(|report| is_wanted(&report.outcome()));
+    let names = |is_wanted: &dyn Fn(&Report) -> bool| {
+        let wanted = reports.iter().filter(|report| is_wanted(report));
         let names = wanted.map(|report| report.strategy).collect::<Vec<_>>().join(", ");
         if names.is_empty() { "none".to_owned() } else { names }
     };
     format!(
         "Spin: {}. Do not spin: {}. Lost entries: {}.",
-        names(&Outcome::spins),
-        names(&|outcome| !outcome.spins()),
-        names(&|outcome| outcome.lost > 0)
+        names(&Report::spins),
+        names(&|report| !report.spins()),
+        names(&|report| report.lost > 0)
     )
 }
 
@@ -136,21 +119,24 @@ mod tests {
 
     #[test]
     fn the_verdict_names_a_spin_and_a_loss() {
-        let good = Outcome {
+        let good = Report {
+            strategy: "pullcord",
             seconds: 5.0,
             pulls: 18_980,
             scans: 14_856,
             empty_scans: 452,
             injected: 18_980,
             lost: 0,
+            ..Report::default()
         };
         assert_eq!(
-            good.verdict("pullcord"),
+            good.describe(),
             "pullcord does not spin: 14,856 scans for 18,980 pulls, 452 for nothing; \
              no entry was lost."
         );
-        let bad = Outcome { scans: 366_977, empty_scans: 352_724, lost: 2, ..good };
-        let verdict = bad.verdict("reopen");
+        let bad =
+            Report { strategy: "reopen", scans: 366_977, empty_scans: 352_724, lost: 2, ..good };
+        let verdict = bad.describe();
         assert!(verdict.starts_with("reopen spins: 366,977 scans"), "{verdict}");
         assert!(verdict.ends_with("2 of 18,980 entries were lost."), "{verdict}");
     }

@@ -10,7 +10,7 @@ use pullcord::Escaped;
 
 use super::load::Load;
 use super::meter::Meter;
-use super::report::{Outcome, Report};
+use super::report::Report;
 use super::writer::WriterReport;
 use crate::failure::Failure;
 use crate::latency::Latency;
@@ -78,35 +78,29 @@ impl Tally {
 
     pub(super) fn report(self, strategy: &'static str, load: &Load, meter: &Meter) -> Report {
         let seen = self.seen.len() as u64;
-        let outcome = Outcome {
-            seconds: meter.elapsed().as_secs_f64(),
-            pulls: self.pulls,
-            scans: self.scans,
-            empty_scans: self.scans.saturating_sub(self.fruitful_scans),
-            injected: self.injected,
-            lost: self.injected.saturating_sub(seen),
-        };
-        let Outcome { seconds, pulls, scans, empty_scans, injected, lost } = outcome;
-        Report {
+        let (pulls, scans) = (self.pulls, self.scans);
+        let mut report = Report {
             strategy,
             scenario: load.scenario.as_str(),
-            seconds,
+            seconds: meter.elapsed().as_secs_f64(),
             pulls,
             refused: self.refused,
             broken: self.broken,
             full: self.full,
             wakeups: self.wakeups,
             scans,
-            empty_scans,
+            empty_scans: scans.saturating_sub(self.fruitful_scans),
             scans_per_pull: scans as f64 / pulls.max(1) as f64,
             cpu_ms: meter.cpu().map(|time| time.as_millis() as u64),
-            injected,
+            injected: self.injected,
             seen,
-            lost,
+            lost: self.injected.saturating_sub(seen),
             latency_us: Latency::of(self.latencies),
             served: self.served,
             waited_us: Latency::of(self.waited),
-            verdict: outcome.verdict(strategy),
-        }
+            verdict: String::new(),
+        };
+        report.verdict = report.describe();
+        report
     }
 }
