@@ -20,6 +20,23 @@ impl WatchSet {
         Armed::Unwatchable(Some(Error::new(&target.path, "watch the directory", why)))
     }
 
+    /// Takes a directory for the same one as another directory of the queue, unless it is not known whether it
+    /// is: then it may be watched later. It must not be read for both paths.
+    pub(super) fn merge(
+        &mut self,
+        directory: usize,
+        other: usize,
+        doubt: Option<io::Error>,
+    ) -> Armed {
+        let Some(error) = doubt else {
+            self.set_alias(directory, other);
+            return Armed::Alias;
+        };
+        let other = self.targets[other].path.display();
+        let why = io::Error::new(error.kind(), format!("{other}: {error}"));
+        Armed::Failed(Error::new(&self.targets[directory].path, "watch the directory", why))
+    }
+
     /// Returns the directory of the queue, another than this one, whose path leads to the same file.
     pub(super) fn twin(&self, directory: usize, file: FileId) -> io::Result<Option<usize>> {
         let twin = self.index.by_file.get(&file).copied();

@@ -201,39 +201,28 @@ impl WatchSet {
         let mut moved = None;
         let twin = twin.filter(|_| !mutant!(AliasWatched));
         if let Some(twin) = twin.filter(|twin| *twin != directory && self.is_own(*twin)) {
-            let is_same = leads_to(&self.targets[twin].path, watched.file_id);
-            if !matches!(is_same, Ok(false)) {
-                // A watch of its own is not needed.
-                if owner.is_none() {
-                    self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
+            match leads_to(&self.targets[twin].path, watched.file_id) {
+                Ok(false) if owner != Some(twin) => {}
+                Ok(false) if watched.local => {
+                    // The watch is of the directory that this path leads to now, and that one no longer.
+                    self.set_watched(twin, None);
+                    self.targets[twin].file = None;
+                    moved = Some(twin);
                 }
-                self.unwatch(directory);
-            }
-            match is_same {
-                Ok(false) => {}
-                Ok(true) => {
-                    self.set_alias(directory, twin);
-                    return Armed::Alias;
-                }
-                // It may be the same directory by another path, and would be read twice for ever.
-                Err(error) => {
-                    let twin = self.targets[twin].path.display();
-                    let why = io::Error::new(error.kind(), format!("{twin}: {error}"));
-                    let path = &self.targets[directory].path;
-                    return Armed::Failed(Error::new(path, "watch the directory", why));
-                }
-            }
-            if owner == Some(twin) && !watched.local {
                 // The numbers of files may have changed by themselves, so it is not known which of the two
                 // paths the watch belongs to. It stays a hint for the first one.
-                self.unwatch(directory);
-                return self.share_watch(directory, twin);
-            }
-            if owner == Some(twin) {
-                // The watch is of the directory that this path leads to now, and that one no longer.
-                self.set_watched(twin, None);
-                self.targets[twin].file = None;
-                moved = Some(twin);
+                Ok(false) => {
+                    self.unwatch(directory);
+                    return self.share_watch(directory, twin);
+                }
+                is_same => {
+                    // A watch of its own is not needed.
+                    if owner.is_none() {
+                        self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
+                    }
+                    self.unwatch(directory);
+                    return self.merge(directory, twin, is_same.err());
+                }
             }
         }
         self.unwatch(directory);
