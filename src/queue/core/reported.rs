@@ -53,6 +53,10 @@ impl Reported {
 
     /// Forgets the names of a directory.
     pub(crate) fn forget(&mut self, directory: usize) {
+        // Each scan of a directory that is not watched comes here, and a map without entries hashes too.
+        if self.names.is_empty() {
+            return;
+        }
         if self.names.remove(&directory).is_some_and(|names| !names.is_empty()) {
             self.order.retain(|(other, _)| *other != directory);
         }
