@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::loops::{self, Loop, Pulled, Work};
-use crate::rounds::{Rounds, Spread, how_often};
-use crate::{Options, Report, Steps, Target, cpu_time};
+use crate::rounds::{Claim, Plan, Rounds, Spread, how_often};
+use crate::{Options, Report, Steps, cpu_time};
 
 /// The figures of one implementation.
 #[derive(Clone, Debug, Serialize)]
@@ -27,13 +27,20 @@ pub struct Row {
 
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
     let mut implementations = loops::all::<Turn>(options);
-    let rounds = 5 * options.rounds();
-    steps.expect(implementations.len() * rounds);
+    let find = |wanted| implementations.iter().position(|one| one.name == wanted);
+    let mut claims = Vec::new();
+    // On kqueue and select the check for regular files has a cost. The table shows it; there is no target.
+    if let (true, Some(one), Some(other)) =
+        (cfg!(target_os = "linux"), find(loops::OURS), find(loops::RAW))
+    {
+        let text = format!("churn: {} / {}", loops::OURS, loops::RAW);
+        claims.push(Claim { text, one, other, most: 1.1 });
+    }
+    let plan = Plan::of(options, 5);
+    steps.expect(implementations.len() * plan.rounds);
     let (reader, _writer) = io::pipe()?;
-    let rounds = Rounds::of(rounds, &mut implementations, |implementation| {
-        let ns = (implementation.work.0)(reader.as_fd());
-        steps.done();
-        ns
+    let rounds = Rounds::of(plan, &claims, &mut implementations, steps, |implementation| {
+        (implementation.work.0)(reader.as_fd())
     })?;
     let find = |wanted| implementations.iter().position(|one| one.name == wanted);
     for (number, implementation) in implementations.iter().enumerate() {
@@ -43,13 +50,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
             vs_raw: find(implementation.raw).map(|raw| rounds.ratio(number, raw)),
         });
     }
-    // On kqueue and select the check for regular files has a cost. The table shows it; there is no target.
-    if let (true, Some(ours), Some(raw)) =
-        (cfg!(target_os = "linux"), find(loops::OURS), find(loops::RAW))
-    {
-        let claim = format!("churn: {} / {}", loops::OURS, loops::RAW);
-        report.targets.push(Target { claim, ratio: rounds.ratio(ours, raw), most: 1.1 });
-    }
+    report.targets.extend(claims.iter().map(|claim| rounds.target(claim)));
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use pullcord::Trigger;
 
-use crate::arrive::{Kind, Spool, is_new};
+use crate::arrive::{Kind, PARTS, Spool, is_new};
 use crate::fill::Seeds;
 use crate::loops::{AnyBest, AnySelect, EDGE, Loop, Ours, Pulled, RawEdge};
 use crate::raw::{self, Fifo};
@@ -158,7 +158,7 @@ fn wake<L: Loop, F: Pulled>() -> io::Result<usize> {
 /// Reads messages that were linked before the reader runs.
 fn arrive(kind: Kind, at_once: usize) -> io::Result<usize> {
     const TIMES: usize = 300;
-    let mut spool = Spool::with(0)?;
+    let mut spool = Spool::with(PARTS, 0)?;
     let mut reader = kind.open(&spool)?;
     for time in 0..=TIMES {
         for _ in 0..at_once {

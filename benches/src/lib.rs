@@ -68,11 +68,6 @@ impl Options {
     fn includes(&self, implementation: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| implementation.contains(part.as_str()))
     }
-
-    /// Returns the number of turns of each implementation.
-    fn rounds(&self) -> usize {
-        if self.quick { 5 } else { 21 }
-    }
 }
 
 /// One kind of work that is measured.

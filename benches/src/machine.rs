@@ -45,7 +45,7 @@ impl Machine {
 }
 
 /// The compared packages that are part of this build.
-const BUILT_IN: [&str; 4] = ["pullcord", "mio", "notify", "polling"];
+const BUILT_IN: [&str; 5] = ["pullcord", "mio", "notify", "polling", "tokio"];
 
 /// Returns the name of the processor on Linux and NetBSD.
 fn processor() -> Option<String> {

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::report::{Target, Verdict};
+use crate::{Options, Steps};
+
 /// The distribution of a quantity over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
@@ -67,36 +70,92 @@ pub(crate) fn percentile(sorted: &[f64], percent: f64) -> f64 {
     sorted[(last as f64 * percent / 100.0).round() as usize]
 }
 
-/// One quantity of several implementations, with one value for each round.
+/// A limit of the ratio of two candidates, each by its number.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) text: String,
+    pub(crate) one: usize,
+    pub(crate) other: usize,
+    /// The limit of the median.
+    pub(crate) most: f64,
+}
+
+/// The number of rounds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// The rounds of every candidate.
+    pub(crate) rounds: usize,
+    /// How often as many rounds are made at most, while a claim is open.
+    pub(crate) blocks: usize,
+}
+
+impl Plan {
+    /// Returns the plan of a workload, each of whose turns is short enough for `times` as many rounds.
+    pub(crate) fn of(options: &Options, times: usize) -> Plan {
+        let (rounds, blocks) = if options.quick { (5, 1) } else { (21, 3) };
+        Plan { rounds: times * rounds, blocks }
+    }
+}
+
+/// One quantity of several implementations, with one value for each round in which it had a turn.
 #[derive(Debug)]
-pub(crate) struct Rounds(Vec<Vec<f64>>);
+pub(crate) struct Rounds(Vec<Vec<Option<f64>>>);
 
 impl Rounds {
-    /// Runs the rounds. Every candidate has one turn in each round.
+    /// Runs the rounds. Every candidate has one turn in each round. While a claim is open, its two
+    /// candidates have as many rounds again: `steps` expects these additional turns.
     pub(crate) fn of<T>(
-        rounds: usize,
+        plan: Plan,
+        claims: &[Claim],
         candidates: &mut [T],
+        steps: &mut Steps<'_>,
         mut turn: impl FnMut(&mut T) -> io::Result<f64>,
     ) -> io::Result<Rounds> {
-        let count = candidates.len();
-        let mut values = vec![Vec::with_capacity(rounds); count];
-        for round in 0..rounds {
-            for place in 0..count {
-                let next = (round + if round % 2 == 0 { place } else { count - place }) % count;
-                values[next].push(turn(&mut candidates[next])?);
+        let mut rounds = Rounds(vec![Vec::new(); candidates.len()]);
+        let mut having_turns: Vec<_> = (0..candidates.len()).collect();
+        for block in 0..plan.blocks {
+            if block > 0 {
+                having_turns = rounds.undecided(claims);
+                steps.expect(having_turns.len() * plan.rounds);
+            }
+            let count = having_turns.len();
+            for round in block * plan.rounds..(block + 1) * plan.rounds {
+                rounds.0.iter_mut().for_each(|values| values.push(None));
+                for place in 0..count {
+                    let place = if round % 2 == 0 { place } else { count - place };
+                    let next = having_turns[(round + place) % count];
+                    rounds.0[next][round] = Some(turn(&mut candidates[next])?);
+                    steps.done();
+                }
             }
         }
-        Ok(Rounds(values))
+        Ok(rounds)
+    }
+
+    /// Returns the candidates of the claims that are open.
+    fn undecided(&self, claims: &[Claim]) -> Vec<usize> {
+        let open = claims.iter().filter(|claim| self.target(claim).verdict() == Verdict::Open);
+        let mut candidates: Vec<_> = open.flat_map(|claim| [claim.one, claim.other]).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates
     }
 
     /// Returns the distribution of one candidate's values.
     pub(crate) fn spread(&self, candidate: usize) -> Spread {
-        Spread::of(self.0[candidate].iter().copied())
+        Spread::of(self.0[candidate].iter().flatten().copied())
     }
 
-    /// Returns the ratio of one candidate to another, computed within each round.
+    /// Returns the ratio of one candidate to another, computed within each round that has both.
     pub(crate) fn ratio(&self, one: usize, other: usize) -> Spread {
-        Spread::of(self.0[one].iter().zip(&self.0[other]).map(|(one, other)| one / other))
+        let pairs = self.0[one].iter().zip(&self.0[other]);
+        Spread::of(pairs.filter_map(|(one, other)| Some((*one)? / (*other)?)))
+    }
+
+    /// Returns the result for a claim.
+    pub(crate) fn target(&self, claim: &Claim) -> Target {
+        let ratio = self.ratio(claim.one, claim.other);
+        Target { claim: claim.text.clone(), ratio, most: claim.most }
     }
 }
 
@@ -108,15 +167,49 @@ pub(crate) fn how_often(time: Duration, each: Duration, most: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Progress, Workload};
+
+    /// Runs four rounds, and up to twelve while a claim is open.
+    fn run(
+        claims: &[Claim],
+        candidates: &mut [f64],
+        mut turn: impl FnMut(&mut f64) -> f64,
+    ) -> Rounds {
+        let progress = Progress { workload: Workload::Ring, done: 0, total: 4 * candidates.len() };
+        let (mut turns, mut last) = (0, progress);
+        let mut tell = |progress| last = progress;
+        let mut steps = Steps { progress, tell: &mut tell };
+        let plan = Plan { rounds: 4, blocks: 3 };
+        let rounds = Rounds::of(plan, claims, candidates, &mut steps, |candidate| {
+            turns += 1;
+            Ok(turn(candidate))
+        });
+        assert_eq!((last.done, last.total), (turns, turns), "each turn was expected");
+        rounds.unwrap()
+    }
+
+    #[test]
+    fn candidates_of_an_open_claim_have_more_rounds() {
+        let claim = |one, other| Claim { text: String::new(), one, other, most: 1.0 };
+        // 0 / 1 is 0.5: decided. 0 / 2 is above and below 1 in turns: never decided.
+        let (mut turns, mut candidates) = ([0; 4], [1.0, 2.0, 4.0, 8.0]);
+        let rounds = run(&[claim(0, 1), claim(0, 2)], &mut candidates, |candidate| {
+            let number = candidate.log2() as usize;
+            turns[number] += 1;
+            if number == 2 { [0.5, 2.0][turns[number] % 2] } else { *candidate }
+        });
+        assert_eq!(turns, [12, 4, 12, 4]);
+        assert_eq!(rounds.target(&claim(0, 2)).verdict(), Verdict::Open);
+        assert_eq!(rounds.ratio(0, 1), Spread::of([0.5; 4]), "of the rounds that have both");
+    }
 
     #[test]
     fn each_round_runs_every_candidate_once_in_a_changing_order() {
         let (mut order, mut candidates) = (Vec::new(), [1.0, 2.0, 4.0]);
-        let rounds = Rounds::of(4, &mut candidates, |candidate| {
+        let rounds = run(&[], &mut candidates, |candidate| {
             order.push(*candidate);
-            Ok(*candidate * order.len().div_ceil(3) as f64)
+            *candidate * order.len().div_ceil(3) as f64
         });
-        let rounds = rounds.unwrap();
         for round in order.chunks(3) {
             assert_eq!(round.iter().sum::<f64>(), 7.0, "{round:?}");
         }

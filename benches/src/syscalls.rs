@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::arrive::{Kind, Spool, is_new};
+use crate::arrive::{Kind, PARTS, Spool, is_new};
 use crate::{raw, wake};
 
 /// Returns the number of system calls of a wake. `name` is an implementation in the table of `wake`.
@@ -27,7 +27,7 @@ pub fn directory_reads(
     backlog: usize,
     arrivals: usize,
 ) -> io::Result<Option<usize>> {
-    let mut spool = Spool::with(backlog)?;
+    let mut spool = Spool::with(PARTS, backlog)?;
     let kind = if watching { Kind::WatchingPulled } else { Kind::Scanning };
     let mut reader = kind.open(&spool)?;
     let calls = raw::system_calls(|| {

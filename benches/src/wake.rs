@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::affinity::Pinned;
 use crate::loops::{self, Loop, Pulled, Work};
 use crate::raw::{self, Puller, Unpatched};
-use crate::rounds::{Rounds, Spread, percentile};
-use crate::{Options, Report, Steps, Target};
+use crate::rounds::{Claim, Plan, Rounds, Spread, percentile};
+use crate::{Options, Report, Steps};
 
 /// The figures of one implementation.
 #[derive(Clone, Debug, Serialize)]
@@ -64,8 +64,16 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         .chain([qmail].into_iter().filter(|(name, ..)| options.includes(name)))
         .map(|(name, raw, read)| Candidate { name, raw, read, p99: Vec::new() })
         .collect();
-    let rounds = 5 * options.rounds();
-    steps.expect(candidates.len() * rounds);
+    let find = |wanted| candidates.iter().position(|one| one.name == wanted);
+    let mut claims = Vec::new();
+    for (ours, raw) in [(loops::OURS, loops::RAW), (loops::OUR_SELECT, loops::RAW_SELECT)] {
+        if let (Some(one), Some(other)) = (find(ours), find(raw)) {
+            let text = format!("wake: {ours} / {raw}, p50");
+            claims.push(Claim { text, one, other, most: 1.05 });
+        }
+    }
+    let plan = Plan::of(options, 5);
+    steps.expect(candidates.len() * plan.rounds);
     let pulls = if options.quick { 50 } else { 150 };
     let pinned = Pinned::here();
     if pinned.is_none() {
@@ -73,13 +81,12 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
             .notes
             .push("wake: measured on any processor, because pinning is not allowed here".into());
     }
-    let rounds = Rounds::of(rounds, &mut candidates, |candidate| {
+    let rounds = Rounds::of(plan, &claims, &mut candidates, steps, |candidate| {
         let mut puller = Puller::start(&fifo, pulls)?;
         (candidate.read)(&fifo, &mut puller)?;
         let mut latencies = puller.latencies();
         latencies.sort_by(f64::total_cmp);
         candidate.p99.push(percentile(&latencies, 99.0) / 1e3);
-        steps.done();
         Ok(percentile(&latencies, 50.0) / 1e3)
     })?;
     let find = |wanted| candidates.iter().position(|one| one.name == wanted);
@@ -92,12 +99,7 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
             vs_raw: find(candidate.raw).map(|raw| rounds.ratio(number, raw)),
         });
     }
-    for (ours, raw) in [(loops::OURS, loops::RAW), (loops::OUR_SELECT, loops::RAW_SELECT)] {
-        if let (Some(ours_at), Some(raw_at)) = (find(ours), find(raw)) {
-            let claim = format!("wake: {ours} / {raw}, p50");
-            report.targets.push(Target { claim, ratio: rounds.ratio(ours_at, raw_at), most: 1.05 });
-        }
-    }
+    report.targets.extend(claims.iter().map(|claim| rounds.target(claim)));
     Ok(())
 }
 

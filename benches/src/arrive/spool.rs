@@ -1,5 +1,4 @@
-//! The queue of a measurement. It is split as with qmail's big-todo patch, and its backlog stays in
-//! it.
+//! The directories of a measurement, whose backlog stays in them.
 
 use std::fs;
 use std::io;
@@ -10,9 +9,6 @@ use pullcord::Trigger;
 use tempfile::TempDir;
 
 use crate::fill::Seeds;
-
-/// The number of directories that qmail's big-todo patch uses.
-const PARTS: usize = 23;
 
 /// The queue's directories, its trigger, and the messages that were linked and not yet removed.
 #[derive(Debug)]
@@ -26,17 +22,17 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Creates a queue with `backlog` messages in it.
-    pub(crate) fn with(backlog: usize) -> io::Result<Spool> {
+    /// Creates `parts` directories with `backlog` messages in them.
+    pub(crate) fn with(parts: usize, backlog: usize) -> io::Result<Spool> {
         let home = tempfile::tempdir()?;
         let parts: Vec<_> =
-            (0..PARTS).map(|part| home.path().join(format!("todo/{part}"))).collect();
+            (0..parts).map(|part| home.path().join(format!("todo/{part}"))).collect();
         parts.iter().try_for_each(fs::create_dir_all)?;
         let trigger = home.path().join("trigger");
         Trigger::create(&trigger, 0o622).map_err(io::Error::other)?;
         let mut seeds = Seeds::new(&home.path().join("intd"))?;
         for number in 0..backlog {
-            seeds.link(&parts[number % PARTS].join((1_000_000 + number).to_string()))?;
+            seeds.link(&parts[number % parts.len()].join((1_000_000 + number).to_string()))?;
         }
         Ok(Spool { parts, trigger, seeds, linked: Vec::new(), count: 0, _home: home })
     }
@@ -44,7 +40,8 @@ impl Spool {
     /// Queues one more message.
     pub(crate) fn link(&mut self, pull: bool) -> io::Result<()> {
         self.count += 1;
-        let path = self.parts[self.count % PARTS].join(format!("{NEW}{:07}", self.count));
+        let path =
+            self.parts[self.count % self.parts.len()].join(format!("{NEW}{:07}", self.count));
         self.seeds.link(&path)?;
         self.linked.push(path);
         if pull { self.pull() } else { Ok(()) }

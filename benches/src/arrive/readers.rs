@@ -1,0 +1,161 @@
+//! The readers of pullcord: a queue in a loop on a notifier, and a receiver in the loops for which it exists.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
+
+use mio::{Interest, Poll, Token};
+use pullcord::interop::AsyncReceiver;
+use pullcord::{Backend, Entry, Events, Key, Notifier, Queue, QueueOptions, Receiver, Warning};
+use tokio::runtime::Runtime;
+
+use super::Reader;
+use crate::raw::Sink;
+
+/// Passes an entry to the sink.
+fn pass(entry: &Entry<'_>, sink: Sink<'_>) {
+    sink(entry.directory, entry.name.as_bytes());
+}
+
+/// Fails if there is a warning: it is not expected here, and changes the cost.
+fn check(warning: Option<Warning>) -> io::Result<()> {
+    warning.map_or(Ok(()), |warning| Err(io::Error::other(warning)))
+}
+
+/// Returns a receiver that has read the entries which its queue already contains.
+fn receiver(options: &QueueOptions) -> io::Result<Receiver> {
+    let mut mail = options.receiver()?;
+    loop {
+        while mail.try_recv().is_some() {}
+        if !mail.queue().is_scanning() {
+            return Ok(mail);
+        }
+    }
+}
+
+/// A queue in a loop on a notifier, as the documentation shows it.
+pub(super) struct OnNotifier {
+    queue: Queue,
+    notifier: Box<dyn Notifier>,
+    events: Events,
+}
+
+impl OnNotifier {
+    /// Opens the queue and reads the entries that it already contains.
+    pub(super) fn open(options: &QueueOptions) -> io::Result<OnNotifier> {
+        let mut queue = options.open()?;
+        let mut notifier = Backend::best().open()?;
+        queue.register(&mut *notifier, [Key(0), Key(1)]);
+        let mut ours = OnNotifier { queue, notifier, events: Events::with_capacity(64) };
+        ours.wake(&mut |_, _| {})?;
+        while ours.is_busy() {
+            ours.wake(&mut |_, _| {})?;
+        }
+        Ok(ours)
+    }
+}
+
+impl Reader for OnNotifier {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        let OnNotifier { queue, notifier, events } = self;
+        let timeout = queue.prepare(&mut **notifier, Instant::now());
+        notifier.wait(events, timeout)?;
+        for event in &*events {
+            let _ = queue.handle_event(event);
+        }
+        let now = Instant::now();
+        while let Some(entry) = queue.next_entry(now) {
+            pass(&entry, sink);
+        }
+        check(queue.next_warning())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.queue.is_scanning()
+    }
+}
+
+/// A receiver with its own loop.
+pub(super) struct Receiving(Receiver);
+
+impl Receiving {
+    pub(super) fn open(options: &QueueOptions) -> io::Result<Receiving> {
+        receiver(options).map(Receiving)
+    }
+}
+
+impl Reader for Receiving {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        if let Some(entry) = self.0.recv()? {
+            pass(&entry, sink);
+        }
+        check(self.0.next_warning())
+    }
+}
+
+/// A receiver in a loop on mio's `Poll`.
+pub(super) struct InMio {
+    mail: Receiver,
+    poll: Poll,
+    events: mio::Events,
+}
+
+impl InMio {
+    #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
+    pub(super) fn open(options: &QueueOptions) -> io::Result<InMio> {
+        let (mut mail, poll) = (receiver(options)?, Poll::new()?);
+        poll.registry().register(&mut mail, Token(0), Interest::READABLE)?;
+        Ok(InMio { mail, poll, events: mio::Events::with_capacity(64) })
+    }
+
+    /// A receiver has no descriptor where the only backend is select.
+    #[cfg(any(target_os = "illumos", target_os = "solaris"))]
+    pub(super) fn open(_: &QueueOptions) -> io::Result<InMio> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl Reader for InMio {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        self.poll.poll(&mut self.events, None)?;
+        while let Some(entry) = self.mail.try_recv() {
+            pass(&entry, sink);
+        }
+        check(self.mail.next_warning())
+    }
+}
+
+/// A receiver in a task of a tokio runtime with one thread.
+pub(super) struct InTokio {
+    // Dropped before the runtime, which it is registered with.
+    mail: AsyncReceiver,
+    runtime: Runtime,
+}
+
+impl InTokio {
+    pub(super) fn open(options: &QueueOptions) -> io::Result<InTokio> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let mail = runtime.block_on(async {
+            let mut mail = AsyncReceiver::new(options.open()?)?;
+            loop {
+                mail.readable().await?;
+                while mail.try_recv().is_some() {}
+                if !mail.queue().is_scanning() {
+                    return io::Result::Ok(mail);
+                }
+            }
+        })?;
+        Ok(InTokio { mail, runtime })
+    }
+}
+
+impl Reader for InTokio {
+    fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        let InTokio { mail, runtime } = self;
+        runtime.block_on(mail.readable())?;
+        while let Some(entry) = mail.try_recv() {
+            pass(&entry, sink);
+        }
+        check(mail.next_warning())
+    }
+}
