@@ -24,6 +24,7 @@ use crate::raw::{self, Sink};
 use crate::rng::Rng;
 use crate::rounds::{Claim, Plan, Rounds, Spread, how_often, percentile};
 use crate::{Options, Report, Steps, cpu_time};
+pub(crate) use readers::receiver;
 use readers::{InMio, InTokio, OnNotifier, Receiving};
 pub(crate) use spool::{Spool, is_new};
 
@@ -350,7 +351,7 @@ const GAP: Duration = Duration::from_micros(300);
 
 /// Returns the mean of the middle half of the measurements, in nanoseconds. Therefore an interruption
 /// does not count, nor does a clock that did not advance.
-fn middle(
+pub(crate) fn middle(
     times: usize,
     mut measure: impl FnMut() -> io::Result<Duration>,
 ) -> io::Result<f64> {
@@ -362,7 +363,7 @@ fn middle(
 
 /// Returns the processor time of all threads, without the time for linking the messages and for
 /// removing them afterwards.
-fn cost_of(
+pub(crate) fn cost_of(
     reader: &mut dyn Reader,
     spool: &mut Spool,
     messages: usize,
@@ -396,7 +397,7 @@ pub(crate) trait Reader: Send {
 }
 
 /// Does nothing, to measure the cost of the measurement itself.
-struct NoopReader;
+pub(crate) struct NoopReader;
 
 impl Reader for NoopReader {
     fn wake(&mut self, _: Sink<'_>) -> io::Result<()> {

@@ -9,14 +9,18 @@ mod affinity;
 pub mod arrive;
 pub mod churn;
 mod cpu_time;
+pub mod delay;
 mod dynamic;
 mod fill;
+pub mod growth;
 pub mod instructions;
 mod limits;
 mod loops;
 mod machine;
 mod memory;
+pub mod open;
 mod plot;
+pub mod queues;
 mod raw;
 mod report;
 pub mod ring;
@@ -83,6 +87,12 @@ pub enum Workload {
     Scan,
     /// A descriptor registered, changed and removed
     Churn,
+    /// A queue of many directories opened
+    Open,
+    /// A message in one of many queues of a process
+    Queues,
+    /// A wait that ends at its timeout
+    Delay,
 }
 
 impl fmt::Display for Workload {
@@ -93,6 +103,9 @@ impl fmt::Display for Workload {
             Workload::Arrive => "arrive",
             Workload::Scan => "scan",
             Workload::Churn => "churn",
+            Workload::Open => "open",
+            Workload::Queues => "queues",
+            Workload::Delay => "delay",
         })
     }
 }
@@ -133,8 +146,16 @@ impl Steps<'_> {
 /// Fails if a directory cannot be created or a descriptor cannot be opened. If the cause is a limit, the
 /// message contains the remedy.
 pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> io::Result<Report> {
-    const ALL: [Workload; 5] =
-        [Workload::Ring, Workload::Wake, Workload::Arrive, Workload::Scan, Workload::Churn];
+    const ALL: [Workload; 8] = [
+        Workload::Ring,
+        Workload::Wake,
+        Workload::Arrive,
+        Workload::Queues,
+        Workload::Scan,
+        Workload::Open,
+        Workload::Churn,
+        Workload::Delay,
+    ];
     let wanted =
         |workload: &Workload| options.workloads.is_empty() || options.workloads.contains(workload);
     let mut report = Report::new(Machine::here(&std::env::temp_dir()));
@@ -147,8 +168,12 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(Progress)) -> io::Result<Repo
             Workload::Ring => ring::run(options, &mut steps, &mut report)?,
             Workload::Wake => wake::run(options, &mut steps, &mut report)?,
             Workload::Churn => churn::run(options, &mut steps, &mut report)?,
+            Workload::Open => open::run(options, &mut steps, &mut report)?,
+            Workload::Queues => queues::run(options, &mut steps, &mut report)?,
+            Workload::Delay => delay::run(options, &mut steps, &mut report)?,
         }
     }
+    report.growth = growth::rows(&report);
     if let Some(directory) = &options.plot {
         plot::write(&report, directory)?;
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::Serialize;
 
-use crate::{Machine, Spread, arrive, churn, ring, scan, wake};
+use crate::{Machine, Spread, arrive, churn, delay, growth, open, queues, ring, scan, wake};
 
 /// All results of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -20,12 +20,24 @@ pub struct Report {
     /// A message linked into a queue that contains other messages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arrive: Vec<arrive::Row>,
+    /// A message in one of many queues of a process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<queues::Row>,
     /// A directory read to its end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scan: Vec<scan::Row>,
+    /// A queue of many directories opened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<open::Row>,
     /// A descriptor registered, changed and removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub churn: Vec<churn::Row>,
+    /// A wait that ends at its timeout.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delay: Vec<delay::Row>,
+    /// How the costs grow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub growth: Vec<growth::Row>,
     /// The project's targets, with their results in this run.
     #[serde(skip)]
     pub targets: Vec<Target>,
@@ -84,8 +96,12 @@ impl Report {
             ring: Vec::new(),
             wake: Vec::new(),
             arrive: Vec::new(),
+            queues: Vec::new(),
             scan: Vec::new(),
+            open: Vec::new(),
             churn: Vec::new(),
+            delay: Vec::new(),
+            growth: Vec::new(),
             targets: Vec::new(),
             notes: Vec::new(),
         }
@@ -129,6 +145,15 @@ impl Display for Report {
             ]
         });
         table(f, ["arrive", "backlog", "ns/entry", "p50 us", "p99 us", "vs raw"], arrive)?;
+        let queues = self.queues.iter().map(|row| {
+            [
+                row.implementation.into(),
+                row.queues.to_string(),
+                figures(row.ns),
+                optional(row.vs_raw),
+            ]
+        });
+        table(f, ["queues", "queues", "ns/entry", "vs raw"], queues)?;
         let scan = self.scan.iter().map(|row| {
             [
                 row.implementation.into(),
@@ -138,11 +163,41 @@ impl Display for Report {
             ]
         });
         table(f, ["scan", "entries", "ns/entry", "vs raw"], scan)?;
+        let open = self.open.iter().map(|row| {
+            [
+                row.implementation.into(),
+                row.directories.to_string(),
+                figures(row.ns_each),
+                optional(row.vs_raw),
+            ]
+        });
+        table(f, ["open", "directories", "ns/directory", "vs raw"], open)?;
         let churn = self
             .churn
             .iter()
             .map(|row| [row.implementation.into(), figures(row.ns), optional(row.vs_raw)]);
         table(f, ["churn", "ns", "vs raw"], churn)?;
+        let delay = self.delay.iter().map(|row| {
+            [
+                row.implementation.into(),
+                row.timeout_us.to_string(),
+                micros(Some(row.p50_us)),
+                micros(Some(row.p99_us)),
+                row.early.to_string(),
+            ]
+        });
+        table(f, ["delay", "timeout us", "p50 us late", "p99 us late", "early"], delay)?;
+        let growth = self.growth.iter().map(|row| {
+            let ((least, greatest), (first, last)) = (row.range, row.ns);
+            [
+                row.implementation.clone(),
+                row.cost.into(),
+                format!("{least} to {greatest}"),
+                format!("{first:.0} to {last:.0}"),
+                row.growth.to_string(),
+            ]
+        });
+        table(f, ["growth", "cost of", "number", "ns", ""], growth)?;
         let targets = self.targets.iter().map(|target| {
             let Spread { no_less, median, no_more, .. } = target.ratio;
             [

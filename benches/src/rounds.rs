@@ -50,6 +50,18 @@ impl Spread {
         }
     }
 
+    /// Returns the distribution of the values multiplied by `factor`.
+    pub(crate) fn times(self, factor: f64) -> Spread {
+        let Spread { min, median, max, no_less, no_more } = self;
+        Spread {
+            min: min * factor,
+            median: median * factor,
+            max: max * factor,
+            no_less: no_less * factor,
+            no_more: no_more * factor,
+        }
+    }
+
     /// Serialises only the median.
     pub(crate) fn median<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(self.median)

@@ -23,7 +23,7 @@ fn check(warning: Option<Warning>) -> io::Result<()> {
 }
 
 /// Returns a receiver that has read the entries which its queue already contains.
-fn receiver(options: &QueueOptions) -> io::Result<Receiver> {
+pub(crate) fn receiver(options: &QueueOptions) -> io::Result<Receiver> {
     let mut mail = options.receiver()?;
     loop {
         while mail.try_recv().is_some() {}

@@ -1,6 +1,7 @@
 //! The raw loops on systems with only POSIX: directories are read when the trigger is pulled.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use super::{Qmail, Sink};
@@ -17,6 +18,13 @@ pub(crate) use super::readdir as list;
 
 /// Directories that are read when a trigger is pulled.
 pub(crate) struct Arrivals(Qmail);
+
+/// The descriptor that another loop waits for.
+impl AsFd for Arrivals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.trigger.as_fd()
+    }
+}
 
 impl Arrivals {
     pub(crate) fn open(directories: &[PathBuf], trigger: Option<&Path>) -> io::Result<Arrivals> {

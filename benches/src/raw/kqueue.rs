@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::time::Duration;
@@ -103,6 +103,13 @@ pub(crate) struct Arrivals {
     kqueue: OwnedFd,
     trigger: Option<Fifo>,
     watched: Vec<(PathBuf, OwnedFd)>,
+}
+
+/// The descriptor that another loop waits for.
+impl AsFd for Arrivals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.kqueue.as_fd()
+    }
 }
 
 impl Arrivals {

@@ -5,7 +5,7 @@ mod trace;
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use super::{EDGE, EVENTS, Fifo, Loop, Sink, TICK, c_string, checked, is_entry};
@@ -99,6 +99,13 @@ pub(crate) struct Arrivals {
     /// The directory of each watch descriptor. The kernel numbers them from 1.
     watched: Vec<PathBuf>,
     buffer: Box<Buffer>,
+}
+
+/// The descriptor that another loop waits for.
+impl AsFd for Arrivals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
 }
 
 impl Arrivals {

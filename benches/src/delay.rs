@@ -1,0 +1,189 @@
+//! Measures how late a wait ends at its timeout. A deadline of a queue depends on it.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullcord::{Backend, Events, Notifier};
+use serde::Serialize;
+
+use crate::loops::{OUR_SELECT, OURS};
+use crate::rounds::{Claim, Plan, Rounds, Spread, percentile};
+use crate::{Options, Report, Steps};
+
+/// The figures of one implementation with one timeout.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The name of the implementation.
+    #[serde(rename = "impl")]
+    pub implementation: &'static str,
+    /// The timeout.
+    pub timeout_us: u64,
+    /// The median of the time between the timeout and the end of the wait.
+    #[serde(serialize_with = "Spread::median")]
+    pub p50_us: Spread,
+    /// The 99th percentile of that time.
+    #[serde(serialize_with = "Spread::median")]
+    pub p99_us: Spread,
+    /// The number of waits that ended before their timeout.
+    pub early: usize,
+}
+
+/// Something that sleeps: a notifier, or the operating system alone.
+trait Sleeper {
+    fn sleep(&mut self, timeout: Duration) -> io::Result<()>;
+}
+
+type Open = fn() -> io::Result<Box<dyn Sleeper>>;
+
+/// The operating system alone: clock_nanosleep(2) on Linux and FreeBSD.
+const ANCHOR: &str = "std::thread::sleep";
+const IMPLEMENTATIONS: [(&str, Open); 5] = [
+    (ANCHOR, || Ok(Box::new(Thread))),
+    (OURS, || Ok(Box::new(Ours::open(Backend::best())?))),
+    (OUR_SELECT, || Ok(Box::new(Ours::open(Backend::Select)?))),
+    ("mio", || Ok(Box::new(Mio::open()?))),
+    ("polling", || Ok(Box::new(Polling::open()?))),
+];
+
+const TIMEOUTS: [Duration; 2] = [Duration::from_micros(300), Duration::from_micros(2_500)];
+
+struct Candidate {
+    name: &'static str,
+    open: Open,
+    timeout: Duration,
+    p99: Vec<f64>,
+    early: usize,
+}
+
+pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
+    let included = IMPLEMENTATIONS.into_iter().filter(|(name, _)| options.includes(name));
+    let mut candidates: Vec<_> = included
+        .flat_map(|(name, open)| {
+            let of = move |timeout| Candidate { name, open, timeout, p99: Vec::new(), early: 0 };
+            TIMEOUTS.map(of)
+        })
+        .collect();
+    let find = |name, timeout| {
+        candidates.iter().position(|one| (one.name, one.timeout) == (name, timeout))
+    };
+    let mut claims = Vec::new();
+    for timeout in TIMEOUTS {
+        if let (Some(one), Some(other)) = (find(OURS, timeout), find(ANCHOR, timeout)) {
+            let text = format!("delay: {OURS} / {ANCHOR}, {} us, p50", timeout.as_micros());
+            claims.push(Claim { text, one, other, most: 1.1 });
+        }
+    }
+    let plan = Plan::of(options, 1);
+    steps.expect(candidates.len() * plan.rounds);
+    let rounds = Rounds::of(plan, &claims, &mut candidates, steps, Candidate::turn)?;
+    for (number, candidate) in candidates.iter().enumerate() {
+        report.delay.push(Row {
+            implementation: candidate.name,
+            timeout_us: candidate.timeout.as_micros() as u64,
+            p50_us: rounds.spread(number),
+            p99_us: Spread::of(candidate.p99.iter().copied()),
+            early: candidate.early,
+        });
+    }
+    report.targets.extend(claims.iter().map(|claim| rounds.target(claim)));
+    Ok(())
+}
+
+impl Candidate {
+    /// Returns the median of the delay in microseconds.
+    fn turn(&mut self) -> io::Result<f64> {
+        const WAITS: usize = 20;
+        let mut sleeper = (self.open)()?;
+        let mut delays = Vec::with_capacity(WAITS);
+        for _ in 0..WAITS {
+            let begun = Instant::now();
+            sleeper.sleep(self.timeout)?;
+            let slept = begun.elapsed();
+            self.early += usize::from(slept < self.timeout);
+            delays.push(slept.as_nanos() as f64 / 1e3 - self.timeout.as_nanos() as f64 / 1e3);
+        }
+        delays.sort_by(f64::total_cmp);
+        self.p99.push(percentile(&delays, 99.0));
+        Ok(percentile(&delays, 50.0))
+    }
+}
+
+struct Thread;
+
+impl Sleeper for Thread {
+    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+        thread::sleep(timeout);
+        Ok(())
+    }
+}
+
+/// A notifier of pullcord's.
+struct Ours {
+    notifier: Box<dyn Notifier>,
+    events: Events,
+}
+
+impl Ours {
+    fn open(backend: Backend) -> io::Result<Ours> {
+        Ok(Ours { notifier: backend.open()?, events: Events::with_capacity(64) })
+    }
+}
+
+impl Sleeper for Ours {
+    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+        self.notifier.wait(&mut self.events, Some(timeout))
+    }
+}
+
+struct Mio {
+    poll: mio::Poll,
+    events: mio::Events,
+}
+
+impl Mio {
+    fn open() -> io::Result<Mio> {
+        Ok(Mio { poll: mio::Poll::new()?, events: mio::Events::with_capacity(64) })
+    }
+}
+
+impl Sleeper for Mio {
+    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+        self.poll.poll(&mut self.events, Some(timeout))
+    }
+}
+
+struct Polling {
+    poller: polling::Poller,
+    events: polling::Events,
+}
+
+impl Polling {
+    fn open() -> io::Result<Polling> {
+        Ok(Polling { poller: polling::Poller::new()?, events: polling::Events::new() })
+    }
+}
+
+impl Sleeper for Polling {
+    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+        self.poller.wait(&mut self.events, Some(timeout)).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_of_ours_ends_before_its_timeout() {
+        for (name, open) in IMPLEMENTATIONS {
+            for timeout in TIMEOUTS {
+                let mut candidate = Candidate { name, open, timeout, p99: Vec::new(), early: 0 };
+                candidate.turn().unwrap();
+                if name.starts_with("pullcord") {
+                    assert_eq!(candidate.early, 0, "{name}, {timeout:?}");
+                }
+            }
+        }
+    }
+}
