@@ -4,19 +4,21 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
+use pullcord_platform::always_writable::AlwaysWritable;
 use pullcord_platform::clock;
 use pullcord_platform::timer::Timer;
 
 use crate::queue::{Entry, OwnedEntry, Queue, Warning};
-use crate::{Backend, Events, Key, Notifier, Result, Waker};
+use crate::{Backend, Events, Interest, Key, Mode, Notifier, Result, Waker};
 
 const TRIGGER: Key = Key(0);
 const WATCH: Key = Key(1);
 const TIMER: Key = Key(2);
+const POKE: Key = Key(3);
 
-/// The trigger, the watch, the timer and the waker. One event that finds no room would bring no edge
-/// later.
-const SOURCES: usize = 4;
+/// The trigger, the watch, the timer, the poke and the waker. One event that finds no room would bring no
+/// edge later.
+const SOURCES: usize = 5;
 
 /// How long [`Receiver::try_recv`] leaves a notifier alone that cannot wait.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -65,6 +67,8 @@ pub struct Receiver {
     events: Events,
     /// Makes the descriptor readable at the next deadline; none where there is no descriptor.
     timer: Option<Timer>,
+    /// Makes it readable immediately.
+    poke: Option<AlwaysWritable>,
     /// The time for which the timer is set.
     timer_at: Option<Instant>,
     /// The descriptor has no new edge before the notifier was asked and had nothing: kqueue(2).
@@ -97,7 +101,8 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// Fails with `EMFILE`, `ENFILE` or `ENOMEM`: it uses two descriptors besides those of the queue.
+    /// Fails with `EMFILE`, `ENFILE` or `ENOMEM`: it uses four descriptors besides those of the
+    /// queue.
     pub fn new(queue: Queue) -> io::Result<Receiver> {
         Receiver::with_backend(queue, Backend::best())
     }
@@ -124,18 +129,19 @@ impl Receiver {
         mut notifier: Box<dyn Notifier>,
         must_be_empty: bool,
     ) -> io::Result<Receiver> {
-        let timer = match notifier.pollable_fd() {
-            Some(_) => Some(Timer::new()?),
-            None => None,
+        let (timer, poke) = match notifier.pollable_fd() {
+            Some(_) => (Some(Timer::new()?), Some(AlwaysWritable::new()?)),
+            None => (None, None),
         };
         if let Some(timer) = &timer {
-            notifier.register(timer, TIMER, crate::Interest::Read, crate::Mode::Level)?;
+            notifier.register(timer, TIMER, Interest::Read, Mode::Level)?;
         }
         let mut receiver = Receiver {
             queue,
             notifier,
             events: Events::with_capacity(SOURCES),
             timer,
+            poke,
             timer_at: None,
             must_be_empty,
             turn: Turn::default(),
@@ -223,7 +229,7 @@ impl Receiver {
                 self.turn.count += 1;
                 if let Err(error) = self.wait(Some(Duration::ZERO)) {
                     self.queue.wait_failed(error);
-                    self.set_timer(clock::now(), Some(RETRY_DELAY));
+                    self.set_timer(clock::now(), RETRY_DELAY);
                     return None;
                 }
             }
@@ -273,11 +279,15 @@ impl Receiver {
         self.turn.is_active = true;
         self.turn.is_woken |= self.events.woken();
         for event in &self.events {
-            if event.key == TIMER {
-                self.timer_at = None;
-                self.timer.iter_mut().for_each(Timer::acknowledge);
-            } else {
-                let _ = self.queue.handle_event(event);
+            match event.key {
+                TIMER => {
+                    self.timer_at = None;
+                    self.timer.iter_mut().for_each(Timer::acknowledge);
+                }
+                POKE => {}
+                _ => {
+                    let _ = self.queue.handle_event(event);
+                }
             }
         }
         Ok(())
@@ -289,16 +299,24 @@ impl Receiver {
         let timeout = self.queue.prepare(&mut *self.notifier, now);
         let has_news = self.queue.take_warning_news();
         self.turn.is_warned |= has_news;
-        self.set_timer(now, if has_news { Some(Duration::ZERO) } else { timeout });
+        self.be_readable_after(now, if has_news { Some(Duration::ZERO) } else { timeout });
+    }
+
+    /// Makes the descriptor readable, with a new edge, once the timeout is over at the latest.
+    fn be_readable_after(&mut self, now: Instant, timeout: Option<Duration>) {
+        match timeout {
+            Some(Duration::ZERO) => self.wake_self(),
+            Some(timeout) => self.set_timer(now, timeout),
+            None => {}
+        }
     }
 
     /// Sets the timer, unless it is set for an earlier time.
-    fn set_timer(&mut self, now: Instant, timeout: Option<Duration>) {
-        let (Some(timer), Some(timeout)) = (&mut self.timer, timeout) else { return };
-        let Some(at) = now.checked_add(timeout) else { return };
+    fn set_timer(&mut self, now: Instant, timeout: Duration) {
+        let (Some(timer), Some(at)) = (&mut self.timer, now.checked_add(timeout)) else { return };
         let is_set =
             self.timer_at.is_some_and(|then| now < then && (then <= at || mutant!(TimerKept)));
-        if is_set && !timeout.is_zero() {
+        if is_set {
             return;
         }
         // Without a timer the loop sleeps until the next event. Failures for want of memory pass.
@@ -314,7 +332,10 @@ impl Receiver {
 
     /// Makes the descriptor readable, with a new edge.
     fn wake_self(&mut self) {
-        self.set_timer(clock::now(), Some(Duration::ZERO));
+        let Some(poke) = &self.poke else { return };
+        if self.notifier.register(poke, POKE, Interest::Write, Mode::OneShot).is_err() {
+            self.set_timer(clock::now(), Duration::ZERO);
+        }
     }
 
     /// Returns an entry again once `not_before` has come: see [`Queue::requeue`]. Wakes a loop that
@@ -326,7 +347,7 @@ impl Receiver {
     pub fn requeue(&mut self, entry: &OwnedEntry, not_before: Instant) -> Result<()> {
         self.queue.requeue(entry, not_before)?;
         let now = clock::now();
-        self.set_timer(now, Some(not_before.saturating_duration_since(now)));
+        self.be_readable_after(now, Some(not_before.saturating_duration_since(now)));
         Ok(())
     }
 
@@ -407,7 +428,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{Interest, Mode, QueueOptions};
+    use crate::QueueOptions;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -450,6 +471,27 @@ mod tests {
         }
         if mail.queue().is_fully_watched() {
             assert_eq!(longest, MAX_TURNS * 64, "some turns are as long as they may be");
+        }
+    }
+    #[test]
+    fn a_turn_that_ends_with_entries_left_is_followed_by_an_edge_and_needs_no_timer() {
+        let mut outer = Backend::best().open().unwrap();
+        let todo = tempfile::tempdir().unwrap();
+        (0..200).for_each(|n| fs::write(todo.path().join(n.to_string()), "").unwrap());
+        let mut mail = QueueOptions::directories([todo.path()]).receiver().unwrap();
+        let Some(fd) = mail.pollable_fd() else { return };
+        outer.register(&fd, Key(1), Interest::Read, Mode::Edge).unwrap();
+        let (mut events, mut seen) = (Events::with_capacity(1), 0);
+        while seen < 200 {
+            outer.wait(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "only {seen} entries, and no new edge");
+            while mail.try_recv().is_some() {
+                seen += 1;
+            }
+            let soon = clock::now() + Duration::from_secs(1);
+            if seen < 200 {
+                assert!(mail.timer_at.is_none_or(|at| at > soon), "{:?}", mail.timer_at);
+            }
         }
     }
 }

@@ -42,6 +42,7 @@ compile_error!(
 #[macro_use]
 mod mutants;
 
+pub mod always_writable;
 pub mod clock;
 mod fd;
 pub mod fifo;

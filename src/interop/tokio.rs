@@ -71,7 +71,7 @@ impl AsyncReceiver {
     /// # Errors
     ///
     /// Fails with `Unsupported` on systems with neither epoll nor kqueue. Fails with `EMFILE`,
-    /// `ENFILE` or `ENOMEM`: it uses three descriptors besides those of the queue.
+    /// `ENFILE` or `ENOMEM`: it uses five descriptors besides those of the queue.
     ///
     /// # Panics
     ///
