@@ -88,6 +88,33 @@ pub(crate) fn is_readable(source: impl AsFd) -> bool {
     found == 1
 }
 
+/// The sets of a turn in a test.
+#[cfg(test)]
+pub(crate) struct TestSets {
+    nfds: c_int,
+    set: libc::fd_set,
+}
+
+#[cfg(test)]
+impl TestSets {
+    pub(crate) fn new() -> TestSets {
+        // SAFETY: a plain C structure, for which zero is a value: an empty set.
+        TestSets { nfds: 0, set: unsafe { std::mem::zeroed() } }
+    }
+
+    pub(crate) fn waiting(&mut self) -> FdSet<'_> {
+        FdSet { nfds: &mut self.nfds, set: &mut self.set }
+    }
+
+    /// select(2) that does not wait. Returns the descriptors that are ready.
+    pub(crate) fn select(&mut self) -> ReadySet<'_> {
+        let (none, mut zero) = (std::ptr::null_mut(), libc::timeval { tv_sec: 0, tv_usec: 0 });
+        // SAFETY: the set and the timeout live through the call.
+        unsafe { libc::select(self.nfds, &mut self.set, none, none, &mut zero) };
+        ReadySet(&self.set)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

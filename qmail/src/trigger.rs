@@ -150,6 +150,9 @@ impl QmailTrigger {
             WaitFor::EndOfPause(at) => self.timer_expired(now, at) && self.drain(),
             WaitFor::Retry(at) => self.timer_expired(now, at),
         };
+        if answer {
+            self.pacer.answered(now);
+        }
         self.answer = Some(answer);
         answer
     }
@@ -198,9 +201,11 @@ impl QmailTrigger {
     fn set_timer(&mut self, now: Instant, at: Instant) -> bool {
         let Some(timer) = &mut self.timer else { return false };
         let is_ignored = at <= now && self.turns.is_silent();
+        let soon = now + SILENT_INTERVAL;
         let at = match self.timer_at {
-            Some(set_for) if is_ignored && set_for > now => set_for,
-            _ if is_ignored => now + SILENT_INTERVAL,
+            // Not the timer of a scan to repeat, which expires much later.
+            Some(set_for) if is_ignored && now < set_for && set_for <= soon => set_for,
+            _ if is_ignored => soon,
             _ => at,
         };
         if self.timer_at == Some(at) {
@@ -244,4 +249,51 @@ fn report_once(reported: &mut bool, problem: impl Display) {
         let _ = writeln!(stderr.lock(), "pullcord: {problem}");
     }
     *reported = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs;
+
+    use super::*;
+    use crate::ffi::TestSets;
+
+    /// The path of the trigger is relative: this is the only test here that changes the directory.
+    #[test]
+    fn a_pull_during_a_long_scan_is_served_soon_after_it() {
+        let queue = tempfile::tempdir().unwrap();
+        fs::create_dir(queue.path().join("lock")).unwrap();
+        env::set_current_dir(queue.path()).unwrap();
+        Trigger::create(PATH, 0o622).unwrap();
+        let (mut trigger, start) = (QmailTrigger::new(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        trigger.set(start);
+        assert!(!turn(&mut trigger, at(1), true));
+        pull();
+        assert!(turn(&mut trigger, at(100), true));
+        // This scan is for a pull: the timer is set for a second later, to repeat it.
+        trigger.set(at(100));
+        turn(&mut trigger, at(101), false);
+        pull();
+        for ms in 102..250 {
+            turn(&mut trigger, at(ms), false);
+        }
+        let wakes_at = trigger.timer_at.expect("a timer is set");
+        assert!(wakes_at <= at(250) + SILENT_INTERVAL, "{:?} later", wakes_at - at(250));
+        assert!(!turn(&mut trigger, at(251), true), "the pause after a long scan");
+        assert!(turn(&mut trigger, at(262), true));
+    }
+
+    fn pull() {
+        pullcord::pull(Path::new(PATH)).unwrap();
+    }
+
+    /// A turn of the manager's loop with a select(2) that does not wait. Returns whether it was pulled.
+    fn turn(trigger: &mut QmailTrigger, now: Instant, asks: bool) -> bool {
+        let mut sets = TestSets::new();
+        trigger.selprep(now, &mut sets.waiting());
+        let ready = sets.select();
+        asks && trigger.pulled(now, &ready)
+    }
 }

@@ -11,8 +11,9 @@
 
 use std::time::Duration;
 
-/// After so many turns without a question, the manager may be one that does not ask for a while.
-const PATIENCE: u32 = 16;
+/// After so many turns without a question, the manager may be one that does not ask for a while. Or it is
+/// within a scan of as many messages: then it may sleep for up to 20 ms when the scan has ended.
+const PATIENCE: u32 = 64;
 
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn a_manager_is_silent_after_some_turns_until_it_asks() {
         let mut turns = Turns::new();
-        let checks = (0..100).filter(|_| {
+        let checks = (0..6 * PATIENCE + 1).filter(|_| {
             turns.begin();
             turns.should_check()
         });
