@@ -1,4 +1,4 @@
-//! A descriptor that can always be written to: the writing end of a pipe that nobody writes to.
+//! A descriptor that can always be written to: the writing end of a pipe that stays empty.
 //!
 //! Registered for one report, it gives a notifier an event immediately, with one system call and no other to
 //! silence it. timerfd(2) with a time that is over interrupts the processor first, and costs ten times as
