@@ -63,14 +63,18 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     let mut candidates = Vec::new();
     for (spool, &backlog) in backlogs.iter().enumerate() {
         spools.push(Spool::with(PARTS, backlog)?);
-        for kind in Kind::ALL.into_iter().filter(|kind| options.includes(kind.name())) {
+        let is_measured = |kind: &Kind| {
+            options.includes(kind.name()) && (backlog == 0 || !kind.is_in_other_loop())
+        };
+        for kind in Kind::ALL.into_iter().filter(is_measured) {
             if let Err(error) = kind.open(&spools[spool]) {
                 report
                     .notes
                     .push(format!("arrive: {} is not available here: {error}", kind.name()));
                 continue;
             }
-            let bursts = kind.watches().then_some(ArrivalPattern::InBursts);
+            let in_bursts = kind.watches() && [0, 100_000].contains(&backlog);
+            let bursts = in_bursts.then_some(ArrivalPattern::InBursts);
             let pattern = [ArrivalPattern::OneByOne].into_iter().chain(bursts);
             candidates.extend(pattern.map(|pattern| Candidate::new(kind, pattern, spool)));
         }
@@ -206,6 +210,11 @@ impl Kind {
     /// Returns whether a watch reports the names, so that the directories are not read.
     fn watches(self) -> bool {
         !matches!(self, Kind::Scanning | Kind::Qmail)
+    }
+
+    /// Returns whether it is a receiver in the loop of another library.
+    fn is_in_other_loop(self) -> bool {
+        matches!(self, Kind::ReceivingInMio | Kind::ReceivingInTokio)
     }
 
     /// Returns whether the trigger is pulled after each link.

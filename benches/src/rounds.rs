@@ -104,7 +104,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Returns the plan of a workload, each of whose turns is short enough for `times` as many rounds.
     pub(crate) fn of(options: &Options, times: usize) -> Plan {
-        let (rounds, blocks) = if options.quick { (5, 1) } else { (21, 3) };
+        let (rounds, blocks) = if options.quick { (5, 1) } else { (21, 2) };
         Plan { rounds: times * rounds, blocks }
     }
 }
