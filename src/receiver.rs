@@ -1,23 +1,22 @@
 //! A queue with a loop of its own: blocking, or inside another loop with one descriptor.
 
+mod alarm;
+
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use pullcord_platform::always_writable::AlwaysWritable;
 use pullcord_platform::clock;
-use pullcord_platform::timer::Timer;
 
 use crate::queue::{Entry, OwnedEntry, Queue, Warning};
-use crate::{Backend, Events, Interest, Key, Mode, Notifier, Result, Waker};
+use crate::{Backend, Events, Key, Notifier, Result, Waker};
+use alarm::Alarm;
 
 const TRIGGER: Key = Key(0);
 const WATCH: Key = Key(1);
-const TIMER: Key = Key(2);
-const POKE: Key = Key(3);
 
-/// The trigger, the watch, the timer, the poke and the waker. One event that finds no room would bring no
-/// edge later.
+/// The trigger, the watch, the two sources of the alarm, and the waker. One event that finds no room would
+/// bring no edge later.
 const SOURCES: usize = 5;
 
 /// How long [`Receiver::try_recv`] leaves a notifier alone that cannot wait.
@@ -25,9 +24,6 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// On kqueue(2), the most turns of 64 entries before [`Receiver::try_recv`] returns `None`.
 const MAX_TURNS: usize = 4;
-
-/// How often it tries to set its timer: kqueue(2) needs memory for that.
-const TIMER_ATTEMPTS: usize = 10;
 
 /// A [`Queue`] and the notifier that it waits on.
 ///
@@ -65,12 +61,8 @@ pub struct Receiver {
     queue: Queue,
     notifier: Box<dyn Notifier>,
     events: Events,
-    /// Makes the descriptor readable at the next deadline; none where there is no descriptor.
-    timer: Option<Timer>,
-    /// Makes it readable immediately.
-    poke: Option<AlwaysWritable>,
-    /// The time for which the timer is set.
-    timer_at: Option<Instant>,
+    /// Makes the descriptor readable; none where there is no descriptor.
+    alarm: Option<Alarm>,
     /// The descriptor has no new edge before the notifier was asked and had nothing: kqueue(2).
     must_be_empty: bool,
     turn: Turn,
@@ -129,20 +121,12 @@ impl Receiver {
         mut notifier: Box<dyn Notifier>,
         must_be_empty: bool,
     ) -> io::Result<Receiver> {
-        let (timer, poke) = match notifier.pollable_fd() {
-            Some(_) => (Some(Timer::new()?), Some(AlwaysWritable::new()?)),
-            None => (None, None),
-        };
-        if let Some(timer) = &timer {
-            notifier.register(timer, TIMER, Interest::Read, Mode::Level)?;
-        }
+        let alarm = Alarm::open(&mut *notifier)?;
         let mut receiver = Receiver {
             queue,
             notifier,
             events: Events::with_capacity(SOURCES),
-            timer,
-            poke,
-            timer_at: None,
+            alarm,
             must_be_empty,
             turn: Turn::default(),
         };
@@ -229,7 +213,7 @@ impl Receiver {
                 self.turn.count += 1;
                 if let Err(error) = self.wait(Some(Duration::ZERO)) {
                     self.queue.wait_failed(error);
-                    self.set_timer(clock::now(), RETRY_DELAY);
+                    self.be_readable_after(clock::now(), RETRY_DELAY);
                     return None;
                 }
             }
@@ -279,15 +263,8 @@ impl Receiver {
         self.turn.is_active = true;
         self.turn.is_woken |= self.events.woken();
         for event in &self.events {
-            match event.key {
-                TIMER => {
-                    self.timer_at = None;
-                    self.timer.iter_mut().for_each(Timer::acknowledge);
-                }
-                POKE => {}
-                _ => {
-                    let _ = self.queue.handle_event(event);
-                }
+            if !self.alarm.as_mut().is_some_and(|alarm| alarm.take(event.key)) {
+                let _ = self.queue.handle_event(event);
             }
         }
         Ok(())
@@ -299,43 +276,22 @@ impl Receiver {
         let timeout = self.queue.prepare(&mut *self.notifier, now);
         let has_news = self.queue.take_warning_news();
         self.turn.is_warned |= has_news;
-        self.be_readable_after(now, if has_news { Some(Duration::ZERO) } else { timeout });
+        if let Some(timeout) = if has_news { Some(Duration::ZERO) } else { timeout } {
+            self.be_readable_after(now, timeout);
+        }
     }
 
     /// Makes the descriptor readable, with a new edge, once the timeout is over at the latest.
-    fn be_readable_after(&mut self, now: Instant, timeout: Option<Duration>) {
-        match timeout {
-            Some(Duration::ZERO) => self.wake_self(),
-            Some(timeout) => self.set_timer(now, timeout),
-            None => {}
-        }
-    }
-
-    /// Sets the timer, unless it is set for an earlier time.
-    fn set_timer(&mut self, now: Instant, timeout: Duration) {
-        let (Some(timer), Some(at)) = (&mut self.timer, now.checked_add(timeout)) else { return };
-        let is_set =
-            self.timer_at.is_some_and(|then| now < then && (then <= at || mutant!(TimerKept)));
-        if is_set {
-            return;
-        }
-        // Without a timer the loop sleeps until the next event. Failures for want of memory pass.
-        let mut set = timer.set(timeout);
-        for _ in 1..TIMER_ATTEMPTS {
-            set = set.or_else(|_| timer.set(timeout));
-        }
-        self.timer_at = set.is_ok().then_some(at);
-        if let Err(error) = set {
+    fn be_readable_after(&mut self, now: Instant, timeout: Duration) {
+        let Some(alarm) = &mut self.alarm else { return };
+        if let Err(error) = alarm.ring_after(&mut *self.notifier, now, timeout) {
             self.queue.wait_failed(error);
         }
     }
 
     /// Makes the descriptor readable, with a new edge.
     fn wake_self(&mut self) {
-        let Some(poke) = &self.poke else { return };
-        if self.notifier.register(poke, POKE, Interest::Write, Mode::OneShot).is_err() {
-            self.set_timer(clock::now(), Duration::ZERO);
-        }
+        self.be_readable_after(clock::now(), Duration::ZERO);
     }
 
     /// Returns an entry again once `not_before` has come: see [`Queue::requeue`]. Wakes a loop that
@@ -347,7 +303,7 @@ impl Receiver {
     pub fn requeue(&mut self, entry: &OwnedEntry, not_before: Instant) -> Result<()> {
         self.queue.requeue(entry, not_before)?;
         let now = clock::now();
-        self.be_readable_after(now, Some(not_before.saturating_duration_since(now)));
+        self.be_readable_after(now, not_before.saturating_duration_since(now));
         Ok(())
     }
 
@@ -428,7 +384,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::QueueOptions;
+    use crate::{Interest, Mode, QueueOptions};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -490,7 +446,8 @@ mod tests {
             }
             let soon = clock::now() + Duration::from_secs(1);
             if seen < 200 {
-                assert!(mail.timer_at.is_none_or(|at| at > soon), "{:?}", mail.timer_at);
+                let timer = mail.alarm.as_ref().and_then(Alarm::set_for);
+                assert!(timer.is_none_or(|at| at > soon), "{timer:?}");
             }
         }
     }
