@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use pullcord::{OwnedEntry, QueueOptions, Receiver, Waker};
+use pullcord::{OwnedEntry, QueueOptions, Receiver, Waker, Warning};
 
 use crate::api::pullcord_stats;
 use crate::error::CError;
@@ -38,6 +38,15 @@ pub(crate) struct OpenQueue {
     path: Vec<u8>,
     /// `path` is that of an entry that was not returned yet: the caller's buffer was too small.
     is_pending: bool,
+    /// The next warning, once `recv` has ended for it.
+    warning: Option<Warning>,
+}
+
+/// The result of a look into the queue.
+enum Found {
+    Entry,
+    Warning,
+    Nothing,
 }
 
 impl SharedQueue {
@@ -46,7 +55,12 @@ impl SharedQueue {
         let waker = mail.waker()?;
         Ok(SharedQueue {
             fd: mail.pollable_fd().map(|fd| fd.as_raw_fd()),
-            queue: Mutex::new(Some(OpenQueue { mail, path: Vec::new(), is_pending: false })),
+            queue: Mutex::new(Some(OpenQueue {
+                mail,
+                path: Vec::new(),
+                is_pending: false,
+                warning: None,
+            })),
             waiting: RwLock::new(()),
             waker,
             is_woken: AtomicBool::new(false),
@@ -72,7 +86,7 @@ impl SharedQueue {
     }
 
     /// Passes the path of the next entry to `copy`, and waits for it. Returns false after the timeout,
-    /// and after [`wake`](SharedQueue::wake).
+    /// after [`wake`](SharedQueue::wake), and once if there is a warning.
     pub(crate) fn recv(
         &self,
         timeout: Option<Duration>,
@@ -82,8 +96,14 @@ impl SharedQueue {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut is_over = false;
         loop {
-            if self.with(|queue| queue.next(&mut copy))? {
-                return Ok(true);
+            let found = self.with(|queue| {
+                let is_entry = queue.next(&mut copy)?;
+                Ok(if is_entry { Found::Entry } else { queue.take_warning() })
+            })?;
+            match found {
+                Found::Entry => return Ok(true),
+                Found::Warning => return Ok(false),
+                Found::Nothing => {}
             }
             if is_over || self.is_woken.swap(false, Ordering::AcqRel) {
                 return Ok(false);
@@ -178,8 +198,21 @@ impl OpenQueue {
         Ok(true)
     }
 
+    /// Takes a warning from the receiver. Only one: the receiver limits how many it keeps, and a program
+    /// that reads no warnings is disturbed once.
+    fn take_warning(&mut self) -> Found {
+        if self.warning.is_none() {
+            self.warning = self.mail.next_warning();
+            if self.warning.is_some() {
+                return Found::Warning;
+            }
+        }
+        Found::Nothing
+    }
+
     pub(crate) fn next_warning(&mut self) -> Option<String> {
-        self.mail.next_warning().map(|warning| warning.to_string())
+        let warning = self.warning.take().or_else(|| self.mail.next_warning());
+        warning.map(|warning| warning.to_string())
     }
 
     pub(crate) fn requeue(&mut self, path: &Path, delay: Duration) -> Result<(), CError> {
