@@ -1,6 +1,7 @@
 //! The strategies that `pullcord storm` compares, in the simulated world.
 
 mod enumeration;
+mod errors;
 mod named;
 mod program;
 
@@ -8,5 +9,6 @@ use libtest_mimic::Trial;
 
 /// All tests of the strategies.
 pub(crate) fn trials() -> Vec<Trial> {
-    named::trials().into_iter().chain(enumeration::trials()).collect()
+    let named = named::trials().into_iter().chain(enumeration::trials());
+    named.chain(errors::trials()).collect()
 }

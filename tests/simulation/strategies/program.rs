@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use pullcord::{Backend, Event as Readiness, Events, Notifier, QueueOptions};
+use pullcord_platform::clock;
+use pullcord_platform::sim::{self, Call, Kernel};
 use pullcord_platform::watch::REPORTS_NAMES;
-use pullcord_platform::{clock, sim};
 use pullcord_strategies::{
     Drain, EarlyClose, Pullcord, Reader, Receive, Reopen, Result as StepResult, Strategy,
 };
@@ -62,6 +63,11 @@ pub(crate) struct Outcome {
     /// The names in the directories at the end.
     pub(crate) waiting: Vec<String>,
     pub(crate) errors: Vec<String>,
+    /// The calls that failed by injection, each with the number of its error.
+    pub(crate) struck: Vec<(Call, usize)>,
+    /// The calls that were made since the events began.
+    pub(crate) made: Vec<Call>,
+    pub(crate) trace: u64,
     pub(crate) spins: bool,
     /// A scan that neither the start, a pull, a timeout, a failure nor a new trigger explains.
     pub(crate) needless_scan: bool,
@@ -182,7 +188,7 @@ pub(crate) fn run(case: &Case<'_>, keep_log: bool) -> Outcome {
         program.scan(&mut *notifier);
         *program.outcome = Outcome::default();
     }
-    let begin = sim::with(|kernel| kernel.now());
+    let (begin, before) = sim::with(|kernel| (kernel.now(), kernel.census().clone()));
     program.begin = begin;
     let history = History { config: case.config, events: case.events.to_vec() };
     let world = Rc::new(RefCell::new(World::new(&history, begin, case.settle * MS)));
@@ -192,6 +198,14 @@ pub(crate) fn run(case: &Case<'_>, keep_log: bool) -> Outcome {
     drop(notifier);
     let mut kernel = sim::halt().expect("booted above");
     outcome.log = kernel.take_log();
+    let census = kernel.census();
+    for call in Call::ALL.iter().copied() {
+        let failed = census.failed(call).enumerate().filter(|(_, (_, count))| *count > 0);
+        outcome.struck.extend(failed.map(|(error, _)| (call, error)));
+        let is_made = census.made(call) > before.made(call);
+        outcome.made.extend(is_made.then_some(call));
+    }
+    outcome.trace = kernel.trace();
     outcome.pulls = world.borrow().pulls.clone();
     let count = if let Layout::Directories(count) = case.config.layout { count } else { 1 };
     for number in 0..count {
@@ -202,6 +216,12 @@ pub(crate) fn run(case: &Case<'_>, keep_log: bool) -> Outcome {
         outcome.waiting.extend(names.map(|name| String::from_utf8_lossy(&name).into_owned()));
     }
     outcome
+}
+
+/// Returns the number of calls that have failed by injection.
+fn failed_calls(kernel: &Kernel) -> u64 {
+    let failed = Call::ALL.iter().flat_map(|call| kernel.census().failed(*call));
+    failed.map(|(_, count)| count).sum()
 }
 
 struct Program<'a> {
@@ -218,7 +238,7 @@ impl Program<'_> {
     fn live(&mut self, case: &Case<'_>, notifier: &mut dyn Notifier, world: &RefCell<World>) {
         let mut events = Events::with_capacity(4);
         // The start.
-        let (mut reasons, mut struck) = (1, 0);
+        let mut reasons = 1;
         let (mut happened, mut wakeups) = (0, 0);
         let replacements = case.events.iter().filter(|it| it.op == Op::ReplaceTrigger).count();
         reasons += replacements as u64;
@@ -241,6 +261,8 @@ impl Program<'_> {
             let rescan = Duration::from_nanos(self.rescan_at.saturating_sub(now));
             if let Err(error) = notifier.wait(&mut events, Some(own.unwrap_or(rescan))) {
                 self.outcome.errors.push(error.to_string());
+                // The notifier belongs to the program, so the program makes the pause.
+                sim::with(|kernel| kernel.rest(10 * MS));
             }
             let now = sim::with(|kernel| kernel.now());
             if world.borrow().is_over {
@@ -259,8 +281,7 @@ impl Program<'_> {
             if !events.is_empty() || !self.is_old || is_due {
                 self.scan(notifier);
             }
-            let failed = sim::with(|kernel| kernel.take_fault()).is_some();
-            struck += if failed { per_fault } else { 0 };
+            let struck = sim::with(|kernel| failed_calls(kernel)) * per_fault;
             let world = world.borrow();
             let delivered = world.pulls.iter().filter(|(_, pull)| pull.is_ok()).count() as u64;
             self.outcome.needless_scan |= self.strategy.scan_count() > reasons + delivered + struck;
