@@ -141,10 +141,11 @@ pub unsafe extern "C" fn pullcord_open(
 ///
 /// Returns 1 for an entry. Returns 0 after the timeout, after pullcord_wake, and once if there is a
 /// warning: call pullcord_next_warning until it returns 0 then. Until the program has read that warning,
-/// no other one ends a wait. Returns -EINTR if a signal was handled during the wait: it may be called again. Returns -ERANGE if the
-/// buffer is too small: the next call returns the same entry. Returns -EINVAL if the buffer is NULL;
-/// -EBADF, also if another thread closes the queue during the wait. On a system with neither epoll nor
-/// kqueue, a signal does not end the wait, and other calls on the queue may wait for it for half a second.
+/// no other one ends a wait. Returns -EINTR if a signal was handled during the wait: it may be called
+/// again. Returns -ERANGE if the buffer is too small: the next call returns the same entry. Returns
+/// -EINVAL if the buffer is NULL; -EBADF, also if another thread closes the queue during the wait. On a
+/// system with neither epoll nor kqueue, a signal does not end the wait, and other calls on the queue
+/// may wait for it for half a second.
 // SAFETY: the prefix makes the name ours.
 #[unsafe(no_mangle)]
 #[allow(clippy::missing_safety_doc)] // a C programmer knows the rules for buffers
