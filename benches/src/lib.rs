@@ -44,7 +44,7 @@ pub struct Options {
     /// Workloads to run, all if not given
     #[arg(long = "workload", value_name = "W", value_enum, value_delimiter = ',')]
     pub workloads: Vec<Workload>,
-    /// Fewer rounds and smaller sizes: done within 40 seconds
+    /// Fewer rounds and smaller sizes
     #[arg(long)]
     pub quick: bool,
     /// Print JSON instead of tables
