@@ -1,12 +1,14 @@
 //! The readers of pullcord: a queue in a loop on a notifier, and a receiver in the loops for which it exists.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
+use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
-use pullcord::interop::AsyncReceiver;
 use pullcord::{Backend, Entry, Events, Key, Notifier, Queue, QueueOptions, Receiver, Warning};
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 
 use super::Reader;
@@ -101,17 +103,11 @@ pub(super) struct InMio {
 }
 
 impl InMio {
-    #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
     pub(super) fn open(options: &QueueOptions) -> io::Result<InMio> {
-        let (mut mail, poll) = (receiver(options)?, Poll::new()?);
-        poll.registry().register(&mut mail, Token(0), Interest::READABLE)?;
+        let (mail, poll) = (receiver(options)?, Poll::new()?);
+        let number = descriptor(&mail)?.as_raw_fd();
+        poll.registry().register(&mut SourceFd(&number), Token(0), Interest::READABLE)?;
         Ok(InMio { mail, poll, events: mio::Events::with_capacity(64) })
-    }
-
-    /// A receiver has no descriptor where the only backend is select.
-    #[cfg(any(target_os = "illumos", target_os = "solaris"))]
-    pub(super) fn open(_: &QueueOptions) -> io::Result<InMio> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -125,26 +121,35 @@ impl Reader for InMio {
     }
 }
 
-/// A receiver in a task of a tokio runtime with one thread.
+/// A receiver in a task of a tokio runtime with one thread. It is no `AsyncReceiver`: the feature `tokio` of the
+/// library would be part of every package that is compiled together with this one.
 pub(super) struct InTokio {
     // Dropped before the runtime, which it is registered with.
-    mail: AsyncReceiver,
+    mail: AsyncFd<Source>,
     runtime: Runtime,
 }
 
+/// A receiver as a source of tokio's.
+struct Source(Receiver);
+
+impl AsRawFd for Source {
+    fn as_raw_fd(&self) -> RawFd {
+        descriptor(&self.0).expect("it was asked for at first").as_raw_fd()
+    }
+}
+
 impl InTokio {
+    #[allow(unsafe_code)]
     pub(super) fn open(options: &QueueOptions) -> io::Result<InTokio> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let mail = runtime.block_on(async {
-            let mut mail = AsyncReceiver::new(options.open()?)?;
-            loop {
-                mail.readable().await?;
-                while mail.try_recv().is_some() {}
-                if !mail.queue().is_scanning() {
-                    return io::Result::Ok(mail);
-                }
-            }
-        })?;
+        let mail = receiver(options)?;
+        descriptor(&mail)?;
+        let readable = tokio::io::Interest::READABLE;
+        let inside = runtime.enter();
+        // SAFETY: the receiver keeps its descriptor while it lives, and the `AsyncFd` owns it.
+        let mail = unsafe { AsyncFd::register_with_interest(Source(mail), readable) };
+        let mail = mail.map_err(|error| error.into_parts().1)?;
+        drop(inside);
         Ok(InTokio { mail, runtime })
     }
 }
@@ -152,10 +157,17 @@ impl InTokio {
 impl Reader for InTokio {
     fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
         let InTokio { mail, runtime } = self;
-        runtime.block_on(mail.readable())?;
+        // The readiness is taken before the entries: each later one is a new edge.
+        runtime.block_on(async { mail.readable().await.map(|mut ready| ready.clear_ready()) })?;
+        let Source(mail) = mail.get_mut();
         while let Some(entry) = mail.try_recv() {
             pass(&entry, sink);
         }
         check(mail.next_warning())
     }
+}
+
+/// Returns the descriptor of a receiver. There is none where the only backend is select.
+fn descriptor(mail: &Receiver) -> io::Result<BorrowedFd<'_>> {
+    mail.pollable_fd().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
