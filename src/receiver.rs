@@ -429,6 +429,7 @@ mod tests {
             assert_eq!(longest, MAX_TURNS * 64, "some turns are as long as they may be");
         }
     }
+
     #[test]
     fn a_turn_that_ends_with_entries_left_is_followed_by_an_edge_and_needs_no_timer() {
         let mut outer = Backend::best().open().unwrap();

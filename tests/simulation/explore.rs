@@ -39,8 +39,8 @@ impl Source {
         }
     }
 
-    /// The `turn`th history of a run with this seed: the errors of calls first, then three streams in turns. The enumeration is
-    /// visited in steps that reach each of its histories once.
+    /// The `turn`th history of a run with this seed: the errors of calls first, then three streams in turns. The
+    /// enumeration is visited in steps that reach each of its histories once.
     pub(crate) fn nth(seed: u64, turn: u64) -> Source {
         if random::fault(turn as usize).is_some() {
             return Source::Fault(turn as usize);
