@@ -24,8 +24,8 @@ use crate::raw::{self, Sink};
 use crate::rng::Rng;
 use crate::rounds::{Claim, Plan, Rounds, Spread, how_often, percentile};
 use crate::{Options, Report, Steps, cpu_time};
-pub(crate) use readers::receiver;
 use readers::{InMio, InTokio, OnNotifier, Receiving};
+pub(crate) use readers::{descriptor, receiver, take};
 pub(crate) use spool::{Spool, is_new};
 
 /// The figures of one implementation and one backlog.

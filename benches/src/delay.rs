@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Events, Notifier};
+use pullcord::{Backend, Events};
 use serde::Serialize;
 
 use crate::loops::{OUR_SELECT, OURS};
@@ -29,22 +29,36 @@ pub struct Row {
     pub early: usize,
 }
 
-/// Something that sleeps: a notifier, or the operating system alone.
-trait Sleeper {
-    fn sleep(&mut self, timeout: Duration) -> io::Result<()>;
-}
-
-type Open = fn() -> io::Result<Box<dyn Sleeper>>;
+/// Sleeps for a time: a notifier, or the operating system alone.
+type Sleeper = Box<dyn FnMut(Duration) -> io::Result<()>>;
+type Open = fn() -> io::Result<Sleeper>;
 
 /// The operating system alone: clock_nanosleep(2) on Linux and FreeBSD.
 const ANCHOR: &str = "std::thread::sleep";
 const IMPLEMENTATIONS: [(&str, Open); 5] = [
-    (ANCHOR, || Ok(Box::new(Thread))),
-    (OURS, || Ok(Box::new(Ours::open(Backend::best())?))),
-    (OUR_SELECT, || Ok(Box::new(Ours::open(Backend::Select)?))),
-    ("mio", || Ok(Box::new(Mio::open()?))),
-    ("polling", || Ok(Box::new(Polling::open()?))),
+    (ANCHOR, || {
+        Ok(Box::new(|timeout| {
+            thread::sleep(timeout);
+            Ok(())
+        }))
+    }),
+    (OURS, || ours(Backend::best())),
+    (OUR_SELECT, || ours(Backend::Select)),
+    ("mio", || {
+        let (mut poll, mut events) = (mio::Poll::new()?, mio::Events::with_capacity(64));
+        Ok(Box::new(move |timeout| poll.poll(&mut events, Some(timeout))))
+    }),
+    ("polling", || {
+        let (poller, mut events) = (polling::Poller::new()?, polling::Events::new());
+        Ok(Box::new(move |timeout| poller.wait(&mut events, Some(timeout)).map(drop)))
+    }),
 ];
+
+/// A notifier of pullcord's.
+fn ours(backend: Backend) -> io::Result<Sleeper> {
+    let (mut notifier, mut events) = (backend.open()?, Events::with_capacity(64));
+    Ok(Box::new(move |timeout| notifier.wait(&mut events, Some(timeout))))
+}
 
 const TIMEOUTS: [Duration; 2] = [Duration::from_micros(300), Duration::from_micros(2_500)];
 
@@ -98,7 +112,7 @@ impl Candidate {
         let mut delays = Vec::with_capacity(WAITS);
         for _ in 0..WAITS {
             let begun = Instant::now();
-            sleeper.sleep(self.timeout)?;
+            sleeper(self.timeout)?;
             let slept = begun.elapsed();
             self.early += usize::from(slept < self.timeout);
             delays.push(slept.as_nanos() as f64 / 1e3 - self.timeout.as_nanos() as f64 / 1e3);
@@ -106,67 +120,6 @@ impl Candidate {
         delays.sort_by(f64::total_cmp);
         self.p99.push(percentile(&delays, 99.0));
         Ok(percentile(&delays, 50.0))
-    }
-}
-
-struct Thread;
-
-impl Sleeper for Thread {
-    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
-        thread::sleep(timeout);
-        Ok(())
-    }
-}
-
-/// A notifier of pullcord's.
-struct Ours {
-    notifier: Box<dyn Notifier>,
-    events: Events,
-}
-
-impl Ours {
-    fn open(backend: Backend) -> io::Result<Ours> {
-        Ok(Ours { notifier: backend.open()?, events: Events::with_capacity(64) })
-    }
-}
-
-impl Sleeper for Ours {
-    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
-        self.notifier.wait(&mut self.events, Some(timeout))
-    }
-}
-
-struct Mio {
-    poll: mio::Poll,
-    events: mio::Events,
-}
-
-impl Mio {
-    fn open() -> io::Result<Mio> {
-        Ok(Mio { poll: mio::Poll::new()?, events: mio::Events::with_capacity(64) })
-    }
-}
-
-impl Sleeper for Mio {
-    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
-        self.poll.poll(&mut self.events, Some(timeout))
-    }
-}
-
-struct Polling {
-    poller: polling::Poller,
-    events: polling::Events,
-}
-
-impl Polling {
-    fn open() -> io::Result<Polling> {
-        Ok(Polling { poller: polling::Poller::new()?, events: polling::Events::new() })
-    }
-}
-
-impl Sleeper for Polling {
-    fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
-        self.poller.wait(&mut self.events, Some(timeout)).map(drop)
     }
 }
 

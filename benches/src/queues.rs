@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pullcord::{QueueOptions, Receiver};
 use serde::Serialize;
 
-use crate::arrive::{NoopReader, Reader, Spool, cost_of, middle, receiver};
+use crate::arrive::{self, NoopReader, Reader, Spool, cost_of, middle, receiver};
 use crate::loops::{AnyBest, LEVEL, Loop, Mio, Ours};
 use crate::raw::{self, Sink};
 use crate::rounds::{Claim, Plan, Rounds, Spread, how_often};
@@ -146,14 +146,11 @@ impl Watching for Receiver {
     }
 
     fn fd(&self) -> io::Result<BorrowedFd<'_>> {
-        self.pollable_fd().ok_or_else(|| io::ErrorKind::Unsupported.into())
+        arrive::descriptor(self)
     }
 
     fn take(&mut self, sink: Sink<'_>) -> io::Result<()> {
-        while let Some(entry) = self.try_recv() {
-            sink(entry.directory, entry.name.as_encoded_bytes());
-        }
-        self.next_warning().map_or(Ok(()), |warning| Err(io::Error::other(warning)))
+        arrive::take(self, sink)
     }
 }
 

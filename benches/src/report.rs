@@ -145,32 +145,20 @@ impl Display for Report {
             ]
         });
         table(f, ["arrive", "backlog", "ns/entry", "p50 us", "p99 us", "vs raw"], arrive)?;
-        let queues = self.queues.iter().map(|row| {
-            [
-                row.implementation.into(),
-                row.queues.to_string(),
-                figures(row.ns),
-                optional(row.vs_raw),
-            ]
-        });
+        let queues = self
+            .queues
+            .iter()
+            .map(|row| by_number(row.implementation, row.queues, row.ns, row.vs_raw));
         table(f, ["queues", "queues", "ns/entry", "vs raw"], queues)?;
-        let scan = self.scan.iter().map(|row| {
-            [
-                row.implementation.into(),
-                row.entries.to_string(),
-                figures(row.ns_per_entry),
-                optional(row.vs_raw),
-            ]
-        });
+        let scan = self
+            .scan
+            .iter()
+            .map(|row| by_number(row.implementation, row.entries, row.ns_per_entry, row.vs_raw));
         table(f, ["scan", "entries", "ns/entry", "vs raw"], scan)?;
-        let open = self.open.iter().map(|row| {
-            [
-                row.implementation.into(),
-                row.directories.to_string(),
-                figures(row.ns_each),
-                optional(row.vs_raw),
-            ]
-        });
+        let open = self
+            .open
+            .iter()
+            .map(|row| by_number(row.implementation, row.directories, row.ns_each, row.vs_raw));
         table(f, ["open", "directories", "ns/directory", "vs raw"], open)?;
         let churn = self
             .churn
@@ -213,6 +201,11 @@ impl Display for Report {
         }
         if self.notes.is_empty() { Ok(()) } else { writeln!(f) }
     }
+}
+
+/// A row of a cost that may depend on a number.
+fn by_number(name: &str, number: usize, ns: Spread, vs_raw: Option<Spread>) -> [String; 4] {
+    [name.into(), number.to_string(), figures(ns), optional(vs_raw)]
 }
 
 /// Formats the median, the minimum and the maximum.

@@ -114,10 +114,7 @@ impl InMio {
 impl Reader for InMio {
     fn wake(&mut self, sink: Sink<'_>) -> io::Result<()> {
         self.poll.poll(&mut self.events, None)?;
-        while let Some(entry) = self.mail.try_recv() {
-            pass(&entry, sink);
-        }
-        check(self.mail.next_warning())
+        take(&mut self.mail, sink)
     }
 }
 
@@ -159,15 +156,19 @@ impl Reader for InTokio {
         let InTokio { mail, runtime } = self;
         // The readiness is taken before the entries: each later one is a new edge.
         runtime.block_on(async { mail.readable().await.map(|mut ready| ready.clear_ready()) })?;
-        let Source(mail) = mail.get_mut();
-        while let Some(entry) = mail.try_recv() {
-            pass(&entry, sink);
-        }
-        check(mail.next_warning())
+        take(&mut mail.get_mut().0, sink)
     }
 }
 
+/// Passes the entries that are ready in a receiver to the sink, when its descriptor is readable.
+pub(crate) fn take(mail: &mut Receiver, sink: Sink<'_>) -> io::Result<()> {
+    while let Some(entry) = mail.try_recv() {
+        pass(&entry, sink);
+    }
+    check(mail.next_warning())
+}
+
 /// Returns the descriptor of a receiver. There is none where the only backend is select.
-fn descriptor(mail: &Receiver) -> io::Result<BorrowedFd<'_>> {
+pub(crate) fn descriptor(mail: &Receiver) -> io::Result<BorrowedFd<'_>> {
     mail.pollable_fd().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
