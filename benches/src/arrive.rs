@@ -117,9 +117,7 @@ fn claims(candidates: &[Candidate], backlogs: &[usize]) -> Vec<Claim> {
     use ArrivalPattern::{InBursts, OneByOne};
     let mut claims = Vec::new();
     let mut must = |text: String, one: Option<usize>, other: Option<usize>, most| {
-        if let (Some(one), Some(other)) = (one, other) {
-            claims.push(Claim { text, one, other, most });
-        }
+        claims.extend(Claim::between(text, one, other, most));
     };
     for (spool, backlog) in backlogs.iter().enumerate() {
         for (pattern, how) in [(OneByOne, "one by one"), (InBursts, "in bursts")] {

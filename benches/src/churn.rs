@@ -28,14 +28,10 @@ pub struct Row {
 pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report) -> io::Result<()> {
     let mut implementations = loops::all::<Turn>(options);
     let find = |wanted| implementations.iter().position(|one| one.name == wanted);
-    let mut claims = Vec::new();
+    let text = format!("churn: {} / {}", loops::OURS, loops::RAW);
+    let claim = Claim::between(text, find(loops::OURS), find(loops::RAW), 1.1);
     // On kqueue and select the check for regular files has a cost. The table shows it; there is no target.
-    if let (true, Some(one), Some(other)) =
-        (cfg!(target_os = "linux"), find(loops::OURS), find(loops::RAW))
-    {
-        let text = format!("churn: {} / {}", loops::OURS, loops::RAW);
-        claims.push(Claim { text, one, other, most: 1.1 });
-    }
+    let claims: Vec<_> = claim.into_iter().filter(|_| cfg!(target_os = "linux")).collect();
     let plan = Plan::of(options, 5);
     steps.expect(implementations.len() * plan.rounds);
     let (reader, _writer) = io::pipe()?;

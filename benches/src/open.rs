@@ -62,11 +62,9 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     let find = |wanted, size| {
         candidates.iter().position(|(name, _, number)| (*name, *number) == (wanted, size))
     };
-    let mut claims = Vec::new();
-    if let (Some(many), Some(hundred)) = (find(OURS, MANY), find(OURS, 100)) {
-        let text = format!("open: each of {MANY} directories / of 100");
-        claims.push(Claim { text, one: many, other: hundred, most: 1.3 });
-    }
+    let text = format!("open: each of {MANY} directories / of 100");
+    let claim = Claim::between(text, find(OURS, MANY), find(OURS, 100), 1.3);
+    let claims: Vec<_> = claim.into_iter().collect();
     let rounds = Rounds::of(plan, &claims, &mut candidates.clone(), steps, |(_, open, size)| {
         Ok(open(&all[..*size])?.as_nanos() as f64 / *size as f64)
     })?;

@@ -75,17 +75,12 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     }
     let find = |name, spool| candidates.iter().position(|c| (c.name, c.spool) == (name, spool));
     let mut claims = Vec::new();
-    let mut must = |text, one: Option<usize>, other: Option<usize>, most| {
-        if let (Some(one), Some(other)) = (one, other) {
-            claims.push(Claim { text, one, other, most });
-        }
-    };
     // With one queue, everything is in the caches of the processor.
     let text = format!("queues: an arrival with {} {OURS} / with {}", SIZES[2], SIZES[1]);
-    must(text, find(OURS, 2), find(OURS, 1), 1.15);
+    claims.extend(Claim::between(text, find(OURS, 2), find(OURS, 1), 1.15));
     for (spool, queues) in SIZES.iter().enumerate() {
         let text = format!("queues: {OURS} / {RAW}, {queues} queues");
-        must(text, find(OURS, spool), find(RAW, spool), 1.4);
+        claims.extend(Claim::between(text, find(OURS, spool), find(RAW, spool), 1.4));
     }
     let plan = Plan::of(options, 1);
     steps.expect(candidates.len() * plan.rounds);

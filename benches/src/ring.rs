@@ -52,10 +52,8 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         let find = |wanted| implementations.iter().position(|one| one.name == wanted);
         let mut claims = Vec::new();
         let mut must = |one, other, most| {
-            if let (Some(one_at), Some(other_at)) = (find(one), find(other)) {
-                let text = format!("ring {fds}/{active}: {one} / {other}");
-                claims.push(Claim { text, one: one_at, other: other_at, most });
-            }
+            let text = format!("ring {fds}/{active}: {one} / {other}");
+            claims.extend(Claim::between(text, find(one), find(other), most));
         };
         // With more pipes, the caches decide.
         must(loops::OURS, loops::RAW, if fds <= 100 { 1.01 } else { 1.03 });

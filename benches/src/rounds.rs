@@ -92,6 +92,18 @@ pub(crate) struct Claim {
     pub(crate) most: f64,
 }
 
+impl Claim {
+    /// Returns a claim, if both candidates take part.
+    pub(crate) fn between(
+        text: String,
+        one: Option<usize>,
+        other: Option<usize>,
+        most: f64,
+    ) -> Option<Claim> {
+        Some(Claim { text, one: one?, other: other?, most })
+    }
+}
+
 /// The number of rounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {

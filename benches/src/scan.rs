@@ -79,10 +79,8 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
         let mut claims = Vec::new();
         let limits = [(OURS, raw::LIST, 1.03), (OURS_WATCHED, RAW_WATCHED, 1.03)];
         for (ours, other, most) in limits.into_iter().chain(stat) {
-            if let (Some(one), Some(other_at)) = (find(ours), find(other)) {
-                let text = format!("scan: {ours} / {other}, {entries} entries");
-                claims.push(Claim { text, one, other: other_at, most });
-            }
+            let text = format!("scan: {ours} / {other}, {entries} entries");
+            claims.extend(Claim::between(text, find(ours), find(other), most));
         }
         let rounds = Rounds::of(plan, &claims, &mut candidates, steps, |(name, scan)| {
             let begun = cpu_time::of_this_thread();

@@ -67,10 +67,8 @@ pub(crate) fn run(options: &Options, steps: &mut Steps<'_>, report: &mut Report)
     let find = |wanted| candidates.iter().position(|one| one.name == wanted);
     let mut claims = Vec::new();
     for (ours, raw) in [(loops::OURS, loops::RAW), (loops::OUR_SELECT, loops::RAW_SELECT)] {
-        if let (Some(one), Some(other)) = (find(ours), find(raw)) {
-            let text = format!("wake: {ours} / {raw}, p50");
-            claims.push(Claim { text, one, other, most: 1.05 });
-        }
+        let text = format!("wake: {ours} / {raw}, p50");
+        claims.extend(Claim::between(text, find(ours), find(raw), 1.05));
     }
     let plan = Plan::of(options, 5);
     steps.expect(candidates.len() * plan.rounds);
