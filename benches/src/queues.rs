@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{QueueOptions, Receiver};
+use pullcord::{QueueOptions, Receiver, WatchMode};
 use serde::Serialize;
 
 use crate::arrive::{self, NoopReader, Reader, Spool, cost_of, middle, receiver};
@@ -137,7 +137,8 @@ impl Watching for raw::Arrivals {
 
 impl Watching for Receiver {
     fn open(directory: &Path) -> io::Result<Self> {
-        receiver(&QueueOptions::directories([directory]))
+        // Where a watch is not allowed, it must fail here, and not be polled with a warning.
+        receiver(&QueueOptions::directories([directory]).watch(WatchMode::Required))
     }
 
     fn fd(&self) -> io::Result<BorrowedFd<'_>> {
