@@ -237,7 +237,9 @@ impl Trigger {
     ///
     /// Fails if the path cannot be looked at, so that it is not known.
     pub(crate) fn check_path(&self) -> io::Result<bool> {
-        let Origin::Path { id, is_local, .. } = self.origin else { return Ok(false) };
+        let Origin::Path { id, is_local, .. } = self.origin else {
+            return Ok(mutant!(DescriptorCompared));
+        };
         match file::lstat(&self.path) {
             Ok(status) if status.id == id => Ok(false),
             Ok(_) if is_local => Ok(true),

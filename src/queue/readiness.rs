@@ -17,7 +17,9 @@ impl Queue {
     pub(super) fn is_ready_at_once(&self, cause: EntryCause) -> bool {
         cause == EntryCause::MovedIn
             || cause == EntryCause::Closed
-                && self.options.write_method == WriteMethod::InPlace { quiet: Duration::ZERO }
+                && !mutant!(CloseIgnored)
+                && (self.options.write_method == WriteMethod::InPlace { quiet: Duration::ZERO }
+                    || mutant!(CloseTrusted))
     }
 
     /// Makes an appointment for an entry that is written in place, unless the event is none of a
@@ -152,7 +154,7 @@ impl Queue {
         }
         let is_same = |version: FileVersion| self.is_same(directory, &version, &status);
         let is_same = appointment.version.is_some_and(is_same);
-        if is_same || self.is_old(directory, &status) {
+        if is_same || self.is_old(directory, &status) || mutant!(QuietNotCompared) {
             self.record_returned(directory, name, &status);
             return true;
         }

@@ -194,14 +194,19 @@ impl Queue {
 
     /// Returns whether anything is due at some time besides the rescan, a scan and the verification.
     fn is_more_awaited(&self) -> bool {
-        let is_paced = self.sources.trigger.readable || self.sources.watch_rests;
-        is_paced || self.retry.is_any_failing() || !self.appointments.is_empty()
+        self.is_paced() || self.retry.is_any_failing() || !self.appointments.is_empty()
+    }
+
+    /// Returns whether a descriptor is not waited for until the pace permits another round. A scan that is
+    /// blocked goes on at the time of an appointment, and pulls are taken after it.
+    #[inline]
+    fn is_paced(&self) -> bool {
+        self.sources.watch_rests || self.sources.trigger.readable && !self.is_scan_blocked()
     }
 
     #[inline(never)]
     fn earliest(&self, due: Option<Instant>, now: Instant) -> Option<Instant> {
-        let is_paced = self.sources.trigger.readable || self.sources.watch_rests;
-        let paced_at = is_paced.then(|| self.schedule.round_allowed_at().unwrap_or(now));
+        let paced_at = self.is_paced().then(|| self.schedule.round_allowed_at().unwrap_or(now));
         let retried_at = self.retry.next_at().filter(|_| !mutant!(RetryNotAwaited));
         let returned_at = self.appointments.next_at().filter(|_| !mutant!(AppointmentNotAwaited));
         [paced_at, retried_at, returned_at].into_iter().fold(due, earlier)

@@ -241,7 +241,8 @@ impl Queue {
             }
             WriteMethod::InPlace { .. } => {
                 let name = name.to_owned();
-                if status.is_regular_file() && !self.is_old(directory, &status) {
+                let is_old = self.is_old(directory, &status) || mutant!(YoungScanned);
+                if status.is_regular_file() && !is_old {
                     let at = now + self.quiet_left(directory, &status);
                     let reason = Reason::Quiet { by_scan: true };
                     let version = Some(status.version);

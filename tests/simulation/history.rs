@@ -77,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) equal_keys: bool,
     /// One directory is given twice.
     pub(crate) twice: bool,
+    /// Entries are written in place, with this quiet time in milliseconds. Only with `Layout::Directories`.
+    pub(crate) in_place: Option<u64>,
 }
 
 impl Config {
@@ -94,6 +96,8 @@ pub(crate) enum Trigger {
     Apart,
     /// Among the entries.
     Inside,
+    /// As `Apart`, but a supervisor has opened it before the program starts, and passes the descriptor on.
+    Inherited,
     /// By a path whose parent is a symbolic link to the first directory's parent.
     Alias,
 }
@@ -124,6 +128,7 @@ pub(crate) const PLAIN: Config = Config {
     old_edges: false,
     equal_keys: false,
     twice: false,
+    in_place: None,
 };
 
 /// The time of an event.
@@ -163,6 +168,10 @@ pub(crate) enum Op {
     ReadySilently(usize, usize),
     /// Creates many files that never become ready.
     ManyUnready(usize),
+    /// A writer creates a file and keeps it open; writes to it, and opens it first if it is closed; closes it.
+    Create(usize, usize),
+    Append(usize, usize),
+    Finish(usize, usize),
     /// Another program removes an entry.
     Unlink(usize, usize),
     /// A directory is renamed away and created again.
@@ -290,6 +299,7 @@ impl fmt::Display for History {
             old_edges "",
             equal_keys "",
             twice "",
+            in_place "",
         }
         write!(f, "..PLAIN }}, &{:?})", self.events)
     }

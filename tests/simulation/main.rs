@@ -6,7 +6,9 @@
 //! | `world` | performs the events: writers, administrators, faults |
 //! | `run` | the program around the queue |
 //! | `oracle` | the guarantees, and the failures |
+//! | `in_place` | files that are written in the directories of the queue |
 //! | `memory` | how much memory the queue holds |
+//! | `more` | an enumeration for the configurations that came later |
 //! | `random` | the enumeration, and random histories |
 //! | `explore` | runs many, and reports |
 //! | `printed` | what is printed while histories run |
@@ -30,7 +32,11 @@ mod history;
 #[cfg(pullcord_sim)]
 mod idle;
 #[cfg(pullcord_sim)]
+mod in_place;
+#[cfg(pullcord_sim)]
 mod memory;
+#[cfg(pullcord_sim)]
+mod more;
 #[cfg(pullcord_sim)]
 mod mutants;
 #[cfg(pullcord_sim)]
@@ -182,16 +188,17 @@ mod simulation {
         ExitCode::SUCCESS
     }
 
-    /// Runs one history again, `single:N`, `pair:N` or `random:N`, and prints each of its calls.
+    /// Runs one history again, `single:N`, `pair:N`, `more:N` or `random:N`, and prints each of its calls.
     fn replay(which: &str) -> ExitCode {
         let (stream, number) = which.split_once(':').unwrap_or(("", ""));
         let source = match (stream, number.parse::<u64>()) {
             ("fault", Ok(number)) => Source::Fault(number as usize),
             ("single", Ok(number)) => Source::Single(number as usize),
             ("pair", Ok(number)) => Source::Pair(number as usize),
+            ("more", Ok(number)) => Source::More(number as usize),
             ("random", Ok(number)) => Source::Random(number),
             _ => {
-                eprintln!("usage: --replay single:N, pair:N or random:N");
+                eprintln!("usage: --replay fault:N, single:N, pair:N, more:N or random:N");
                 return ExitCode::from(2);
             }
         };

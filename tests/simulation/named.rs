@@ -13,6 +13,8 @@ type Named = (&'static str, Config, &'static [Event]);
 
 const OFF: Config = Config { watch: WatchMode::Off, ..PLAIN };
 
+const ONE_OFF: Config = Config { layout: Layout::Directories(1), ..OFF };
+
 const HISTORIES: &[Named] = &[
     ("mail_is_found_by_the_watch", PLAIN, &[time(3, Op::Link(0, 0))]),
     ("mail_is_found_by_a_pull", OFF, &[time(3, Op::Link(0, 0)), calls(0, Op::Pull)]),
@@ -545,6 +547,52 @@ const HISTORIES: &[Named] = &[
             calls(0, Op::Pull),
             calls(0, Op::OtherReader),
         ],
+    ),
+    (
+        "read_of_the_trigger_keeps_failing",
+        OFF,
+        &[
+            time(50, Op::FailFor(2, 0, 40_000)),
+            time(0, Op::Pull),
+            time(42_000, Op::Link(0, 0)),
+            time(0, Op::Pull),
+        ],
+    ),
+    (
+        "size_of_the_events_cannot_be_read_for_a_while",
+        PLAIN,
+        &[
+            time(50, Op::FailFor(9, 0, 40_000)),
+            time(0, Op::Link(0, 1)),
+            time(42_000, Op::Link(0, 0)),
+        ],
+    ),
+    // Its own FIFO is the one that the supervisor keeps open. The path leads to another one.
+    (
+        "inherited_trigger_does_not_follow_its_path",
+        Config { trigger: Trigger::Inherited, ..OFF },
+        &[
+            time(50, Op::Open(1)),
+            time(0, Op::ReplaceTrigger),
+            time(30_000, Op::Link(0, 0)),
+            time(0, Op::Write(1)),
+        ],
+    ),
+    (
+        "file_is_returned_between_two_quiet_times_of_its_writer",
+        Config { layout: Layout::Directories(1), in_place: Some(500), ..PLAIN },
+        &[
+            time(50, Op::Create(0, 0)),
+            time(400, Op::Append(0, 0)),
+            time(3000, Op::Append(0, 0)),
+            time(3000, Op::Finish(0, 0)),
+        ],
+    ),
+    // The scan waits for its entries to become quiet, and the pull is the reason for another one.
+    (
+        "a_pull_while_a_scan_waits_for_quiet_entries_causes_no_spin",
+        Config { in_place: Some(500), ..ONE_OFF },
+        &[calls(0, Op::ManyUnready(79)), time(1, Op::Pull)],
     ),
     // Both paths have the same watch, and their numbers differ at each look.
     (

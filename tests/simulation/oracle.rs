@@ -10,6 +10,7 @@ use pullcord_platform::sim::{FsKind, Ino, Kernel, Name};
 use pullcord_platform::watch::REPORTS_NAMES;
 
 use crate::history::{Config, Layout, Trigger};
+use crate::in_place::{self, Written};
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
@@ -46,6 +47,10 @@ pub(crate) enum Failure {
     RequeuedTwice,
     /// A file that is not an entry was returned.
     NoEntry,
+    /// An entry was returned so many nanoseconds after it was written, within its quiet time.
+    Unfinished {
+        after: u64,
+    },
     /// P6: too many calls or wake-ups in a second.
     Spin {
         calls: u64,
@@ -83,6 +88,8 @@ pub(crate) enum Failure {
 pub(crate) enum Situation {
     /// A reliable watch had reported it.
     Watched,
+    /// A reliable watch had reported that its writer has closed it.
+    Closed,
     /// Its writer had pulled.
     Pulled,
     /// A change is read after a second.
@@ -180,6 +187,7 @@ pub(crate) struct Oracle {
     /// Names that were returned while their path led elsewhere.
     returned_elsewhere: Vec<Name>,
     changes: u64,
+    written: Written,
 }
 
 impl Oracle {
@@ -211,6 +219,7 @@ impl Oracle {
             returned_unseen: Vec::new(),
             returned_elsewhere: Vec::new(),
             changes: 0,
+            written: Written::default(),
         }
     }
 
@@ -325,6 +334,13 @@ impl Oracle {
                     tracked.is_moved = true;
                 }
                 (tracked.directory, tracked.ino, tracked.reachable) = (number, ino, true);
+                if self.config.in_place.is_some()
+                    && self.written.saw(entry.id, tree.file_version(entry.ino), now)
+                {
+                    // It may be returned again.
+                    tracked.touched = true;
+                    *self.missed.entry(key).or_default() += 1;
+                }
             }
         }
         if self.all_are_reachable() {
@@ -366,6 +382,28 @@ impl Oracle {
             tracked.touched = true;
             *self.missed.entry((tracked.ino, tracked.name.clone())).or_default() += 1;
         }
+    }
+
+    /// A file was renamed to a path. An entry that is written in place is ready then.
+    pub(crate) fn moved_in(&mut self, kernel: &Kernel, directory: &[u8], path: &[u8]) {
+        if let Ok(ino) = kernel.find(directory) {
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+            self.written.ready_at_once(ino, name, kernel.now());
+        }
+    }
+
+    /// A writer has closed a file. Its entry is ready then if the quiet time is zero.
+    pub(crate) fn finished(&mut self, kernel: &Kernel, directory: &[u8], path: &[u8]) {
+        if self.config.in_place == Some(0) {
+            self.moved_in(kernel, directory, path);
+        }
+        if let Some(id) = kernel.entry(path) {
+            self.written.closed(id, kernel.now());
+        }
+    }
+
+    pub(crate) fn clock_was_set(&mut self, now: u64) {
+        self.written.clock_was_set(now);
     }
 
     /// A pull came after all entries that can be reached now.
@@ -486,7 +524,10 @@ impl Oracle {
                 || !self.trigger_is_there
                 || !self.config.privileged);
         if now >= self.rescan_at {
-            self.rescan_at = (self.rescan() / 10 * 9).saturating_add(now);
+            // A scan that waits for quiet entries delays the next one. Another rescan may be due right after that.
+            let is_delayed = self.config.in_place.is_some() && now - self.rescan_at > self.rescan();
+            let next = if is_delayed { 0 } else { self.rescan() / 10 * 9 };
+            self.rescan_at = next.saturating_add(now);
             self.directories.iter_mut().for_each(|it| it.is_rescan_due = true);
         }
         for directory in self.directories.iter_mut().filter(|it| it.ino == Some(ino)) {
@@ -546,6 +587,14 @@ impl Oracle {
             return Ok(());
         };
         let due = tracked.due.take();
+        let is_excused = disturbed || self.wrong_time > self.written.unchanged_since(id);
+        let quiet = in_place::quiet(&self.config);
+        let is_ready = self.written.ready_since(tracked.ino, &tracked.name);
+        let is_ready = how == How::Watch && is_ready.is_some_and(|ready| now < ready + AT_ONCE);
+        if how != How::Requeue && !is_excused && !is_ready && self.written.is_early(id, quiet, now)
+        {
+            return Err(Failure::Unfinished { after: now - self.written.unchanged_since(id) });
+        }
         let is_other = how == How::Requeue && tracked.other_due.is_some_and(|other| other <= now);
         if let Some(due) = due {
             match how {
@@ -635,8 +684,13 @@ impl Oracle {
     }
 
     /// Returns whether the queue may rely on the watch and therefore does not poll.
-    fn is_reliable(&self) -> bool {
-        self.is_watched() && (REPORTS_NAMES || self.config.layout != Layout::Maildrop)
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.is_watched() && (REPORTS_NAMES || !self.is_silent())
+    }
+
+    /// Returns whether an entry becomes ready without a change of its directory.
+    fn is_silent(&self) -> bool {
+        self.config.layout == Layout::Maildrop || self.config.in_place.is_some()
     }
 
     /// Returns whether a watch reports each change of the queue's directories. This needs enough watches
@@ -648,12 +702,14 @@ impl Oracle {
     }
 
     /// When an entry is due, and why.
-    fn deadline(&self, tracked: &Tracked) -> (u64, Situation) {
-        let (mut deadline, why) = self.undelayed(tracked);
+    fn deadline(&self, id: u64, tracked: &Tracked) -> (u64, Situation) {
+        let (mut deadline, why) = self.undelayed(id, tracked);
         let hidden = self.when_hidden(0);
         // A turn with a wrong time may wait for an interval. What comes by itself does not wait.
-        if self.wrong_time > 0 && !matches!(why, Situation::Watched | Situation::Pulled) {
-            deadline = deadline.max(self.wrong_time + VERIFY + hidden);
+        let by_itself = matches!(why, Situation::Watched | Situation::Pulled);
+        if self.wrong_time > 0 && !(by_itself && self.config.in_place.is_none()) {
+            let quiet = in_place::quiet(&self.config);
+            deadline = deadline.max(self.wrong_time + VERIFY + hidden + quiet);
         }
         // No timeout is longer than the verification's interval.
         for &(begin, end) in &self.freezes {
@@ -673,9 +729,19 @@ impl Oracle {
     }
 
     /// The same, if the process was never stopped, and its time never wrong.
-    fn undelayed(&self, tracked: &Tracked) -> (u64, Situation) {
+    fn undelayed(&self, id: u64, tracked: &Tracked) -> (u64, Situation) {
         let watched = self.is_watched();
-        let after = |since: u64, base: u64| since.max(self.opened_at).saturating_add(base);
+        // An entry that is written in place waits for its quiet time. If its times prove nothing, the quiet time
+        // begins when it is looked at, which only so many entries wait for at once.
+        let quiet = in_place::quiet(&self.config);
+        let unchanged = tracked.since.max(self.written.untouched_since(id)) + quiet;
+        let proves_times = watched && !self.written.is_dated_wrongly(id);
+        let rounds = 1 + self.arrivals / in_place::MOST_WAITING;
+        let looked_at = if proves_times { 0 } else { quiet * rounds };
+        let after = |since: u64, base: u64| {
+            let ready = since.max(unchanged).saturating_add(looked_at);
+            ready.max(self.opened_at).saturating_add(base)
+        };
         let rescan = self.rescan().saturating_add(AT_ONCE);
         // Unless there are many.
         let is_hidden = self.config.fs == FsKind::Remote && self.had_burst;
@@ -689,12 +755,12 @@ impl Oracle {
         };
         // After a change of the paths, or a failure, a scan finds it.
         let found = (self.paths_disturbed + VERIFY).max(self.faulty_until + RETRY);
-        let found = found + when_hidden(0);
+        let found = found + when_hidden(0) + quiet.max(looked_at);
         if let Some(due) = tracked.due.filter(|_| !tracked.is_moved) {
             return (after(due, AT_ONCE).max(found), Situation::Requeued);
         }
         if let Some(pulled) = tracked.pulled {
-            let disturbed = self.trigger_disturbed + VERIFY;
+            let disturbed = self.trigger_disturbed + VERIFY + looked_at;
             if !is_hidden {
                 at_most(after(pulled, when_hidden(AT_ONCE)).max(disturbed), Situation::Pulled);
             }
@@ -702,7 +768,12 @@ impl Oracle {
         if watched && !tracked.silent {
             if REPORTS_NAMES && self.config.layout != Layout::Maildrop {
                 at_most(after(tracked.since, AT_ONCE), Situation::Watched);
-            } else if REPORTS_NAMES || self.config.layout != Layout::Maildrop {
+                let closed = self.written.closed_since(id).filter(|at| *at > self.opened_at);
+                let is_ready = self.config.in_place == Some(0) && self.is_fully_reliable();
+                if let Some(closed) = closed.filter(|_| is_ready) {
+                    at_most(closed + AT_ONCE, Situation::Closed);
+                }
+            } else if REPORTS_NAMES || !self.is_silent() {
                 at_most(after(tracked.since, GRACE), Situation::Changed);
             }
         }
@@ -723,11 +794,11 @@ impl Oracle {
 
     /// Fails if an entry should have been returned before `now`.
     pub(crate) fn check(&self, now: u64) -> Result<(), Failure> {
-        for tracked in self.tracked.values().filter(|tracked| !tracked.is_exempt) {
+        for (id, tracked) in self.tracked.iter().filter(|(_, tracked)| !tracked.is_exempt) {
             if !tracked.reachable || tracked.returned > 0 && tracked.due.is_none() {
                 continue;
             }
-            let (deadline, why) = self.deadline(tracked);
+            let (deadline, why) = self.deadline(*id, tracked);
             if deadline < now {
                 let (directory, by) = (tracked.directory, now - deadline);
                 return Err(Failure::Late { directory, by, why });

@@ -9,8 +9,9 @@ use crate::history::{
     time,
 };
 use crate::rng::Rng;
+use crate::{in_place, more};
 
-type Make = fn(&mut Rng) -> Op;
+pub(crate) type Make = fn(&mut Rng) -> Op;
 
 /// All operations.
 pub(crate) const OPS: &[Make] = &[
@@ -77,7 +78,7 @@ const ALWAYS: &[usize] = &[0, 6];
 /// The history of a seed.
 pub(crate) fn history(seed: u64) -> History {
     let mut rng = Rng::new(seed);
-    let config = config(&mut rng);
+    let config = more::config(seed, config(&mut rng));
     let dense = rng.one_in(2);
     let mut weights: Vec<(usize, usize)> = ALWAYS.iter().map(|op| (*op, 4)).collect();
     if config.layout == Layout::Maildrop {
@@ -85,6 +86,9 @@ pub(crate) fn history(seed: u64) -> History {
     }
     if config.trigger != Trigger::None {
         weights.extend([(3, 2), (4, 2), (5, 2)]);
+    }
+    if config.in_place.is_some() {
+        weights.extend((0..in_place::OPS.len()).map(|op| (OPS.len() + op, 3)));
     }
     for _ in 0..1 + rng.below(7) {
         weights.push((rng.below(OPS.len()), 1 + rng.below(4)));
@@ -102,7 +106,7 @@ pub(crate) fn history(seed: u64) -> History {
             }
             at -= weight;
         }
-        let op = OPS[chosen](&mut rng);
+        let op = OPS.get(chosen).unwrap_or_else(|| &in_place::OPS[chosen - OPS.len()])(&mut rng);
         let event = match rng.below(12) {
             0..=4 => calls(rng.below(if dense { 8 } else { 30 }) as u32, op),
             5 | 6 => calls(0, op),
@@ -171,6 +175,7 @@ fn config(rng: &mut Rng) -> Config {
         old_edges: rng.one_in(4),
         equal_keys: rng.one_in(20),
         twice: matches!(layout, Layout::Directories(_)) && rng.one_in(10),
+        in_place: None,
     }
 }
 
@@ -203,7 +208,7 @@ static CONFIGURATIONS: LazyLock<Vec<Config>> = LazyLock::new(|| {
 });
 
 /// Each operation once, with fixed numbers; faults with each number of an error.
-static EACH_OP: LazyLock<Vec<Op>> = LazyLock::new(|| {
+pub(crate) static EACH_OP: LazyLock<Vec<Op>> = LazyLock::new(|| {
     let mut ops = vec![
         Op::Link(0, 1),
         Op::RenameIn(0, 1),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::os::fd::FromRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -15,9 +16,10 @@ use pullcord::{
 };
 use pullcord_platform::sim::{self, Census, QUEUE};
 use pullcord_platform::watch::REPORTS_NAMES;
-use pullcord_platform::{Select, clock};
+use pullcord_platform::{OwnedFd, Select, clock};
 
 use crate::history::{Config, Consumer, History, Layout, Loop, PathKind, WatchMode};
+use crate::in_place;
 use crate::memory::{self, counted};
 use crate::oracle::{Failure, How, MS, SECOND};
 use crate::world::{self, Reached, Request, Shared, Turn, World};
@@ -51,6 +53,7 @@ pub(crate) fn run(history: &History, keep_log: bool) -> Outcome {
     let begin = kernel.now();
     let settle = world::settle(&history.config);
     let world = Rc::new(RefCell::new(World::new(history, begin, settle)));
+    world.borrow_mut().supervise(&mut kernel);
     kernel.set_world(Box::new(Shared(world.clone())));
     sim::boot(kernel);
     sim::with(|kernel| world.borrow_mut().look(kernel));
@@ -303,14 +306,19 @@ impl Program {
             Layout::Flat | Layout::Split(_) => QueueOptions::qmail(path(home))?,
             Layout::Maildrop => QueueOptions::postfix(path(home))?,
             Layout::Directories(count) => {
+                let method = in_place::write_method(config).unwrap_or_default();
                 let each = (0..count).map(|number| path(&world::directory(config, home, number)));
                 let again = config.twice.then(|| path(&world::directory(config, b"/s", 0)));
-                QueueOptions::directories(each.chain(again))
+                QueueOptions::directories(each.chain(again)).write_method(method)
             }
         };
         queue = match world::described_trigger(config, home) {
             Some(trigger) => queue.trigger(path(&trigger)),
-            None => queue.without_trigger(),
+            None => match sim::with(|kernel| self.world.borrow().inherit(kernel)) {
+                // SAFETY: it was opened for this program, and belongs to nothing else.
+                Some(fd) => queue.trigger_fd(unsafe { OwnedFd::from_raw_fd(fd) }),
+                None => queue.without_trigger(),
+            },
         };
         let rescan = match config.rescan {
             u64::MAX => Duration::MAX,
@@ -634,8 +642,8 @@ impl Program {
         let can = world.oracle.all_can_be_watched()
             || self.config.twice
                 && self.config.watches > 10
-                && self.config.fs.is_local()
                 && self.config.watches_directories()
+                && world.oracle.is_reliable()
                 && world.oracle.all_are_there();
         if can && world.oracle.is_quiet(now) && queue.unwatched_directories() > 0 {
             return Err(Failure::NeverWatched);

@@ -92,7 +92,7 @@ fn smaller(gap: Gap) -> Vec<Gap> {
 fn plainer(config: &Config) -> Vec<Config> {
     let c = *config;
     [
-        Config { layout: PLAIN.layout, ..c },
+        Config { layout: PLAIN.layout, in_place: None, ..c },
         Config { trigger: PLAIN.trigger, ..c },
         Config { watch: PLAIN.watch, ..c },
         Config { wait: PLAIN.wait, ..c },
@@ -107,6 +107,7 @@ fn plainer(config: &Config) -> Vec<Config> {
         Config { old_edges: PLAIN.old_edges, ..c },
         Config { equal_keys: PLAIN.equal_keys, ..c },
         Config { twice: PLAIN.twice, ..c },
+        Config { in_place: PLAIN.in_place, ..c },
     ]
     .into_iter()
     .filter(|it| it != config)

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use libc::{O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use libc::{O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 use pullcord_platform::sim::{self, Call, Fault, FsKind, Ino, Kernel, Pipes, QUEUE, Settings};
 
 use crate::history::{Config, Event, Gap, History, Layout, Op, PathKind, Trigger};
+use crate::in_place::Files;
 use crate::oracle::{MS, Oracle, SECOND};
 
 /// The process of all writers and administrators.
@@ -43,9 +44,12 @@ pub(crate) struct World {
     pub(crate) happened: u64,
     pub(crate) last_happened: u64,
     writers: [Option<i32>; 3],
+    files: Files,
     /// The result of each writer's pulls: of write(2), or the error of open(2).
     pub(crate) pulls: Vec<(usize, Result<usize, i32>)>,
     reader: Option<i32>,
+    /// The trigger that a supervisor has opened, and its descriptor there.
+    inherited: Option<(Ino, i32)>,
     parts: usize,
     /// The tree as the oracle has seen it: its version, and the numbers of directories.
     seen: Option<(u64, usize, usize)>,
@@ -96,6 +100,8 @@ states! {
     Flooded "flooded",
     OtherReader "other reader",
     QueueGrown "split queue grown",
+    WrittenInPlace "written in place",
+    InheritedPulled "inherited trigger pulled",
 }
 
 /// How often each state was reached.
@@ -196,7 +202,7 @@ pub(crate) fn directory(config: &Config, home: &[u8], number: usize) -> Vec<u8> 
 pub(crate) fn trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
     match config.trigger {
         Trigger::None => None,
-        Trigger::Apart => Some([home, b"/lock/trigger"].concat()),
+        Trigger::Apart | Trigger::Inherited => Some([home, b"/lock/trigger"].concat()),
         Trigger::Inside => Some([&directory(config, home, 0)[..], b"/trigger"].concat()),
         Trigger::Alias => Some([home, b"/trigger"].concat()),
     }
@@ -206,6 +212,7 @@ pub(crate) fn trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn described_trigger(config: &Config, home: &[u8]) -> Option<Vec<u8>> {
     match config.trigger {
         Trigger::Alias => Some(b"/s/trigger".to_vec()),
+        Trigger::Inherited => None,
         _ => trigger(config, home),
     }
 }
@@ -236,8 +243,10 @@ impl World {
             happened: 0,
             last_happened: now,
             writers: [None; 3],
+            files: Files::default(),
             pulls: Vec::new(),
             reader: None,
+            inherited: None,
             parts: parts(&config),
             seen: None,
             paths: Vec::new(),
@@ -251,6 +260,25 @@ impl World {
             turn: Turn::default(),
             reached: Reached::default(),
         }
+    }
+
+    /// Starts the supervisor, if there is one. It opens the trigger and does not use it.
+    pub(crate) fn supervise(&mut self, kernel: &mut Kernel) {
+        let path = trigger(&self.config, b"/v/q").filter(|_| self.is_inherited());
+        self.inherited = path.map(|path| {
+            let fd = kernel.act(OTHERS, |kernel| kernel.open(&path, O_RDWR, 0));
+            (kernel.find(&path).expect("it was built"), fd.expect("it never blocks"))
+        });
+    }
+
+    /// Passes the trigger on to the program.
+    pub(crate) fn inherit(&self, kernel: &mut Kernel) -> Option<i32> {
+        let (_, fd) = self.inherited?;
+        Some(kernel.pass(OTHERS, fd, QUEUE).expect("few are open"))
+    }
+
+    fn is_inherited(&self) -> bool {
+        self.config.trigger == Trigger::Inherited
     }
 
     /// Returns whether all events have happened.
@@ -337,6 +365,14 @@ impl World {
         let described = find(described_trigger(&self.config, home(&self.config)));
         let named = find(trigger(&self.config, b"/v/q"));
         let has_opened = writer.and_then(|writer| self.fifos[writer]);
+        if self.is_inherited() {
+            // The path may lead to another FIFO, which the queue has nothing to do with.
+            if has_opened.is_some() && has_opened == self.inherited.map(|(ino, _)| ino) {
+                self.oracle.pull(kernel.now());
+                self.reached.count(State::InheritedPulled);
+            }
+            return;
+        }
         let is_old = has_opened.is_some() && has_opened != named;
         if !is_old && (self.config.trigger != Trigger::Alias || described == named) {
             self.oracle.pull(kernel.now());
@@ -359,7 +395,9 @@ impl World {
     /// Reports the current tree to the oracle.
     pub(crate) fn look(&mut self, kernel: &Kernel) {
         let seen = (kernel.tree().version(), self.parts, self.inside);
-        if self.seen == Some(seen) && self.oracle.all_are_reachable() {
+        // A write does not change the tree.
+        let may_be_written = self.config.in_place.is_some();
+        if self.seen == Some(seen) && !may_be_written && self.oracle.all_are_reachable() {
             return;
         }
         self.seen = Some(seen);
@@ -402,8 +440,8 @@ impl World {
                 let directory_path = self.directory(directory);
                 let hidden = [&directory_path[..], b"/.new"].concat();
                 let path = World::name(&directory_path, name);
-                if kernel.create(&hidden, 0o644).is_ok() {
-                    let _ = kernel.rename(&hidden, &path);
+                if kernel.create(&hidden, 0o644).is_ok() && kernel.rename(&hidden, &path).is_ok() {
+                    self.oracle.moved_in(kernel, &directory_path, &path);
                 }
                 self.oracle.change(directory % self.parts);
                 self.oracle.change(directory % self.parts);
@@ -436,8 +474,12 @@ impl World {
             }
             Op::Flood(time) => self.flood_until = now + time * MS,
             Op::Unready(directory, name) => {
-                let path = World::name(&self.directory(directory), name);
-                let _ = kernel.create(&path, 0o644);
+                let directory_path = self.directory(directory);
+                let path = World::name(&directory_path, name);
+                if kernel.create(&path, 0o644).is_ok() {
+                    self.look(kernel);
+                    self.oracle.finished(kernel, &directory_path, &path);
+                }
                 self.oracle.change(directory % self.parts);
             }
             Op::Ready(directory, name) => {
@@ -472,12 +514,33 @@ impl World {
                 }
                 self.oracle.change(directory % self.parts);
             }
+            Op::Create(directory, name) => {
+                let key = (directory % self.parts, name % 4);
+                self.files.create(kernel, key, &World::name(&self.directory(key.0), key.1));
+                self.oracle.change(key.0);
+            }
+            Op::Append(directory, name) => {
+                let key = (directory % self.parts, name % 4);
+                self.files.append(kernel, key, &World::name(&self.directory(key.0), key.1));
+                self.reached.count(State::WrittenInPlace);
+            }
+            Op::Finish(directory, name) => {
+                let key = (directory % self.parts, name % 4);
+                let directory_path = self.directory(key.0);
+                if self.files.finish(kernel, key) {
+                    self.look(kernel);
+                    let path = World::name(&directory_path, key.1);
+                    self.oracle.finished(kernel, &directory_path, &path);
+                }
+            }
             Op::ManyUnready(count) => {
                 self.oracle.burst();
                 let directory = self.directory(0);
                 for number in 0..count {
                     let path = [&directory[..], format!("/u{number}").as_bytes()].concat();
-                    let _ = kernel.create(&path, 0o644);
+                    if kernel.create(&path, 0o644).is_ok() {
+                        self.oracle.finished(kernel, &directory, &path);
+                    }
                     self.happened += 1;
                 }
                 self.oracle.change(0);
@@ -593,7 +656,9 @@ impl World {
                     let _ = kernel.mkfifo(&path, 0o622);
                 }
                 self.reached.count(State::TriggerReplaced);
-                self.oracle.disturb_trigger(now);
+                if !self.is_inherited() {
+                    self.oracle.disturb_trigger(now);
+                }
             }
             Op::AddPart => {
                 if matches!(self.config.layout, Layout::Split(_)) {
@@ -632,7 +697,9 @@ impl World {
                 }
             }
             Op::OtherReader => {
-                let path = trigger(&self.config, b"/v/q");
+                // Without /proc a program must be the only reader of a trigger that it was passed.
+                let is_only = self.is_inherited() && cfg!(pullcord_sim = "bsd");
+                let path = trigger(&self.config, b"/v/q").filter(|_| !is_only);
                 if let (Some(path), None) = (path, self.reader) {
                     self.reader = kernel.open(&path, O_RDONLY | O_NONBLOCK, 0).ok();
                     self.reached.count(State::OtherReader);
@@ -690,7 +757,10 @@ impl World {
                 self.reached.count(State::Frozen);
                 self.oracle.frozen(now, kernel.now(), self.is_asleep);
             }
-            Op::SetClock(by) => kernel.set_clock(by * MS as i64),
+            Op::SetClock(by) => {
+                kernel.set_clock(by * MS as i64);
+                self.oracle.clock_was_set(now);
+            }
             Op::WrongTime(off) => {
                 self.requests.push_back(Request::WrongTime(off));
                 kernel.interrupt();

@@ -109,6 +109,18 @@ pub enum Mutant {
     DirectoryReturned,
     /// The trigger is an entry.
     TriggerReturned,
+    /// An entry that is written in place is returned at the end of its wait, though it was written to meanwhile.
+    QuietNotCompared,
+    /// A scan returns an entry that was just written in place.
+    YoungScanned,
+    /// A close makes an entry ready although it must be quiet.
+    CloseTrusted,
+    /// A close does not make an entry ready although it need not be quiet.
+    CloseIgnored,
+    /// The next round is awaited while a scan waits for its entries to become quiet.
+    BlockedRoundAwaited,
+    /// Pulls are taken while a scan waits for its entries to become quiet.
+    DrainedBlocked,
     // The target of a path.
     /// The directories are not compared with their paths.
     DirectoryNotCompared,
@@ -128,6 +140,8 @@ pub enum Mutant {
     AliasForEver,
     /// The trigger is not compared with its path.
     TriggerNotCompared,
+    /// A trigger that was passed as a descriptor counts as replaced.
+    DescriptorCompared,
     /// The watch is relied on where other hosts change the file system.
     RemoteTrusted,
     // Failures.

@@ -294,6 +294,10 @@ impl Schedule {
 
     /// Returns the time of the next round for a directory that is dirty, or will be.
     fn next_round_at(&self, now: Instant) -> Option<Instant> {
+        if self.is_round_active() && !mutant!(BlockedRoundAwaited) {
+            // It begins after this one, which may wait for entries to become quiet.
+            return None;
+        }
         let allowed = self.pacer.next_at().unwrap_or(now);
         let is_dirty = !self.rounds.dirty.is_empty() && !mutant!(DirtyNotAwaited);
         let dirty = is_dirty.then_some(allowed);
@@ -410,6 +414,17 @@ mod tests {
         assert_eq!(schedule.next_directory(now + SECOND), Some(0));
         assert!(schedule.is_round_active() && schedule.has_due(), "the round must be ended");
         assert_eq!(schedule.rounds(), before + 1);
+    }
+
+    #[test]
+    fn no_round_is_foreseen_during_another_one() {
+        let (mut schedule, now) = clean(1);
+        let rescan = schedule.next_at(now);
+        schedule.mark_dirty(0);
+        assert!(schedule.next_at(now).is_some_and(|at| at <= now));
+        assert_eq!(schedule.next_directory(now), Some(0));
+        schedule.mark_dirty(0);
+        assert_eq!(schedule.next_at(now), rescan);
     }
 
     #[test]

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `rows` | a few histories for each rule, made for it |
 //! | `explored` | the same histories for each rule: the enumeration and random ones |
+//! | `in_place` | the situations of files that are written in place, and of an inherited trigger |
 //! | `situations` | the same as `rows`, one situation for each rule |
 //!
 //! Other rules of the trigger are in `strategies/enumeration.rs`.
 
 pub(crate) mod explored;
+mod in_place;
 mod rows;
 mod situations;
 
@@ -45,6 +47,8 @@ enum Defect {
     Requeued,
     /// A file that is not an entry is returned.
     NoEntry,
+    /// An entry that is written in place is returned within its quiet time.
+    Unfinished,
     /// A directory is read without a reason.
     NeedlessScan,
     /// Too many system calls or wake-ups in a second, or in ten quiet seconds.
@@ -64,6 +68,7 @@ impl Defect {
             Failure::Twice { .. } => Defect::Twice,
             Failure::RequeuedEarly | Failure::RequeuedTwice => Defect::Requeued,
             Failure::NoEntry => Defect::NoEntry,
+            Failure::Unfinished { .. } => Defect::Unfinished,
             Failure::NeedlessScan => Defect::NeedlessScan,
             Failure::Spin { .. } | Failure::Restless { .. } => Defect::Busy,
             Failure::LongTurn { .. } => Defect::LongTurn,

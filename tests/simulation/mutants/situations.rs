@@ -4,27 +4,27 @@ use libtest_mimic::Trial;
 use pullcord_platform::sim::{Call, FsKind, Mutant};
 
 use super::Defect::{self, Busy, Lost, NeedlessScan, NoEntry, Requeued};
-use super::Without;
+use super::{Without, in_place};
 use crate::history::{
     Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
 };
 use crate::run::run;
 
 /// A rule, and the situation in which its absence is a defect.
-struct Situation {
-    mutant: Mutant,
-    config: Config,
+pub(super) struct Situation {
+    pub(super) mutant: Mutant,
+    pub(super) config: Config,
     /// Returns the history of this number.
-    events: fn(u32) -> Vec<Event>,
-    count: u32,
-    defect: Defect,
+    pub(super) events: fn(u32) -> Vec<Event>,
+    pub(super) count: u32,
+    pub(super) defect: Defect,
 }
 
 const OFF: Config = Config { watch: WatchMode::Off, ..PLAIN };
 const MAILDROP: Config = Config { layout: Layout::Maildrop, ..PLAIN };
 
 /// Returns an event that does nothing, so that a history continues for this number of milliseconds.
-const fn wait(milliseconds: u64) -> Event {
+pub(super) const fn wait(milliseconds: u64) -> Event {
     time(milliseconds, Op::Close(0))
 }
 
@@ -258,7 +258,7 @@ const SITUATIONS: &[Situation] = &[
 /// Returns a test for each rule. The rules are those of a queue with a watch that reports names.
 pub(super) fn trials() -> Vec<Trial> {
     let is_here = !cfg!(any(pullcord_sim = "bsd", pullcord_sim = "none"));
-    let situations = SITUATIONS.iter().filter(|_| is_here);
+    let situations = SITUATIONS.iter().chain(in_place::SITUATIONS).filter(|_| is_here);
     situations
         .map(|situation| {
             Trial::test(format!("mutants::{:?}", situation.mutant), move || {

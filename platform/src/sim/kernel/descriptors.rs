@@ -112,6 +112,17 @@ impl Kernel {
         Ok(())
     }
 
+    /// Passes a descriptor of a process on to another one, which gets a number of its own for it.
+    pub fn pass(&mut self, from: usize, fd: c_int, to: usize) -> Outcome<c_int> {
+        let number = self.act(from, |kernel| kernel.description_of(fd))?;
+        self.act(to, |kernel| {
+            let passed = kernel.free_descriptor(3)?;
+            kernel.description_mut(number).references += 1;
+            kernel.set_descriptor(passed, number, false);
+            Ok(passed as c_int)
+        })
+    }
+
     /// dup3(2).
     pub fn dup3(&mut self, old: c_int, new: c_int, flags: c_int) -> Outcome<c_int> {
         if flags & !O_CLOEXEC != 0 || old == new {

@@ -399,6 +399,12 @@ impl Tree {
         self.inodes[ino].mode & 0o7777
     }
 
+    /// The version of a file: `st_mtime`, `st_ctime`, `st_size`.
+    pub fn file_version(&self, ino: Ino) -> (u64, u64, u64) {
+        let Inode { modified, changed, size, .. } = self.inodes[ino];
+        (modified, changed, size)
+    }
+
     /// Whether an inode has no links. A bind mount may still lead to it.
     pub fn is_removed(&self, ino: Ino) -> bool {
         self.inodes[ino].links == 0
