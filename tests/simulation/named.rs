@@ -199,6 +199,12 @@ const HISTORIES: &[Named] = &[
         Config { wait: Loop::InsideEdge, consumer: Consumer::Leaves, ..OFF },
         &[calls(0, Op::Flood(26)), calls(0, Op::ManyUnready(181))],
     ),
+    // The loop around it sees one edge, and no event of the watch comes later.
+    (
+        "an_entry_is_returned_after_an_interrupted_read_of_the_watch_inside_another_loop",
+        Config { wait: Loop::InsideEdge, ..PLAIN },
+        &[time(1, Op::FailFor(2, 1, 400)), calls(0, Op::Link(0, 2))],
+    ),
     // A wait with a wrong time may last an interval.
     (
         "a_time_that_is_wrong_twice_makes_a_requeued_entry_late_by_an_interval",

@@ -182,7 +182,8 @@ fn config(rng: &mut Rng) -> Config {
 /// The configurations of the enumeration.
 static CONFIGURATIONS: LazyLock<Vec<Config>> = LazyLock::new(|| {
     let off = Config { watch: WatchMode::Off, ..PLAIN };
-    vec![
+    let inside = [Loop::InsideLevel, Loop::InsideEdge].map(|wait| Config { wait, ..PLAIN });
+    let mut configurations = vec![
         PLAIN,
         off,
         Config { layout: Layout::Split(2), ..PLAIN },
@@ -204,7 +205,9 @@ static CONFIGURATIONS: LazyLock<Vec<Config>> = LazyLock::new(|| {
         Config { layout: Layout::Directories(100), ..off },
         Config { watch: WatchMode::Required, privileged: false, ..PLAIN },
         Config { layout: Layout::Directories(2), twice: true, ..PLAIN },
-    ]
+    ];
+    configurations.extend(inside.into_iter().filter(|config| config.wait.has_descriptor()));
+    configurations
 });
 
 /// Each operation once, with fixed numbers; faults with each number of an error.

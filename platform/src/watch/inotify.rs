@@ -122,18 +122,18 @@ impl DirWatcher {
     #[inline]
     pub fn read_events(&mut self) -> io::Result<usize> {
         let inotify = self.inotify.as_raw_fd();
-        let filled = self.events.fill(|buffer| {
-            let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
-            // SAFETY: the descriptor is open, and there is room for as many bytes as it says.
-            unsafe { libc::read(inotify, to, room) }
-        });
-        match filled {
-            Err(e)
-                if !matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
-            {
-                Err(e)
+        loop {
+            let filled = self.events.fill(|buffer| {
+                let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+                // SAFETY: the descriptor is open, and there is room for as many bytes as it says.
+                unsafe { libc::read(inotify, to, room) }
+            });
+            match filled {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                // 0 would mean that there are no events: the caller would wait for an edge of others.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                filled => return filled,
             }
-            filled => Ok(filled.unwrap_or(0)),
         }
     }
 

@@ -137,13 +137,14 @@ impl DirWatcher {
     /// Fails with the error of kevent(2); in practice only with `ENOMEM`. Never fails with `EINTR`.
     pub fn read_events(&mut self) -> io::Result<usize> {
         (self.read, self.filled) = (0, 0);
-        match self.kqueue.wait(&mut self.fetched, Some(Duration::ZERO)) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
-            fetched => {
-                self.filled = fetched.unwrap_or(0);
-                Ok(self.filled)
+        self.filled = loop {
+            match self.kqueue.wait(&mut self.fetched, Some(Duration::ZERO)) {
+                // 0 would mean that there are no events: the caller would wait for an edge of others.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                fetched => break fetched?,
             }
-        }
+        };
+        Ok(self.filled)
     }
 
     /// Returns the next of the events that were read. Makes no system call.
