@@ -197,7 +197,8 @@ impl Queue {
     /// earlier if the watch reports it, or if a scan finds another file of its name.
     ///
     /// The queue keeps this in memory only: after a restart, the first scan returns the entry. Makes
-    /// one call of lstat(2). An entry that is gone by then is returned all the same.
+    /// one call of lstat(2); if that fails, the next scan that finds the entry returns it. An entry that is
+    /// gone by then is returned all the same.
     ///
     /// # Errors
     ///

@@ -61,7 +61,8 @@ pub enum WriteMethod {
     /// mtime and ctime are older than `quiet`, or when it is renamed into the directory.
     ///
     /// With a `quiet` of zero, an entry is also returned when the watch reports that a writer has
-    /// closed it; every other entry waits [`DEFAULT_QUIET`](WriteMethod::DEFAULT_QUIET). Stores
+    /// closed it; every other entry waits [`DEFAULT_QUIET`](WriteMethod::DEFAULT_QUIET). A close of an entry
+    /// that was returned before 4,096 others returns it again. Stores
     /// through mmap(2) are not seen while the file is mapped: a program that writes so needs a
     /// `quiet` that is longer than its work.
     InPlace {

@@ -22,6 +22,9 @@ pub(crate) const OPS: &[Make] = &[
 /// How many entries that a scan has found wait for their quiet time at once. Here the library has this lower limit.
 pub(crate) const MOST_WAITING: u64 = 16;
 
+/// The library knows so many of the entries that it has returned. The close of an older one is an arrival.
+pub(crate) const MOST_RECENT: u64 = 64;
+
 /// How exact the times of files are.
 const TICK: u64 = 4 * MS;
 

@@ -210,8 +210,10 @@ mod simulation {
             println!("no failure");
             return ExitCode::SUCCESS;
         };
-        println!("{failure}; shortened:");
-        println!("{}", shrink::shrink(&history, &failure));
+        let short = shrink::shrink(&history, &failure);
+        println!("{failure}; shortened, with its calls:");
+        run::run(&short, true).log.iter().for_each(|line| println!("{line}"));
+        println!("{short}");
         ExitCode::FAILURE
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use pullcord_platform::sim::{FsKind, Ino, Kernel, Name};
 use pullcord_platform::watch::REPORTS_NAMES;
 
-use crate::history::{Config, Layout, Trigger};
+use crate::history::{Config, Consumer, Layout, Loop, Trigger};
 use crate::in_place::{self, Written};
 
 pub(crate) const MS: u64 = 1_000_000;
@@ -122,6 +122,8 @@ struct Tracked {
     /// The watch has returned it.
     by_watch: bool,
     last_returned: u64,
+    /// The number of its last return among all returns.
+    last_number: u64,
     /// Requeued until then.
     due: Option<u64>,
     /// The time for which it was requeued before, by another path, perhaps: that may come, too.
@@ -139,8 +141,8 @@ struct Directory {
     ino: Option<Ino>,
     /// The number of scans for which there is a reason.
     reasons: u32,
-    /// The rescan is due, or nearly so. A poll that comes just before is none.
-    is_rescan_due: bool,
+    /// How many rescans are due, or nearly so. A poll that comes just before is none.
+    rescans_due: u32,
     last_opened: u64,
     /// The number of successive scans whose only reason was that a removal may have hidden entries.
     follow_ups: u32,
@@ -182,6 +184,7 @@ pub(crate) struct Oracle {
     /// A directory is mounted over another as well. It may be removed where it was, and then its
     /// other path leads to a directory that cannot be read.
     has_bound: bool,
+    had_packets: bool,
     /// Entries that were returned while they were out of reach, in a directory that may not be read.
     returned_unseen: Vec<u64>,
     /// Names that were returned while their path led elsewhere.
@@ -216,6 +219,7 @@ impl Oracle {
             names: 0,
             had_burst: false,
             has_bound: false,
+            had_packets: false,
             returned_unseen: Vec::new(),
             returned_elsewhere: Vec::new(),
             changes: 0,
@@ -317,6 +321,7 @@ impl Oracle {
                         is_exempt: elsewhere.contains(&entry.name),
                         by_watch: false,
                         last_returned: 0,
+                        last_number: 0,
                         due,
                         other_due: None,
                         touched: due.is_some(),
@@ -410,10 +415,10 @@ impl Oracle {
     pub(crate) fn pull(&mut self, now: u64) {
         // An alias and the queue's own path may lead to different FIFOs after a change.
         let is_ambiguous = self.config.trigger == Trigger::Alias && self.is_disturbed(now);
-        if self.config.trigger == Trigger::None || is_ambiguous {
+        if self.config.trigger == Trigger::None {
             return;
         }
-        let lost = self.foreign_reader || !self.trigger_is_there;
+        let lost = self.foreign_reader || !self.trigger_is_there || is_ambiguous;
         for tracked in self.tracked.values_mut().filter(|it| it.reachable && !lost) {
             tracked.pulled.get_or_insert(now);
         }
@@ -455,6 +460,11 @@ impl Oracle {
 
     pub(crate) fn fault(&mut self, now: u64) {
         self.faulty_until = self.faulty_until.max(now);
+    }
+
+    /// A writer makes packets of its writes.
+    pub(crate) fn packets(&mut self) {
+        self.had_packets = true;
     }
 
     /// A directory was mounted over another as well.
@@ -525,10 +535,11 @@ impl Oracle {
                 || !self.config.privileged);
         if now >= self.rescan_at {
             // A scan that waits for quiet entries delays the next one. Another rescan may be due right after that.
-            let is_delayed = self.config.in_place.is_some() && now - self.rescan_at > self.rescan();
-            let next = if is_delayed { 0 } else { self.rescan() / 10 * 9 };
-            self.rescan_at = next.saturating_add(now);
-            self.directories.iter_mut().for_each(|it| it.is_rescan_due = true);
+            let is_delayed =
+                self.config.in_place.is_some() && now - self.rescan_at > self.rescan() / 5;
+            self.rescan_at = (self.rescan() / 10 * 9).saturating_add(now);
+            let rescans = 1 + u32::from(is_delayed);
+            self.directories.iter_mut().for_each(|it| it.rescans_due = rescans);
         }
         for directory in self.directories.iter_mut().filter(|it| it.ino == Some(ino)) {
             // The queue counts from the time that its program passed last.
@@ -547,8 +558,8 @@ impl Oracle {
                 directory.follow_ups = 0;
             } else if follows {
                 directory.follow_ups += 1;
-            } else if directory.is_rescan_due {
-                (directory.is_rescan_due, directory.follow_ups) = (false, 0);
+            } else if directory.rescans_due > 0 {
+                (directory.rescans_due, directory.follow_ups) = (directory.rescans_due - 1, 0);
             } else if !disturbed && !limited && !self.foreign_reader && !may_read_twice {
                 return Err(Failure::NeedlessScan);
             }
@@ -596,12 +607,14 @@ impl Oracle {
             return Err(Failure::Unfinished { after: now - self.written.unchanged_since(id) });
         }
         let is_other = how == How::Requeue && tracked.other_due.is_some_and(|other| other <= now);
+        // Where the numbers of files prove nothing, it is another entry by its other path.
+        let has_two_paths = (self.has_bound || self.config.twice) && !self.config.fs.is_local();
         if let Some(due) = due {
             match how {
                 How::Requeue if now + self.ahead >= due => {}
                 // The event of its arrival may come late where the scan does not wait for it.
                 How::Watch if !self.config.fs.is_local() || !tracked.by_watch => {}
-                _ if (self.has_bound || self.config.twice) && !self.config.fs.is_local() => {}
+                _ if has_two_paths => {}
                 // The event of an entry that it replaced may come after it was requeued.
                 How::Watch
                     if self
@@ -616,6 +629,7 @@ impl Oracle {
             && !tracked.touched
             && !tracked.is_moved
             && !is_other
+            && !has_two_paths
             && tracked.returned > 0
         {
             return Err(Failure::RequeuedTwice);
@@ -628,15 +642,17 @@ impl Oracle {
             let scanned = directories.get(tracked.directory).is_none_or(|it| it.last_opened > last);
             let missed = self.missed.get_mut(&(tracked.ino, tracked.name.clone()));
             let missed = missed.filter(|missed| **missed > 0 && how == How::Watch);
+            let others = self.returned - tracked.last_number;
+            let is_forgotten = self.config.in_place.is_some() && others > in_place::MOST_RECENT;
             if let Some(missed) = missed {
                 *missed -= 1;
-            } else if !(lax || how == How::Scan && scanned) {
+            } else if !(lax || is_forgotten && how == How::Watch || how == How::Scan && scanned) {
                 return Err(Failure::Twice { by_watch: how == How::Watch });
             }
         }
         tracked.returned += 1;
         tracked.by_watch |= how == How::Watch;
-        tracked.last_returned = now;
+        (tracked.last_returned, tracked.last_number) = (now, self.returned);
         Ok(())
     }
 
@@ -652,11 +668,12 @@ impl Oracle {
 
     /// The program requeued an entry. `is_named` is the entry that its path named afterwards. If that
     /// is another one, either may be the one that the queue has looked at, and has made the appointment for.
-    pub(crate) fn requeued(&mut self, id: u64, is_named: Option<u64>, due: u64) {
+    pub(crate) fn requeued(&mut self, id: u64, is_named: Option<u64>, due: u64, is_faulty: bool) {
         for named in [Some(id), is_named].into_iter().flatten() {
             if let Some(tracked) = self.tracked.get_mut(&named) {
                 tracked.due = Some(due);
-                tracked.touched |= named != id;
+                // If the queue could not look at it, the next scan returns it.
+                tracked.touched |= named != id || is_faulty;
             }
         }
     }
@@ -722,6 +739,12 @@ impl Oracle {
         (deadline, why)
     }
 
+    /// Returns whether a pull may make no edge for the loop around a receiver: after a short read of a packet the
+    /// trigger is not empty.
+    fn may_miss_edges(&self) -> bool {
+        self.had_packets && self.config.old_edges && self.config.wait == Loop::InsideEdge
+    }
+
     /// How long a scan may take to find an entry. Where each removal hides another entry, some scans
     /// more find it.
     fn when_hidden(&self, otherwise: u64) -> u64 {
@@ -736,7 +759,9 @@ impl Oracle {
         let quiet = in_place::quiet(&self.config);
         let unchanged = tracked.since.max(self.written.untouched_since(id)) + quiet;
         let proves_times = watched && !self.written.is_dated_wrongly(id);
-        let rounds = 1 + self.arrivals / in_place::MOST_WAITING;
+        // It may arrive during a scan, and wait for the rest of that one and for its own.
+        let scans = if self.config.consumer == Consumer::Leaves { 2 } else { 1 };
+        let rounds = 2 + scans * self.arrivals / in_place::MOST_WAITING;
         let looked_at = if proves_times { 0 } else { quiet * rounds };
         let after = |since: u64, base: u64| {
             let ready = since.max(unchanged).saturating_add(looked_at);
@@ -761,8 +786,12 @@ impl Oracle {
         }
         if let Some(pulled) = tracked.pulled {
             let disturbed = self.trigger_disturbed + VERIFY + looked_at;
+            let base = if self.may_miss_edges() { VERIFY + AT_ONCE } else { AT_ONCE };
             if !is_hidden {
-                at_most(after(pulled, when_hidden(AT_ONCE)).max(disturbed), Situation::Pulled);
+                at_most(
+                    after(pulled, when_hidden(base).max(base)).max(disturbed),
+                    Situation::Pulled,
+                );
             }
         }
         if watched && !tracked.silent {

@@ -304,20 +304,28 @@ pub(crate) fn single(number: usize) -> History {
 }
 
 /// Each error of each call, from the start of a receiver on: it makes calls that a queue does not make, and
-/// makes some of them only once. Returns `None` after the last one.
+/// makes some of them only once. Without a descriptor for a receiver, the trigger is one that is passed on, and is
+/// used as it is. Returns `None` after the last one.
 pub(crate) fn fault(number: usize) -> Option<History> {
-    let faults = Call::ALL.iter().enumerate().flat_map(|(call, it)| {
-        (0..it.errors().len()).map(move |error| Op::FailFor(call, error, 400))
-    });
-    let wait = if Loop::InsideLevel.has_descriptor() { Loop::InsideLevel } else { Loop::Native };
-    let events = vec![
-        calls(0, faults.into_iter().nth(number)?),
+    let faults = Call::ALL
+        .iter()
+        .enumerate()
+        .flat_map(|(call, it)| (0..it.errors().len()).map(move |error| (call, error)));
+    let (call, error) = faults.into_iter().nth(number)?;
+    let mut events = vec![
+        calls(0, Op::FailFor(call, error, 400)),
         calls(1, Op::Link(1, 2)),
         time(700, Op::Pull),
         time(11_000, Op::Link(0, 3)),
         time(1, Op::Pull),
     ];
-    Some(History { config: Config { wait, ..PLAIN }, events })
+    if Loop::InsideLevel.has_descriptor() {
+        return Some(History { config: Config { wait: Loop::InsideLevel, ..PLAIN }, events });
+    }
+    // The eighth call opens /proc. If that fails, the descriptor of the trigger is duplicated.
+    events.insert(0, calls(7, Op::FailNext(3, 1)));
+    let config = Config { trigger: Trigger::Inherited, watch: WatchMode::Off, ..PLAIN };
+    Some(History { config, events })
 }
 
 /// One of the second part: two operations, in an order, with a gap.

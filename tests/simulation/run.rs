@@ -449,8 +449,9 @@ impl Program {
             });
             if requeued.is_ok() {
                 // The path may have come to name another entry while the queue looked at it.
-                let is_named = sim::with(|kernel| kernel.entry(bytes));
-                self.world.borrow_mut().oracle.requeued(id, is_named, due);
+                let (is_named, is_faulty) =
+                    sim::with(|kernel| (kernel.entry(bytes), kernel.is_faulty()));
+                self.world.borrow_mut().oracle.requeued(id, is_named, due, is_faulty);
                 return Ok(());
             }
         }

@@ -459,6 +459,7 @@ impl World {
                 if let Some(fd) = self.writers[writer % 3] {
                     let flags = O_NONBLOCK | O_DIRECT;
                     let _ = kernel.fcntl(fd, libc::F_SETFL, flags);
+                    self.oracle.packets();
                     self.reached.count(State::Packets);
                 }
             }
@@ -836,6 +837,7 @@ impl World {
         if self.writers[writer % 3].is_some() {
             return;
         }
+        self.fifos[writer % 3] = None;
         match kernel.open(&path, O_WRONLY | O_NONBLOCK, 0) {
             Ok(fd) => {
                 self.writers[writer % 3] = Some(fd);
