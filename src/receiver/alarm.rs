@@ -11,9 +11,6 @@ use crate::{Interest, Key, Mode, Notifier};
 const TIMER: Key = Key(2);
 const NOW: Key = Key(3);
 
-/// How often it tries to set its timer: kqueue(2) needs memory for that.
-const ATTEMPTS: usize = 10;
-
 /// Two sources of the receiver's notifier, which report no mail.
 #[derive(Debug)]
 pub(super) struct Alarm {
@@ -40,7 +37,8 @@ impl Alarm {
     ///
     /// # Errors
     ///
-    /// Fails with `ENOMEM`. The loop sleeps until its next event then.
+    /// Fails with `ENOMEM`, on NetBSD and DragonFly only. The loop sleeps until its next event then, and the
+    /// end of that turn sets the timer.
     pub(super) fn ring_after(
         &mut self,
         notifier: &mut dyn Notifier,
@@ -57,11 +55,7 @@ impl Alarm {
         if is_set && !is_now {
             return Ok(());
         }
-        // Failures for want of memory pass.
-        let mut set = self.timer.set(timeout);
-        for _ in 1..ATTEMPTS {
-            set = set.or_else(|_| self.timer.set(timeout));
-        }
+        let set = self.timer.set(timeout);
         self.set_for = set.is_ok().then_some(at);
         set
     }

@@ -300,7 +300,8 @@ const WARNINGS: &[&str] = &[
     "use the directory",
     #[cfg(not(pullcord_sim = "none"))]
     "wait for the directory watch",
-    #[cfg(not(pullcord_sim = "none"))]
+    // A wait of kqueue(2) needs no memory, and neither does its timer.
+    #[cfg(not(any(pullcord_sim = "bsd", pullcord_sim = "none")))]
     "wait for the queue",
     "wait for the trigger",
     #[cfg(not(pullcord_sim = "none"))]

@@ -1,7 +1,7 @@
 //! Histories with names: regression tests.
 
 use libtest_mimic::Trial;
-use pullcord_platform::sim::FsKind;
+use pullcord_platform::sim::{Call, FsKind};
 
 use crate::history::{
     Config, Consumer, Event, History, Layout, Loop, Op, PLAIN, PathKind, Trigger, WatchMode, calls,
@@ -14,6 +14,9 @@ type Named = (&'static str, Config, &'static [Event]);
 const OFF: Config = Config { watch: WatchMode::Off, ..PLAIN };
 
 const ONE_OFF: Config = Config { layout: Layout::Directories(1), ..OFF };
+/// The place of kevent(2) in `Call::ALL`, and that of `ENOMEM` among its errors.
+const KEVENT: usize = Call::Kevent as usize;
+const NO_MEMORY: usize = 1;
 
 const HISTORIES: &[Named] = &[
     ("mail_is_found_by_the_watch", PLAIN, &[time(3, Op::Link(0, 0))]),
@@ -79,11 +82,21 @@ const HISTORIES: &[Named] = &[
         Config { layout: Layout::Split(1), fs: FsKind::Renumbering, ..PLAIN },
         &[calls(0, Op::FailFor(6, 11, 40_000))],
     ),
-    // kqueue(2) needs memory for a timer. The wait fails, and the timer cannot be set either.
+    // The next three calls fail.
     (
-        "a_receiver_whose_timer_cannot_be_set_at_once_tries_again",
+        "a_receiver_that_cannot_wait_or_register_tries_again",
         Config { wait: Loop::InsideLevel, ..PLAIN },
         &[time(2, Op::Link(0, 3)), calls(3, Op::FailNext(1, 3))],
+    ),
+    // kqueue(2) has no memory: nothing can be registered. The polls go on, as the timer is only restarted.
+    (
+        "a_receiver_in_an_edge_triggered_loop_keeps_its_time_while_kevent_fails",
+        Config { wait: Loop::InsideEdge, trigger: Trigger::None, ..OFF },
+        &[
+            time(2000, Op::FailFor(KEVENT, NO_MEMORY, 12_000)),
+            time(1000, Op::Link(0, 3)),
+            time(30_000, Op::Link(0, 1)),
+        ],
     ),
     // The notifier keeps the registration that it cannot renew.
     (

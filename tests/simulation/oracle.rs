@@ -166,7 +166,7 @@ pub(crate) struct Oracle {
     faulty_until: u64,
     /// How far the program's time is ahead in this turn.
     ahead: u64,
-    /// When the program last passed a wrong time, or had no timer.
+    /// When the program last passed a wrong time.
     wrong_time: u64,
     /// When the process was stopped between two calls, and until when.
     freezes: Vec<(u64, u64)>,
@@ -470,12 +470,6 @@ impl Oracle {
     /// A directory was mounted over another as well.
     pub(crate) fn bound(&mut self) {
         self.has_bound = true;
-    }
-
-    /// The timer of a receiver cannot be set for a while, and the loop around it goes on to wait. Then
-    /// only an event wakes it. This is a known gap, and no promise.
-    pub(crate) fn timer_fails(&mut self) {
-        self.wrong_time = u64::MAX / 2;
     }
 
     /// The program passes a time that is so many milliseconds off in this turn: an interval may seem to

@@ -746,9 +746,6 @@ impl World {
                 if !errors.is_empty() {
                     let (errno, until) = (errors[error % errors.len()], now + time * MS);
                     kernel.inject(Fault::Until { call, errno, until });
-                    if call == Call::Kevent && self.config.wait.is_inside() {
-                        self.oracle.timer_fails();
-                    }
                     self.oracle.fault(until);
                 }
             }

@@ -83,6 +83,10 @@ impl Kqueue {
         self.knotes.iter_mut().find(|it| it.ident == ident && it.filter == filter)
     }
 
+    pub(super) fn has(&self, ident: usize, filter: i16) -> bool {
+        self.knotes.iter().any(|it| it.ident == ident && it.filter == filter)
+    }
+
     /// `EV_ENABLE` and `EV_DISABLE`. False if there is no such knote.
     pub(super) fn set_enabled(&mut self, ident: usize, filter: i16, flags: u16) -> bool {
         let Some(knote) = self.find(ident, filter) else { return false };

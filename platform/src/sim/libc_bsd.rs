@@ -48,10 +48,13 @@ pub unsafe fn kevent(
     // SAFETY: null, or a timespec of the caller's.
     let timeout = unsafe { timeout.as_ref() };
     let timeout = timeout.map(|it| it.tv_sec as u64 * 1_000_000_000 + it.tv_nsec as u64);
-    // Only to register an event may fail: kevent(2) has no memory for it.
-    if changes.iter().all(|change| change.flags & EV_DELETE != 0) {
-        with(|kernel| kernel.spare_next());
-    }
+    // Only to register an event may fail: kevent(2) has no memory for it. To restart a timer needs none.
+    let deletes = changes.iter().all(|change| change.flags & EV_DELETE != 0);
+    with(|kernel| {
+        if deletes || changes.iter().all(|change| kernel.restarts_timer(queue, change)) {
+            kernel.spare_next();
+        }
+    });
     wait(Call::Kevent, timeout != Some(0), |kernel| {
         let mut filled = 0;
         for change in changes {

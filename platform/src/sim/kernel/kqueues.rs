@@ -21,6 +21,15 @@ impl Kernel {
         }
     }
 
+    /// Returns whether this change restarts a timer that is registered.
+    pub(in crate::sim) fn restarts_timer(&mut self, fd: c_int, change: &kevent) -> bool {
+        let number = self.description_of(fd);
+        let kqueue = number.and_then(|number| self.kqueue_mut(number));
+        change.flags & EV_ADD != 0
+            && change.filter == EVFILT_TIMER
+            && kqueue.is_ok_and(|kqueue| kqueue.has(change.ident, EVFILT_TIMER))
+    }
+
     /// One change. The error that its receipt carries.
     pub(in crate::sim) fn kevent_change(&mut self, fd: c_int, change: kevent) -> Outcome<()> {
         let number = self.description_of(fd)?;
@@ -298,6 +307,25 @@ mod tests {
         kernel.advance(99 * MS);
         assert_eq!(events(&mut kernel, queue), []);
         assert_eq!(kernel.kevent_change(queue, once(-1)), Err(EINVAL));
+    }
+
+    #[test]
+    fn a_registered_timer_is_restarted_and_needs_no_memory() {
+        let mut kernel = boot();
+        let queue = kernel.kqueue().unwrap();
+        let add = |data| change(7, EVFILT_TIMER, EV_ADD | EV_ONESHOT, data);
+        assert!(!kernel.restarts_timer(queue, &add(5)), "it is registered first");
+        kernel.kevent_change(queue, add(5)).unwrap();
+        assert!(!kernel.restarts_timer(queue, &change(8, EVFILT_TIMER, EV_ADD, 5)), "another one");
+        assert!(!kernel.restarts_timer(queue, &change(7, EVFILT_TIMER, EV_DELETE, 5)));
+        kernel.advance(5 * MS);
+        assert_eq!(kernel.readiness(kernel.description_of(queue).unwrap()), EPOLLIN as u32);
+        assert!(kernel.restarts_timer(queue, &add(9)), "its event was not fetched");
+        kernel.kevent_change(queue, add(9)).unwrap();
+        assert_eq!(kernel.readiness(kernel.description_of(queue).unwrap()), 0, "it is discarded");
+        kernel.advance(9 * MS);
+        assert_eq!(events(&mut kernel, queue), [(7, 1)]);
+        assert!(!kernel.restarts_timer(queue, &add(9)), "the fetch has removed it");
     }
 
     #[test]
