@@ -98,3 +98,31 @@ pub unsafe fn statfs(path: *const c_char, to: *mut statfs) -> c_int {
         Ok(0)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sim::{self, Fault, FsKind, Settings, libc::ENOMEM};
+    use crate::timer::Timer;
+
+    #[test]
+    fn a_timer_is_set_and_acknowledged_by_one_call_each_while_nothing_can_be_registered() {
+        sim::boot(Kernel::new(Settings::default(), FsKind::Ext4));
+        let mut timer = Timer::new().unwrap();
+        let fault = Fault::Until { call: Call::Kevent, errno: ENOMEM, until: u64::MAX };
+        with(|kernel| kernel.inject(fault));
+        let calls = || with(|kernel| kernel.calls());
+        for _ in 0..3 {
+            let before = calls();
+            timer.set(Duration::from_secs(5)).unwrap();
+            with(|kernel| kernel.rest(5_000_000_000));
+            timer.acknowledge();
+            assert_eq!(calls() - before, 2);
+        }
+        assert_eq!(Timer::new().unwrap_err().raw_os_error(), Some(ENOMEM));
+        drop(timer);
+        sim::halt();
+    }
+}
