@@ -202,6 +202,11 @@ impl Trigger {
         drained.map_err(|e| self.read_error(e))
     }
 
+    /// Returns how many bytes the last drain has read.
+    pub(crate) fn drained(&self) -> usize {
+        self.buffer.count()
+    }
+
     #[cold]
     fn read_error(&self, error: io::Error) -> Error {
         Error::new(&self.path, "read the trigger", error)

@@ -139,12 +139,29 @@ pub const DRAIN_LIMIT: usize = 64 * 1024;
 /// A buffer for drained bytes. It is on the heap and is used again: on the stack, each drain would touch
 /// all its pages.
 #[derive(Debug)]
-pub struct DrainBuffer(Box<[u8; DRAIN_LIMIT]>);
+pub struct DrainBuffer {
+    bytes: Box<[u8; DRAIN_LIMIT]>,
+    /// The number of bytes that the last drain has read.
+    filled: usize,
+}
 
 impl DrainBuffer {
     /// Allocates the buffer.
     pub fn new() -> DrainBuffer {
-        DrainBuffer(Box::new([0; DRAIN_LIMIT]))
+        DrainBuffer { bytes: Box::new([0; DRAIN_LIMIT]), filled: 0 }
+    }
+
+    /// Returns how many bytes the last drain has read: one for each pull.
+    pub fn count(&self) -> usize {
+        self.filled
+    }
+
+    /// Reads up to `limit` bytes.
+    #[inline(always)]
+    fn read(&mut self, fifo: impl AsFd, limit: usize) -> io::Result<usize> {
+        let count = read(fifo, &mut self.bytes[..limit]);
+        self.filled = *count.as_ref().unwrap_or(&0);
+        count
     }
 }
 
@@ -169,7 +186,7 @@ impl Default for DrainBuffer {
 /// Fails with the error of read(2), such as `EIO`. Never fails with `EAGAIN` or `EINTR`.
 #[inline]
 pub fn drain(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutcome> {
-    drained(read(fifo, &mut buffer.0[..]))
+    drained(buffer.read(fifo, DRAIN_LIMIT))
 }
 
 /// Returns the outcome of a drain, from the result of its read(2).

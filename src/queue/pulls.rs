@@ -82,7 +82,7 @@ impl Queue {
         let drained =
             if mutant!(DrainedLate) { Ok(DrainOutcome::Drained) } else { self.trigger.drain(now) };
         let time = clock::now().saturating_duration_since(begun);
-        self.schedule.pacer().add_drain(time);
+        self.schedule.pacer().add_drain(self.trigger.drained(), time);
         let needs_trigger = self.needs_trigger();
         self.sources.trigger.readable =
             needs_trigger && matches!(drained, Ok(DrainOutcome::Partial));

@@ -127,6 +127,11 @@ impl TriggerPort {
         self.trigger.as_mut().map_or(Ok(DrainOutcome::Empty), Trigger::drain)
     }
 
+    /// Returns how many bytes the last drain has read.
+    pub(super) fn drained(&self) -> usize {
+        self.trigger.as_ref().map_or(0, Trigger::drained)
+    }
+
     /// Puts a byte into the trigger, if it is open.
     ///
     /// # Errors

@@ -539,7 +539,7 @@ impl Program {
             calls: kernel.calls(),
             wakeups: kernel.wakeups(),
             happened: world.happened,
-            returned: world.oracle.returned,
+            returned: world.oracle.returned - world.oracle.repeats,
         })
     }
 

@@ -13,7 +13,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::{DRAIN_LIMIT, DrainBuffer, DrainOutcome, drained, read};
+use super::{DRAIN_LIMIT, DrainBuffer, DrainOutcome, drained};
 use crate::{OwnedFd, check_errno, fd, file, libc};
 
 /// Both ends of a FIFO that was open already.
@@ -90,9 +90,10 @@ fn open_again(_: BorrowedFd<'_>, _: libc::c_int) -> io::Result<OwnedFd> {
 #[cold]
 pub fn drain_available(fifo: impl AsFd, buffer: &mut DrainBuffer) -> io::Result<DrainOutcome> {
     let fifo = fifo.as_fd();
+    buffer.filled = 0;
     match fd::available(fifo)?.min(DRAIN_LIMIT) {
         0 => Ok(DrainOutcome::Empty),
-        bytes => drained(read(fifo, &mut buffer.0[..bytes])),
+        bytes => drained(buffer.read(fifo, bytes)),
     }
 }
 

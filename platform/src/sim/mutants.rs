@@ -162,6 +162,8 @@ pub enum Mutant {
     NotPaced,
     /// A round that found nothing has no least price.
     EmptyRoundCheap,
+    /// A round that found an entry costs little, however many pulls there were.
+    PullsNotCompared,
     /// A pull is taken although its scan cannot follow yet.
     DrainedUnpaced,
     /// A batch during which the process was frozen is charged as a whole.

@@ -1,10 +1,11 @@
 //! How much time the queue may spend on scanning, however many pulls there are.
 //!
 //! The rule is a leaky bucket on time (GCRA). Each round of scans has a price, which is the time
-//! that it took and at least as much again, and at least 2 ms if it found nothing. A round may begin
-//! while at most 10 ms of the price of earlier rounds are unpaid. So a pull after a quiet time is
-//! served immediately, a storm of pulls takes at most half of the time, and a flood of pulls that
-//! bring nothing causes at most 500 rounds a second.
+//! that it took and at least as much again, and at least 2 ms if it found nothing, or too little for
+//! its pulls. A round may begin while at most 10 ms of the price of earlier rounds are unpaid. So a pull
+//! after a quiet time is served immediately, a storm of pulls takes at most half of the time, and a
+//! flood of pulls that bring nothing causes at most 500 rounds a second, also where an entry stays in
+//! the queue, which each round finds again.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ const OVERHEAD: Duration = Duration::from_micros(15);
 const FACTOR: u32 = 8;
 /// The least price of a round that found nothing.
 const EMPTY_PRICE: Duration = Duration::from_millis(2);
+/// A round with so many pulls for each of its entries is one of a flood: a message has one pull.
+const PULLS_OF_AN_ENTRY: usize = 16;
 /// A round may begin this long before everything is paid: five empty rounds.
 const CREDIT: Duration = Duration::from_millis(10);
 /// The most that one batch is charged: a frozen file system is not followed by an equal pause.
@@ -34,10 +37,11 @@ pub(crate) struct Pacer {
     paid: Option<Instant>,
     /// The earliest time of the next round: [`CREDIT`] before that.
     next_at: Option<Instant>,
-    /// The time spent in drains since the last round.
+    /// The time spent in drains since the last round, and the number of their pulls.
     draining: Duration,
-    /// The round has returned an entry.
-    has_found: bool,
+    pulls: usize,
+    /// The number of entries that the round has returned.
+    found: usize,
     round: Option<Round>,
 }
 
@@ -57,15 +61,16 @@ impl Pacer {
         self.set_paid(self.paid.filter(|paid| *paid <= now + MAX_DEBT));
     }
 
-    /// Adds the time that a drain of the trigger took.
-    pub(crate) fn add_drain(&mut self, time: Duration) {
+    /// Adds a drain of the trigger: the number of its pulls, and the time that it took.
+    pub(crate) fn add_drain(&mut self, pulls: usize, time: Duration) {
+        self.pulls = self.pulls.saturating_add(pulls);
         self.draining += time;
     }
 
     /// Begins a round.
     pub(crate) fn begin_round(&mut self, now: Instant) {
         self.round = Some(Round { begun: now, reading: Duration::ZERO });
-        self.has_found = false;
+        self.found = 0;
     }
 
     /// Adds the time that an open or the reading of a batch took, failed or not.
@@ -77,7 +82,7 @@ impl Pacer {
 
     /// Records that the round has returned an entry.
     pub(crate) fn found(&mut self) {
-        self.has_found = true;
+        self.found += 1;
     }
 
     /// Ends the round, and charges it. The debt counts from the round's begin: from its end, the
@@ -86,8 +91,11 @@ impl Pacer {
         let Some(Round { begun, reading }) = self.round.take() else { return };
         let spent = std::mem::take(&mut self.draining) + reading + OVERHEAD;
         let price = reading.max((FACTOR * spent).min(EMPTY_PRICE));
+        let pulls = std::mem::take(&mut self.pulls);
+        let is_empty = self.found == 0
+            || pulls >= PULLS_OF_AN_ENTRY * self.found && !mutant!(PullsNotCompared);
         let price =
-            if self.has_found || mutant!(EmptyRoundCheap) { price } else { price.max(EMPTY_PRICE) };
+            if is_empty && !mutant!(EmptyRoundCheap) { price.max(EMPTY_PRICE) } else { price };
         self.charge(begun, reading + price, now);
     }
 
@@ -200,12 +208,23 @@ mod tests {
     #[test]
     fn a_drain_is_charged_to_the_next_round_only() {
         let (mut pacer, begin) = (Pacer::default(), Instant::now());
-        pacer.add_drain(50 * MS / 1000);
-        pacer.add_drain(50 * MS / 1000);
+        pacer.add_drain(1, 50 * MS / 1000);
+        pacer.add_drain(1, 50 * MS / 1000);
         assert_eq!(price(&mut pacer, begin, true), FACTOR * (100 * MS / 1000 + OVERHEAD));
         assert_eq!(price(&mut pacer, begin, true), FACTOR * OVERHEAD);
-        pacer.add_drain(Duration::from_secs(3600));
+        pacer.add_drain(1, Duration::from_secs(3600));
         assert_eq!(price(&mut pacer, begin, true), EMPTY_PRICE, "a frozen drain");
+    }
+
+    #[test]
+    fn a_round_that_found_little_for_its_pulls_costs_as_much_as_an_empty_one() {
+        let (mut pacer, begin) = (Pacer::default(), Instant::now());
+        pacer.add_drain(PULLS_OF_AN_ENTRY - 1, Duration::ZERO);
+        assert_eq!(price(&mut pacer, begin, true), FACTOR * OVERHEAD);
+        pacer.add_drain(PULLS_OF_AN_ENTRY - 1, Duration::ZERO);
+        pacer.add_drain(1, Duration::ZERO);
+        assert_eq!(price(&mut pacer, begin, true), EMPTY_PRICE);
+        assert_eq!(price(&mut pacer, begin, true), FACTOR * OVERHEAD, "the pulls count once");
     }
 
     #[test]

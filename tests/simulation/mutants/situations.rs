@@ -234,6 +234,13 @@ const SITUATIONS: &[Situation] = &[
         defect: Busy,
     },
     Situation {
+        mutant: Mutant::PullsNotCompared,
+        config: Config { consumer: Consumer::Leaves, ..OFF },
+        events: |_| [time(0, Op::Link(0, 0))].into_iter().chain(flood(0)).collect(),
+        count: 1,
+        defect: Busy,
+    },
+    Situation {
         mutant: Mutant::DrainedUnpaced,
         config: OFF,
         events: flood,
