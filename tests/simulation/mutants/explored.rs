@@ -5,7 +5,8 @@ use libtest_mimic::Trial;
 use pullcord_platform::sim::Mutant;
 
 use super::Defect::{
-    self, Busy, LongTurn, Lost, NeedlessScan, NoEntry, Repeated, Requeued, Twice, Unwatched,
+    self, Busy, LongTurn, Lost, NeedlessScan, NoEntry, Repeated, Requeued, Twice, Unfinished,
+    Unwatched,
 };
 use super::Without;
 use crate::explore::Source;
@@ -31,7 +32,6 @@ const ROWS: &[Row] = &[
     (Mutant::RoundNotAwaited, &[Lost, Busy]),
     (Mutant::VerificationNotAwaited, &[Lost]),
     (Mutant::TimerKept, &[Lost]),
-    (Mutant::EdgeTriggered, &[Lost]),
     (Mutant::ReplacedKept, &[Lost]),
     // The reads, and their times.
     (Mutant::PullIgnored, &[Lost]),
@@ -50,6 +50,8 @@ const ROWS: &[Row] = &[
     (Mutant::RequeuedScanned, &[Requeued]),
     (Mutant::VersionNotCompared, &[Lost]),
     (Mutant::TriggerReturned, &[NoEntry]),
+    (Mutant::QuietNotCompared, &[Unfinished]),
+    (Mutant::YoungScanned, &[Unfinished]),
     // The target of a path.
     (Mutant::AliasWatched, &[NeedlessScan, Requeued]),
     (Mutant::DeviceNotCompared, &[Lost, Unwatched]),
@@ -65,6 +67,7 @@ const ROWS: &[Row] = &[
     (Mutant::JumpIgnored, &[Lost]),
     // The amount of work and of warnings.
     (Mutant::BudgetIgnored, &[LongTurn]),
+    (Mutant::NotPaced, &[Busy]),
     (Mutant::WarningRepeated, &[Repeated]),
 ];
 

@@ -12,27 +12,6 @@ const OFF: Config = Config { watch: WatchMode::Off, ..PLAIN };
 
 pub(super) const SITUATIONS: &[Situation] = &[
     Situation {
-        mutant: Mutant::QuietNotCompared,
-        config: IN_PLACE,
-        events: |_| {
-            vec![
-                time(2000, Op::Create(0, 0)),
-                time(400, Op::Append(0, 0)),
-                time(400, Op::Append(0, 0)),
-                wait(2000),
-            ]
-        },
-        count: 1,
-        defect: Unfinished,
-    },
-    Situation {
-        mutant: Mutant::YoungScanned,
-        config: Config { watch: WatchMode::Off, ..IN_PLACE },
-        events: |_| vec![time(2000, Op::Create(0, 0)), time(100, Op::Pull), wait(2000)],
-        count: 1,
-        defect: Unfinished,
-    },
-    Situation {
         mutant: Mutant::CloseTrusted,
         config: IN_PLACE,
         events: |_| vec![time(2000, Op::Create(0, 0)), time(0, Op::Finish(0, 0)), wait(2000)],

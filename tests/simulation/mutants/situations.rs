@@ -225,13 +225,30 @@ const SITUATIONS: &[Situation] = &[
         count: 10,
         defect: Lost,
     },
-    Situation { mutant: Mutant::NotPaced, config: OFF, events: flood, count: 1, defect: Busy },
     Situation {
         mutant: Mutant::EmptyRoundCheap,
         config: OFF,
         events: flood,
         count: 1,
         defect: Busy,
+    },
+    // After the first packet, no write makes an edge.
+    Situation {
+        mutant: Mutant::EdgeTriggered,
+        config: Config { old_edges: true, ..OFF },
+        events: |_| {
+            vec![
+                time(2000, Op::Open(0)),
+                calls(0, Op::Packets(0)),
+                calls(0, Op::Write(0)),
+                calls(0, Op::Write(0)),
+                time(100, Op::Link(0, 0)),
+                time(0, Op::Pull),
+                wait(4000),
+            ]
+        },
+        count: 1,
+        defect: Lost,
     },
     Situation {
         mutant: Mutant::PullsNotCompared,
