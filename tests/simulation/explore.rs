@@ -81,6 +81,8 @@ pub(crate) struct Findings {
     reached: Reached,
     warnings: BTreeMap<String, u64>,
     traces: HashSet<u64>,
+    /// The sum of all traces: two builds that behave alike have the same.
+    digest: u64,
     failures: Vec<(u64, Source, Failure)>,
     unrepeatable: Vec<Source>,
 }
@@ -101,6 +103,7 @@ impl Findings {
             *self.warnings.entry(warning).or_default() += count;
         }
         self.traces.extend(other.traces);
+        self.digest = self.digest.wrapping_add(other.digest);
         self.failures.extend(other.failures);
         self.unrepeatable.extend(other.unrepeatable);
     }
@@ -123,6 +126,7 @@ impl Findings {
             *self.warnings.entry(kind_of(warning)).or_default() += 1;
         }
         self.traces.insert(outcome.trace);
+        self.digest = self.digest.wrapping_add(outcome.trace);
         if turn % 100 == 0 && run(&history, false).trace != outcome.trace {
             self.unrepeatable.push(source);
         }
@@ -390,6 +394,7 @@ impl Findings {
         let hours = self.nanoseconds as f64 / 3.6e12;
         let _ =
             write!(json, "\"virtual_hours\":{hours:.1},\"distinct_traces\":{},", self.traces.len());
+        let _ = write!(json, "\"digest\":\"{:016x}\",", self.digest);
         let _ = write!(
             json,
             "\"arrivals\":{},\"returned\":{},\"repeats\":{},",
