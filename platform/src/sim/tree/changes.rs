@@ -34,8 +34,9 @@ impl Tree {
     }
 
     pub(super) fn take(&mut self, directory: Ino, name: &[u8]) -> Option<Entry> {
+        let hash = hash(name);
         let entries = self.entries_mut(directory);
-        let at = entries.iter().position(|entry| *entry.name == *name)?;
+        let at = entries.iter().position(|entry| entry.is_called(name, hash))?;
         let taken = entries.remove(at);
         self.path_changed(taken.ino);
         self.modified(directory);

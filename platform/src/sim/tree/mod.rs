@@ -99,6 +99,13 @@ pub struct Entry {
     hash: u64,
 }
 
+impl Entry {
+    /// Whether this is its name. The hashes are compared first.
+    fn is_called(&self, name: &[u8], hash: u64) -> bool {
+        self.hash == hash && *self.name == *name
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Inode {
     pub(super) fs: usize,
@@ -411,7 +418,8 @@ impl Tree {
     }
 
     pub(super) fn find(&self, directory: Ino, name: &[u8]) -> Option<&Entry> {
-        self.entries(directory).iter().find(|entry| *entry.name == *name)
+        let hash = hash(name);
+        self.entries(directory).iter().find(|entry| entry.is_called(name, hash))
     }
 
     fn may(&self, caller: Caller, ino: Ino, bits: u32) -> bool {

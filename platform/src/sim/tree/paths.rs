@@ -196,11 +196,13 @@ impl Tree {
         if path[0] == b'/' {
             spot = self.across_mounts(self.root(), None);
         }
-        let mut components =
-            path.split(|byte| *byte == b'/').filter(|it| !it.is_empty()).peekable();
+        let mut rest = without_slashes(path);
         let wants_directory = path.ends_with(b"/");
-        while let Some(component) = components.next() {
-            let is_last = components.peek().is_none();
+        while !rest.is_empty() {
+            let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            let component = &rest[..end];
+            rest = without_slashes(&rest[end..]);
+            let is_last = rest.is_empty();
             let place = spot.place;
             if !self.is_directory(place.ino) {
                 return Err(ENOTDIR);
@@ -223,7 +225,7 @@ impl Tree {
                     if *links > 40 {
                         return Err(ELOOP);
                     }
-                    spot = self.walk(caller, place, &target.clone(), true, links)?;
+                    spot = self.walk(caller, place, target, true, links)?;
                 }
                 _ => spot = self.across_mounts(Place { ino: child, ..place }, Some(id)),
             }
@@ -294,4 +296,10 @@ impl Tree {
         };
         self.mounts.iter().any(|mount| mount.attached && mount.on.is_some_and(is_here))
     }
+}
+
+/// The path without the slashes that it begins with.
+fn without_slashes(path: &[u8]) -> &[u8] {
+    let begin = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
+    &path[begin..]
 }
