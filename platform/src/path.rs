@@ -53,7 +53,9 @@ pub(crate) fn to_c_string(path: &Path) -> io::Result<CPath> {
 /// Fails with `InvalidInput` for an empty path, and with the error of getcwd(3).
 pub fn absolute(path: &Path) -> io::Result<PathBuf> {
     #[cfg(pullcord_sim)]
-    let path = &crate::sim::current_directory()?.join(path);
+    if path.is_relative() {
+        return absolute(&crate::sim::current_directory()?.join(path));
+    }
     #[allow(clippy::disallowed_methods, reason = "it asks the system only about a relative path")]
     std::path::absolute(path)
 }

@@ -138,12 +138,12 @@ impl Mail {
         }
     }
 
-    fn next(&mut self, now: Instant) -> Option<(PathBuf, How)> {
+    fn next(&mut self, now: Instant) -> Option<OwnedEntry> {
         let entry = match self {
             Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.next_entry(now),
             Mail::Receiver(_, receiver) => receiver.try_recv(),
         };
-        entry.map(|entry| (entry.path(), how(entry.origin)))
+        entry.map(OwnedEntry::from)
     }
 }
 
@@ -401,9 +401,9 @@ impl Program {
             if items > 1000 * self.turns_at_once() {
                 return Err(self.long_turn());
             }
-            let Some((path, how)) = counted(|| mail.next(now)) else { break };
+            let Some(entry) = counted(|| mail.next(now)) else { break };
             self.check_scans()?;
-            self.consume(mail, path, how)?;
+            self.consume(mail, &entry)?;
         }
         self.check_scans()?;
         loop {
@@ -419,14 +419,15 @@ impl Program {
     }
 
     /// Processes an entry that the queue returned.
-    fn consume(&mut self, mail: &mut Mail, path: PathBuf, how: How) -> Checked {
+    fn consume(&mut self, mail: &mut Mail, entry: &OwnedEntry) -> Checked {
+        let (path, how) = (entry.path(), how(entry.origin));
         let bytes = path.as_os_str().as_bytes();
         let (id, now) = sim::with(|kernel| {
             kernel.note(|| format!("=> {} ({how:?})", path.display()));
             kernel.advance(20_000);
             (kernel.entry(bytes), kernel.now())
         });
-        let name = path.file_name().expect("it has a name").as_bytes();
+        let name = entry.name.as_bytes();
         let is_no_entry = how != How::Requeue && self.is_no_entry(bytes, now);
         if name == b"trigger" || name.starts_with(b".") || is_no_entry {
             return Err(Failure::NoEntry);
@@ -441,11 +442,10 @@ impl Program {
         }
         if let (Some(time), Some(id)) = (requeue_for, id) {
             let due = now + time * MS;
-            let entry = OwnedEntry::from_path(&path).expect("it has a name");
             let when = sim::instant(due);
             let requeued = counted(|| match mail {
-                Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.requeue(&entry, when),
-                Mail::Receiver(_, receiver) => receiver.requeue(&entry, when),
+                Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.requeue(entry, when),
+                Mail::Receiver(_, receiver) => receiver.requeue(entry, when),
             });
             if requeued.is_ok() {
                 // The path may have come to name another entry while the queue looked at it.
