@@ -55,6 +55,9 @@ pub(crate) struct World {
     seen: Option<(u64, usize, usize)>,
     /// The paths of all directories.
     paths: Vec<Vec<u8>>,
+    /// The path of the trigger without links, and the one in the queue's options.
+    trigger: Option<Vec<u8>>,
+    described_trigger: Option<Vec<u8>>,
     /// The number of directories inside `todo` of a flat queue.
     inside: usize,
     away: Vec<Vec<u8>>,
@@ -226,6 +229,11 @@ pub(crate) fn home(config: &Config) -> &'static [u8] {
     }
 }
 
+/// Returns the path by which the world finds the queue that its options name.
+fn seen_home(config: &Config) -> &'static [u8] {
+    if config.path == PathKind::Link { b"/s" } else { b"/v/q" }
+}
+
 impl World {
     pub(crate) fn new(history: &History, now: u64, settle: u64) -> World {
         let config = history.config;
@@ -250,6 +258,8 @@ impl World {
             parts: parts(&config),
             seen: None,
             paths: Vec::new(),
+            trigger: trigger(&config, b"/v/q"),
+            described_trigger: described_trigger(&config, seen_home(&config)),
             inside: 0,
             away: Vec::new(),
             mounts: Vec::new(),
@@ -264,10 +274,10 @@ impl World {
 
     /// Starts the supervisor, if there is one. It opens the trigger and does not use it.
     pub(crate) fn supervise(&mut self, kernel: &mut Kernel) {
-        let path = trigger(&self.config, b"/v/q").filter(|_| self.is_inherited());
+        let path = self.trigger.as_ref().filter(|_| self.is_inherited());
         self.inherited = path.map(|path| {
-            let fd = kernel.act(OTHERS, |kernel| kernel.open(&path, O_RDWR, 0));
-            (kernel.find(&path).expect("it was built"), fd.expect("it never blocks"))
+            let fd = kernel.act(OTHERS, |kernel| kernel.open(path, O_RDWR, 0));
+            (kernel.find(path).expect("it was built"), fd.expect("it never blocks"))
         });
     }
 
@@ -342,11 +352,11 @@ impl World {
     }
 
     fn flood(&mut self, kernel: &mut Kernel) {
-        let Some(path) = trigger(&self.config, b"/v/q") else { return };
+        let Some(path) = &self.trigger else { return };
         kernel.act(OTHERS, |kernel| {
             if self.flooder.is_none() {
-                self.flooder = kernel.open(&path, O_WRONLY | O_NONBLOCK, 0).ok();
-                self.fifos[3] = kernel.find(&path).ok();
+                self.flooder = kernel.open(path, O_WRONLY | O_NONBLOCK, 0).ok();
+                self.fifos[3] = kernel.find(path).ok();
             }
             if let Some(fd) = self.flooder {
                 let _ = kernel.write(fd, 4096);
@@ -361,9 +371,6 @@ impl World {
 
     /// The FIFO in the queue was pulled. An alias that the queue uses may lead to another FIFO.
     fn pulled(&mut self, kernel: &Kernel, writer: Option<usize>) {
-        let find = |path: Option<Vec<u8>>| path.and_then(|path| kernel.find(&path).ok());
-        let described = find(described_trigger(&self.config, home(&self.config)));
-        let named = find(trigger(&self.config, b"/v/q"));
         let has_opened = writer.and_then(|writer| self.fifos[writer]);
         if self.is_inherited() {
             // The path may lead to another FIFO, which the queue has nothing to do with.
@@ -373,8 +380,11 @@ impl World {
             }
             return;
         }
+        let find = |path: &Option<Vec<u8>>| path.as_ref().and_then(|path| kernel.find(path).ok());
+        let named = find(&self.trigger);
         let is_old = has_opened.is_some() && has_opened != named;
-        if !is_old && (self.config.trigger != Trigger::Alias || described == named) {
+        let is_alias = self.config.trigger == Trigger::Alias;
+        if !is_old && (!is_alias || find(&self.described_trigger) == named) {
             self.oracle.pull(kernel.now());
         }
     }
@@ -401,7 +411,7 @@ impl World {
             return;
         }
         self.seen = Some(seen);
-        let home = if self.config.path == PathKind::Link { &b"/s"[..] } else { b"/v/q" };
+        let home = seen_home(&self.config);
         if self.paths.len() != self.parts + self.inside {
             let paths = (0..self.parts).map(|part| directory(&self.config, home, part));
             let inside =
@@ -410,8 +420,8 @@ impl World {
         }
         let above = matches!(self.config.layout, Layout::Split(_));
         let above = above.then(|| [home, b"/todo"].concat());
-        let trigger = described_trigger(&self.config, home);
-        self.oracle.look(kernel, &self.paths, above.as_deref(), trigger.as_deref());
+        let trigger = self.described_trigger.as_deref();
+        self.oracle.look(kernel, &self.paths, above.as_deref(), trigger);
     }
 
     fn directory(&self, number: usize) -> Vec<u8> {
@@ -649,12 +659,12 @@ impl World {
                 let _ = kernel.chmod(b"/v/q", 0o311);
             }
             Op::ReplaceTrigger | Op::RemoveTrigger | Op::MakeTrigger => {
-                let Some(path) = trigger(&self.config, b"/v/q") else { return };
+                let Some(path) = &self.trigger else { return };
                 if op != Op::MakeTrigger {
-                    let _ = kernel.unlink(&path);
+                    let _ = kernel.unlink(path);
                 }
                 if op != Op::RemoveTrigger {
-                    let _ = kernel.mkfifo(&path, 0o622);
+                    let _ = kernel.mkfifo(path, 0o622);
                 }
                 self.reached.count(State::TriggerReplaced);
                 if !self.is_inherited() {
@@ -700,9 +710,9 @@ impl World {
             Op::OtherReader => {
                 // Without /proc a program must be the only reader of a trigger that it was passed.
                 let is_only = self.is_inherited() && cfg!(pullcord_sim = "bsd");
-                let path = trigger(&self.config, b"/v/q").filter(|_| !is_only);
+                let path = self.trigger.as_ref().filter(|_| !is_only);
                 if let (Some(path), None) = (path, self.reader) {
-                    self.reader = kernel.open(&path, O_RDONLY | O_NONBLOCK, 0).ok();
+                    self.reader = kernel.open(path, O_RDONLY | O_NONBLOCK, 0).ok();
                     self.reached.count(State::OtherReader);
                     self.oracle.foreign_reader(now, self.reader.is_some());
                 }
@@ -830,15 +840,15 @@ impl World {
     }
 
     fn open_writer(&mut self, kernel: &mut Kernel, writer: usize) {
-        let Some(path) = trigger(&self.config, b"/v/q") else { return };
+        let Some(path) = &self.trigger else { return };
         if self.writers[writer % 3].is_some() {
             return;
         }
         self.fifos[writer % 3] = None;
-        match kernel.open(&path, O_WRONLY | O_NONBLOCK, 0) {
+        match kernel.open(path, O_WRONLY | O_NONBLOCK, 0) {
             Ok(fd) => {
                 self.writers[writer % 3] = Some(fd);
-                self.fifos[writer % 3] = kernel.find(&path).ok();
+                self.fifos[writer % 3] = kernel.find(path).ok();
             }
             Err(libc::ENXIO) => {
                 // The writer does not try again. Its mail must still be found.

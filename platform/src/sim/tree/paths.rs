@@ -4,11 +4,13 @@ use super::*;
 
 /// The paths that were resolved last, and where they led. They hold until the next change: one that
 /// does not lead to a regular file, until something else than a regular file changes.
-#[derive(Debug, Default)]
-pub(super) struct KnownPaths {
-    all: Vec<Known>,
-    /// The one that is replaced next.
-    next: usize,
+#[derive(Debug)]
+pub(super) struct KnownPaths(Vec<Option<Known>>);
+
+impl Default for KnownPaths {
+    fn default() -> KnownPaths {
+        KnownPaths((0..COUNT).map(|_| None).collect())
+    }
 }
 
 #[derive(Debug)]
@@ -24,9 +26,10 @@ struct Known {
     result: Result<Spot, Errno>,
 }
 
-/// How many bytes a path has that is remembered, and how many such paths there are.
+/// How many bytes a path has that is remembered, and how many such paths there are: one for each length
+/// and last byte, modulo this.
 const MOST: usize = 40;
-const COUNT: usize = 8;
+const COUNT: usize = 64;
 
 impl Tree {
     /// The place that is on top of all mounts here.
@@ -105,11 +108,13 @@ impl Tree {
         path: &[u8],
         follow: bool,
     ) -> Result<Spot, Errno> {
-        if path.len() > MOST {
+        let length = path.len();
+        let Some(last) = path.last().filter(|_| length <= MOST) else {
             return self.walk(caller, start, path, follow, &mut 0);
-        }
+        };
         let mut known = self.known_paths.borrow_mut();
-        let found = known.all.iter().find(|it| {
+        let known = &mut known.0[(length * 16 + usize::from(*last)) % COUNT];
+        let found = known.as_ref().filter(|it| {
             (it.version == self.version || it.shape == self.shape && self.is_no_file(it.result))
                 && it.bytes[..it.length] == *path
                 && (it.caller, it.start, it.follow) == (caller, start, follow)
@@ -118,17 +123,10 @@ impl Tree {
             return found.result;
         }
         let result = self.walk(caller, start, path, follow, &mut 0);
-        let length = path.len();
         let mut bytes = [0; MOST];
         bytes[..length].copy_from_slice(path);
         let (version, shape) = (self.version, self.shape);
-        let new = Known { version, shape, caller, start, follow, bytes, length, result };
-        let next = known.next;
-        match known.all.get_mut(next) {
-            Some(old) => *old = new,
-            None => known.all.push(new),
-        }
-        known.next = (next + 1) % COUNT;
+        *known = Some(Known { version, shape, caller, start, follow, bytes, length, result });
         result
     }
 
