@@ -405,6 +405,7 @@ impl Program {
             self.check_scans()?;
             self.consume(mail, &entry)?;
         }
+        sim::with(|kernel| self.world.borrow_mut().look(kernel));
         self.check_scans()?;
         loop {
             let warning = match mail {
@@ -457,11 +458,8 @@ impl Program {
         }
         if self.config.consumer != Consumer::Leaves {
             let _ = sim::with(|kernel| kernel.unlink(bytes));
-            sim::with(|kernel| {
-                let mut world = self.world.borrow_mut();
-                world.look(kernel);
-                (0..4).for_each(|number| world.oracle.change(number));
-            });
+            let mut world = self.world.borrow_mut();
+            (0..4).for_each(|number| world.oracle.change(number));
         }
         Ok(())
     }

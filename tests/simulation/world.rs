@@ -392,6 +392,10 @@ impl World {
     /// Performs the next event.
     fn happen(&mut self, kernel: &mut Kernel) {
         let Some(event) = self.events.get(self.next).copied() else { return };
+        // The program may have removed entries in this turn.
+        if self.seen.is_some_and(|(version, ..)| version != kernel.tree().version()) {
+            self.look(kernel);
+        }
         self.next += 1;
         self.calls = 0;
         self.happened += 1;
