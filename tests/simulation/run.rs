@@ -120,6 +120,9 @@ struct Window {
 
 type Checked = Result<(), Failure>;
 
+/// The memory that a queue needs for its buffers: each trigger has one of 64 KiB, the watch and the scan too.
+const ALWAYS_ALLOWED: usize = 512 * 1024;
+
 /// The queue of a program that has started.
 enum Mail {
     /// On a notifier of the program.
@@ -550,7 +553,7 @@ impl Program {
             return Err(self.long_turn());
         }
         let bytes = memory::held();
-        if bytes > self.memory_allowed(queue) {
+        if bytes > ALWAYS_ALLOWED && bytes > self.memory_allowed(queue) {
             return Err(Failure::Memory { bytes });
         }
         let then = self.second;
@@ -568,7 +571,7 @@ impl Program {
         let is_quiet = world.oracle.is_quiet(now.begin)
             && world.last_happened + 12 * SECOND < now.begin
             && !sim::with(|kernel| kernel.is_faulty());
-        let unwatched = queue.unwatched_directories();
+        let unwatched = if is_quiet { queue.unwatched_directories() } else { 0 };
         if is_quiet {
             let watched = unwatched == 0 && self.config.watches_directories();
             let all = || sim::with(|kernel| world.oracle.all_are_watched(kernel));
@@ -608,12 +611,11 @@ impl Program {
         Ok(())
     }
 
-    /// P8: buffers (each trigger has one of 64 KiB, the watch and the scan too), a little for each
-    /// directory, and the entries that arrived or are requeued.
+    /// P8: buffers, a little for each directory, and the entries that arrived or are requeued.
     fn memory_allowed(&self, queue: &Queue) -> usize {
         let oracle = &self.world.borrow().oracle;
         let count = queue.status().count() as u64 + oracle.names + oracle.waiting() as u64;
-        512 * 1024 + 1024 * (count + self.warnings.len() as u64) as usize
+        ALWAYS_ALLOWED + 1024 * (count + self.warnings.len() as u64) as usize
     }
 
     /// Checks a quiet time without events. If calls still fail, another bound applies.
