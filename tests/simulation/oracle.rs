@@ -302,14 +302,16 @@ impl Oracle {
                 }
                 let (arrivals, elsewhere) = (&mut self.arrivals, &self.returned_elsewhere);
                 let unseen = &self.returned_unseen;
-                let key = (ino, entry.name.clone());
-                let due = replaced.get(&key).copied().or_else(|| {
-                    // The same, where it got the number of one that was removed, and no watch names it.
-                    let gone = self.requeued_gone.get(&key).filter(|_| !names_arrivals);
-                    gone.filter(|(since, _)| tick(*since) == tick(now)).map(|(_, due)| *due)
-                });
+                let key = || (ino, entry.name.clone());
+                let gone = &self.requeued_gone;
                 let tracked = self.tracked.entry(entry.id).or_insert_with(|| {
                     *arrivals += 1;
+                    let key = key();
+                    let due = replaced.get(&key).copied().or_else(|| {
+                        // The same, where it got the number of one that was removed, and no watch names it.
+                        let gone = gone.get(&key).filter(|_| !names_arrivals);
+                        gone.filter(|(since, _)| tick(*since) == tick(now)).map(|(_, due)| *due)
+                    });
                     Tracked {
                         directory: number,
                         ino,
@@ -344,7 +346,7 @@ impl Oracle {
                 {
                     // It may be returned again.
                     tracked.touched = true;
-                    *self.missed.entry(key).or_default() += 1;
+                    *self.missed.entry(key()).or_default() += 1;
                 }
             }
         }

@@ -399,7 +399,7 @@ pub unsafe fn syscall(number: c_long, directory: c_int, buffer: *mut u8, room: u
             head[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
             head[18] = entry.kind;
             let (name, padding) = rest.split_at_mut(entry.name.len());
-            name.copy_from_slice(&entry.name);
+            name.copy_from_slice(entry.name);
             padding.fill(0);
             filled += length;
             true

@@ -193,9 +193,9 @@ pub(super) struct Cursor {
 }
 
 /// An entry as a directory read returns it.
-#[derive(Clone, Debug)]
-pub(super) struct Listed {
-    pub(super) name: Name,
+#[derive(Debug)]
+pub(super) struct Listed<'a> {
+    pub(super) name: &'a [u8],
     pub(super) number: u64,
     /// `d_type`.
     pub(super) kind: u8,

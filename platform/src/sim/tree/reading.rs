@@ -28,7 +28,7 @@ impl Tree {
         if !cursor.dots {
             for name in [&b"."[..], b".."] {
                 let number = self.inodes[cursor.ino].number;
-                count += usize::from(fits(&Listed { name: name.into(), number, kind: 4 }));
+                count += usize::from(fits(&Listed { name, number, kind: 4 }));
             }
             cursor.dots = true;
         }
@@ -64,7 +64,7 @@ impl Tree {
             let inode = &self.inodes[entry.ino];
             let known = !matches!(kind, FsKind::Unknown | FsKind::Renumbering);
             let listed = Listed {
-                name: entry.name.clone(),
+                name: &entry.name,
                 number: inode.number,
                 kind: if known { (inode.mode >> 12) as u8 } else { 0 },
             };
