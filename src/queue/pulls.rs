@@ -66,9 +66,8 @@ impl Queue {
         if !self.has_trigger() {
             return;
         }
-        let may_drain = self.schedule.may_drain(now)
-            && (!self.is_scan_blocked() || mutant!(DrainedBlocked))
-            || mutant!(DrainedUnpaced);
+        let is_blocked = self.is_scan_blocked() && !mutant!(DrainedBlocked);
+        let may_drain = self.schedule.may_drain(now) && !is_blocked || mutant!(DrainedUnpaced);
         let is_pulled = self.sources.trigger.readable && may_drain;
         if is_pulled || !needs_trigger && self.trigger.should_empty(now) {
             self.drain(now);

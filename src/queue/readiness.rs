@@ -15,11 +15,10 @@ use crate::watcher::EntryCause;
 
 impl Queue {
     pub(super) fn is_ready_at_once(&self, cause: EntryCause) -> bool {
-        cause == EntryCause::MovedIn
-            || cause == EntryCause::Closed
-                && !mutant!(CloseIgnored)
-                && (self.options.write_method == WriteMethod::InPlace { quiet: Duration::ZERO }
-                    || mutant!(CloseTrusted))
+        let is_closed = cause == EntryCause::Closed && !mutant!(CloseIgnored);
+        let needs_no_quiet = WriteMethod::InPlace { quiet: Duration::ZERO };
+        let trusts_close = self.options.write_method == needs_no_quiet || mutant!(CloseTrusted);
+        cause == EntryCause::MovedIn || is_closed && trusts_close
     }
 
     /// Makes an appointment for an entry that is written in place, unless the event is none of a
