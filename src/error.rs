@@ -151,6 +151,28 @@ mod tests {
     }
 
     #[test]
+    fn an_error_has_the_hint_of_its_cause_unless_it_is_given_another_one() {
+        let error = |number| Error::new("/queue", "read it", io::Error::from_raw_os_error(number));
+        for (number, hint) in [
+            (EMFILE, Some("raise this process's descriptor limit (ulimit -n)")),
+            (ENFILE, Some("the whole system is out of descriptors: raise its limit")),
+            (2, Some("check the path")),
+            (20, Some("name the directory itself")),
+            (13, Some("run as the queue's owner, or as root")),
+            (5, None),
+        ] {
+            assert_eq!(error(number).hint(), hint);
+            assert_eq!(error(number).raw_os_error(), Some(number));
+            assert_eq!(
+                error(number).with_hint("look at the disk").hint(),
+                Some("look at the disk")
+            );
+        }
+        let own = Error::new("/queue", "read it", io::ErrorKind::InvalidInput.into());
+        assert_eq!((own.hint(), own.raw_os_error()), (None, None));
+    }
+
+    #[test]
     fn an_io_error_made_of_an_error_keeps_the_kind_and_the_message() {
         let error = || Error::new("/queue", "read it", io::Error::from_raw_os_error(EMFILE));
         let (kind, message) = (error().kind(), error().to_string());

@@ -361,3 +361,95 @@ pub(super) fn part_name(name: &OsStr) -> Option<&str> {
     let is_number = !name.is_empty() && name.bytes().all(|c| c.is_ascii_digit());
     (is_number && (name == "0" || !name.starts_with('0'))).then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_part_has_a_plain_number() {
+        for name in ["0", "7", "22", "100"] {
+            assert_eq!(part_name(OsStr::new(name)), Some(name));
+        }
+        for name in ["", "+5", "-1", "007", "00", "1a", "a1", "lost+found", "1.0"] {
+            assert_eq!(part_name(OsStr::new(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_parts_are_the_numbered_directories_in_the_order_of_their_numbers() {
+        let todo = tempfile::tempdir().unwrap();
+        for name in ["10", "9", "0", "009", "new"] {
+            fs::create_dir(todo.path().join(name)).unwrap();
+        }
+        fs::write(todo.path().join("4711"), "a message").unwrap();
+        symlink(todo.path().join("new"), todo.path().join("3")).unwrap();
+        symlink(todo.path().join("missing"), todo.path().join("4")).unwrap();
+        assert_eq!(find_parts(todo.path()).unwrap(), ["0", "3", "9", "10"]);
+        assert_eq!(find_parts(&todo.path().join("missing")).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn the_parts_of_a_directory_of_several_batches_are_all_found() {
+        let todo = tempfile::tempdir().unwrap();
+        for part in 0..3000 {
+            fs::create_dir(todo.path().join(part.to_string())).unwrap();
+        }
+        assert_eq!(find_parts(todo.path()).unwrap().len(), 3000);
+    }
+
+    #[test]
+    fn the_name_of_a_fifo_in_place_of_a_queue_has_a_hint() {
+        let queue = tempfile::tempdir().unwrap();
+        let file = queue.path().join("trigger");
+        fs::write(&file, "").unwrap();
+        let error = QueueOptions::qmail(&file).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.hint()),
+            (io::ErrorKind::NotADirectory, Some(QUEUE_PATH_HINT))
+        );
+        // A name that is too long.
+        let error = QueueOptions::qmail(queue.path().join("q".repeat(4096))).unwrap_err();
+        assert_ne!(error.hint(), Some(QUEUE_PATH_HINT));
+    }
+
+    #[test]
+    fn an_interval_of_zero_is_refused_with_the_first_directory() {
+        let options = || QueueOptions::directories(["/a", "/b"]);
+        for options in [
+            options().rescan_interval(Duration::ZERO),
+            options().verify_interval(Duration::ZERO),
+            options().poll_interval(Duration::ZERO),
+        ] {
+            let error = options.resolved().unwrap_err();
+            assert_eq!(
+                (error.kind(), error.path()),
+                (io::ErrorKind::InvalidInput, Path::new("/a"))
+            );
+        }
+        let never = options().rescan_interval(None).verify_interval(None).poll_interval(None);
+        assert!(never.resolved().is_ok());
+        let none = QueueOptions::directories([""; 0]).resolved().unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn relative_paths_become_absolute() {
+        let options = QueueOptions::directories(["todo"]).trigger("trigger").resolved().unwrap();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(options.directory_paths(), [here.join("todo")]);
+        assert_eq!(options.trigger_path(), Some(&*here.join("trigger")));
+    }
+
+    #[test]
+    fn a_quiet_time_of_zero_is_the_default_for_files_that_no_event_has_closed() {
+        let in_place = |seconds| WriteMethod::InPlace { quiet: Duration::from_secs(seconds) };
+        assert_eq!(in_place(5).quiet(), Duration::from_secs(5));
+        assert_eq!(in_place(0).quiet(), WriteMethod::DEFAULT_QUIET);
+        assert!(in_place(0).is_in_place());
+        assert!(!WriteMethod::Atomic.is_in_place());
+    }
+}

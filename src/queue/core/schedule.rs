@@ -528,4 +528,17 @@ mod tests {
         let allowed = schedule.round_allowed_at().unwrap();
         assert!(schedule.may_drain(allowed));
     }
+
+    #[test]
+    fn the_next_round_is_that_of_the_directory_that_is_due_first() {
+        let (mut schedule, now) = clean(3);
+        assert!(!schedule.has_dirty());
+        schedule.mark_dirty_after(0, 3 * SECOND, now);
+        schedule.mark_dirty_after(1, 2 * SECOND, now);
+        assert!(!schedule.has_dirty());
+        assert_eq!(schedule.next_at(now), Some(now + 2 * SECOND));
+        schedule.mark_dirty(2);
+        assert!(schedule.has_dirty());
+        assert!(schedule.next_at(now).is_some_and(|at| at <= now));
+    }
 }
