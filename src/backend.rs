@@ -177,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_is_chosen_by_its_name_if_it_is_available() {
+        for backend in Backend::ALL {
+            let chosen = Backend::from_name(backend.as_str());
+            if backend.is_available() {
+                assert_eq!(chosen.unwrap(), backend);
+            } else {
+                assert_eq!(chosen.unwrap_err().kind(), io::ErrorKind::Unsupported);
+            }
+        }
+        assert_eq!(Backend::from_name("devpoll").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
     fn the_best_is_first_and_select_is_always_there() {
         assert_eq!(Backend::available().next(), Some(Backend::best()));
         assert_eq!(Backend::default(), Backend::best());

@@ -178,6 +178,9 @@ mod tests {
         let (kind, message) = (error().kind(), error().to_string());
         let converted = io::Error::from(error());
         assert_eq!((converted.kind(), converted.to_string()), (kind, message));
+        let source = error();
+        let source = std::error::Error::source(&source).expect("the error of the system");
+        assert!(source.is::<io::Error>());
     }
 
     #[test]

@@ -253,3 +253,46 @@ pub(crate) fn with_context(path: &Path, operation: &'static str, source: io::Err
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_a_file_system_known_to_be_local_is_trusted_and_a_remote_one_is_refused() {
+        assert!(is_local(&Locality::Local).unwrap());
+        assert!(!is_local(&Locality::Unknown("newfs".into())).unwrap());
+        let error = is_local(&Locality::Remote("nfs".into())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("nfs"), "{error}");
+    }
+
+    #[test]
+    fn the_reports_can_be_counted_and_end_with_the_watch() {
+        let root = tempfile::tempdir().unwrap();
+        let Ok(mut watcher) = DirWatcher::new() else { return };
+        let watched = watcher.watch(root.path()).unwrap();
+        assert!(watched.matches_path(root.path()));
+        assert!(!watched.matches_path(&root.path().join("missing")));
+        assert!(!watched.matches_path(Path::new("/")));
+        assert_eq!(watcher.available().unwrap(), 0);
+        fs::write(root.path().join("1"), "").unwrap();
+        assert_ne!(watcher.available().unwrap(), 0);
+        assert_ne!(watcher.read_events().unwrap(), 0);
+        while watcher.next_event().is_some() {}
+
+        watcher.unwatch(&watched);
+        while watcher.read_events().unwrap() > 0 {
+            while watcher.next_event().is_some() {}
+        }
+        fs::write(root.path().join("2"), "").unwrap();
+        assert_eq!(watcher.read_events().unwrap(), 0, "nothing is watched");
+
+        watcher.watch(root.path()).unwrap();
+        watcher.reopen().unwrap();
+        fs::write(root.path().join("3"), "").unwrap();
+        assert_eq!(watcher.read_events().unwrap(), 0, "the new watcher watches nothing");
+    }
+}

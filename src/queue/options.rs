@@ -445,6 +445,21 @@ mod tests {
     }
 
     #[test]
+    fn options_are_equal_if_their_triggers_are_the_same() {
+        let options = |trigger| QueueOptions::directories(["/a"]).trigger(trigger);
+        assert_eq!(options("/b"), options("/b"));
+        assert_ne!(options("/b"), options("/c"));
+        let by_fd = || {
+            let fd = fs::File::open("/").unwrap();
+            QueueOptions::directories(["/a"]).trigger_fd(fd.into())
+        };
+        let one = by_fd();
+        assert_eq!(one, one.clone());
+        assert_ne!(one, by_fd());
+        assert_ne!(one, options("/b"));
+    }
+
+    #[test]
     fn a_quiet_time_of_zero_is_the_default_for_files_that_no_event_has_closed() {
         let in_place = |seconds| WriteMethod::InPlace { quiet: Duration::from_secs(seconds) };
         assert_eq!(in_place(5).quiet(), Duration::from_secs(5));
