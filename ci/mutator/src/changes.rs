@@ -27,6 +27,8 @@ pub(crate) struct Change {
     pub(crate) new: String,
     /// The function or the arm.
     name: String,
+    /// It is run only while a rule is switched off by `mutant!`, and so in no program of a user.
+    pub(crate) is_off: bool,
 }
 
 impl Change {
@@ -58,7 +60,7 @@ impl Change {
 
 pub(crate) fn changes(text: &str) -> Vec<Change> {
     let file = syn::parse_file(text).expect("a source file");
-    let mut finder = Finder { text, changes: Vec::new() };
+    let mut finder = Finder { text, changes: Vec::new(), is_off: false };
     finder.visit_file(&file);
     finder.changes
 }
@@ -66,6 +68,7 @@ pub(crate) fn changes(text: &str) -> Vec<Change> {
 struct Finder<'a> {
     text: &'a str,
     changes: Vec<Change>,
+    is_off: bool,
 }
 
 /// Calls of which only one method is replaced by its opposite.
@@ -84,7 +87,16 @@ const OPPOSITES: &[(&str, &str)] = &[
 
 impl Finder<'_> {
     fn add(&mut self, place: Place, range: Range<usize>, new: String, name: String) {
-        self.changes.push(Change { place, start: range.start, end: range.end, new, name });
+        let Range { start, end } = range;
+        self.changes.push(Change { place, start, end, new, name, is_off: self.is_off });
+    }
+
+    /// Visits code that is run only while a rule is switched off, if `is_off`.
+    fn visit_if_off(&mut self, is_off: bool, visit: impl FnOnce(&mut Self)) {
+        let before = self.is_off;
+        self.is_off |= is_off;
+        visit(self);
+        self.is_off = before;
     }
 
     /// Replaces a part of an expression.
@@ -218,6 +230,11 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         visit::visit_expr_match(self, it);
     }
 
+    fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+        let is_off = arm.guard.as_ref().is_some_and(|(_, guard)| is_switch(guard));
+        self.visit_if_off(is_off, |finder| visit::visit_arm(finder, arm));
+    }
+
     fn visit_expr(&mut self, expression: &'ast Expr) {
         match expression {
             Expr::Binary(it) => {
@@ -241,6 +258,19 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                         self.replace(it, &it.method, one);
                     }
                 }
+            }
+            Expr::If(it) if is_switch(&it.cond) => {
+                if let Expr::Binary(condition) = &*it.cond {
+                    for new in operators(&condition.op) {
+                        self.replace(condition, &condition.op, new);
+                    }
+                    self.visit_if_off(true, |finder| finder.visit_expr(&condition.right));
+                }
+                self.visit_if_off(true, |finder| finder.visit_block(&it.then_branch));
+                if let Some((_, other)) = &it.else_branch {
+                    self.visit_expr(other);
+                }
+                return;
             }
             Expr::If(it) => self.condition(&it.cond),
             Expr::While(it) => self.condition(&it.cond),
@@ -274,6 +304,15 @@ fn operators(operator: &BinOp) -> &'static [&'static str] {
         BinOp::BitOrAssign(_) => &["&="],
         BinOp::BitAndAssign(_) => &["|="],
         _ => &[],
+    }
+}
+
+/// Returns whether a condition is true only while a rule is switched off.
+fn is_switch(condition: &Expr) -> bool {
+    match condition {
+        Expr::Macro(it) => it.mac.path.is_ident("mutant"),
+        Expr::Binary(it) => matches!(it.op, BinOp::And(_)) && is_switch(&it.left),
+        _ => false,
     }
 }
 

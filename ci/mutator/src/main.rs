@@ -37,6 +37,7 @@ fn main() -> io::Result<()> {
                 "file": name,
                 "line": change.line(&text),
                 "text": change.describe(&text),
+                "is_off": change.is_off,
             }));
         }
         let rewritten = rewrite::rewrite(&text, &changes, first, &left_out);
