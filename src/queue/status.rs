@@ -65,3 +65,87 @@ pub enum WatchGrade {
     /// the rescan interval, and after something went wrong. This is a reliable watch.
     Names,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{OwnedEntry, Queue, QueueOptions, Trigger, WarningKind, WatchMode, pull};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Returns the names of one turn.
+    fn turn(queue: &mut Queue, now: Instant) -> Vec<OwnedEntry> {
+        let _ = queue.prepare_fds(now);
+        std::iter::from_fn(|| queue.next_entry(now).map(|entry| entry.into_owned())).collect()
+    }
+
+    /// A queue without a watch, in which each thing happens a different number of times.
+    #[test]
+    fn each_thing_that_happens_is_counted_once() {
+        let root = tempfile::tempdir().unwrap();
+        let (todo, fifo) = (root.path().join("todo"), root.path().join("trigger"));
+        fs::create_dir(&todo).unwrap();
+        Trigger::create(&fifo, 0o622).unwrap();
+        let options = QueueOptions::directories([&todo]).trigger(&fifo).watch(WatchMode::Off);
+        let mut queue = options.open().unwrap();
+        let mut now = Instant::now();
+        for name in ["1", "2", "3"] {
+            fs::write(todo.join(name), "").unwrap();
+        }
+        let entries = turn(&mut queue, now);
+        assert_eq!(entries.len(), 3);
+        let first = queue.stats();
+        assert_eq!((first.scan_entries, first.directories_read, first.scans), (3, 1, 1));
+
+        for entry in &entries[..2] {
+            queue.requeue(entry, now + SECOND).unwrap();
+        }
+        for entry in &entries {
+            fs::remove_file(entry.path()).unwrap();
+        }
+        for _ in 0..2 {
+            now += SECOND;
+            pull(&fifo).unwrap();
+            queue.set_trigger_readable();
+            turn(&mut queue, now);
+        }
+        let second = queue.stats();
+        assert_eq!(second.requeued_entries, 2);
+        assert_eq!((second.wakeups, second.pulls), (2, 2));
+        assert_eq!(second.trigger_reads, first.trigger_reads + 2);
+        assert_eq!(second.directories_read, 3);
+        assert_eq!(second.verifications, first.verifications);
+
+        // The trigger is replaced, which the verification finds.
+        fs::remove_file(&fifo).unwrap();
+        Trigger::create(&fifo, 0o622).unwrap();
+        now += 10 * SECOND;
+        turn(&mut queue, now);
+        let third = queue.stats();
+        assert_eq!(third.verifications, second.verifications + 1);
+        assert_eq!((third.trigger_reopens, third.warnings), (1, 0));
+
+        // Neither can be read. Each is a warning.
+        fs::remove_file(&fifo).unwrap();
+        fs::remove_dir(&todo).unwrap();
+        for _ in 0..4 {
+            now += 10 * SECOND;
+            turn(&mut queue, now);
+        }
+        let kinds: Vec<_> =
+            std::iter::from_fn(|| queue.next_warning().map(|warning| warning.kind())).collect();
+        assert!(kinds.contains(&WarningKind::Trigger), "{kinds:?}");
+        assert!(kinds.contains(&WarningKind::Unreadable), "{kinds:?}");
+        assert_eq!((queue.stats().warnings, kinds.len()), (2, 2));
+        let status = queue.status().next().unwrap();
+        assert!(status.last_error.is_some_and(|error| error.contains("todo")), "{status:?}");
+
+        fs::create_dir(&todo).unwrap();
+        now += 10 * SECOND;
+        turn(&mut queue, now);
+        assert_eq!(queue.status().next().unwrap().last_error, None);
+    }
+}
