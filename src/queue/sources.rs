@@ -111,3 +111,22 @@ impl Sources {
         is_due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_due_once_an_interval_from_the_first_question_on() {
+        const INTERVAL: Duration = Duration::from_secs(6);
+        let (mut sources, now) = (Sources::default(), Instant::now() + 100 * INTERVAL);
+        assert!(!sources.is_look_due(INTERVAL, now));
+        assert!(!sources.is_look_due(INTERVAL, now + INTERVAL / 2));
+        assert!(sources.is_look_due(INTERVAL, now + INTERVAL));
+        assert!(!sources.is_look_due(INTERVAL, now + INTERVAL));
+        let back = now - 10 * INTERVAL;
+        sources.on_jump();
+        assert!(!sources.is_look_due(INTERVAL, back));
+        assert!(sources.is_look_due(INTERVAL, back + INTERVAL));
+    }
+}

@@ -169,3 +169,32 @@ impl TriggerPort {
         Error::new(self.path(), operation, source)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_that_is_not_waited_for_is_emptied_once_an_interval_unless_others_read_it() {
+        let root = tempfile::tempdir().unwrap();
+        let fifo = root.path().join("trigger");
+        Trigger::create(&fifo, 0o622).unwrap();
+        let now = Instant::now();
+        let open = |other_readers| {
+            let source = Some(TriggerSource::Path(fifo.clone()));
+            let mut port = TriggerPort::new(source, other_readers);
+            assert!(!port.should_empty(now), "it is not open yet");
+            port.open().unwrap();
+            port
+        };
+        let mut alone = open(OtherReaders::Reject);
+        assert!(alone.should_empty(now));
+        assert_eq!(alone.drain(now).unwrap(), DrainOutcome::Empty);
+        assert!(!alone.should_empty(now + EMPTY_INTERVAL / 2));
+        assert!(alone.should_empty(now + EMPTY_INTERVAL));
+        alone.on_jump();
+        assert!(alone.should_empty(now));
+        drop(alone);
+        assert!(!open(OtherReaders::Allow).should_empty(now));
+    }
+}
