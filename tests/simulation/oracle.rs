@@ -5,6 +5,7 @@
 
 mod failure;
 mod obligations;
+mod reports;
 
 use std::collections::BTreeMap;
 
@@ -193,11 +194,7 @@ impl Oracle {
         let above = above.map(|path| (usize::MAX, path));
         let all = paths.iter().enumerate().map(|(number, path)| (number, &path[..]));
         for (number, path) in all.chain(above) {
-            let found = kernel.find(path).ok().filter(|ino| {
-                let may = self.config.privileged || tree.mode(*ino) & 0o500 == 0o500;
-                // A bind mount keeps a directory that was removed where it was: it cannot be read.
-                tree.is_directory(*ino) && !tree.is_removed(*ino) && may
-            });
+            let found = self.readable(kernel, path);
             if let Some(directory) = self.directories.get_mut(number) {
                 if directory.ino != found {
                     directory.ino = found;

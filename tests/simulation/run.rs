@@ -410,13 +410,17 @@ impl Program {
         }
         sim::with(|kernel| self.world.borrow_mut().look(kernel));
         self.check_scans()?;
+        let now = sim::with(|kernel| kernel.now());
         loop {
             let warning = match mail {
                 Mail::Queue(_, queue) | Mail::Foreign(queue) => queue.next_warning(),
                 Mail::Receiver(_, receiver) => receiver.next_warning(),
             };
             match warning {
-                Some(warning) => self.report(warning.to_string())?,
+                Some(warning) => {
+                    self.world.borrow().oracle.check_warning(&warning, now)?;
+                    self.report(warning.to_string())?;
+                }
                 None => return Ok(()),
             }
         }
@@ -592,6 +596,7 @@ impl Program {
                 let directories = queue.status().count() as u64;
                 // One verification and one drain in `verify_interval`.
                 let mut allowed = (directories + 3 + 2) * seconds.div_ceil(10);
+            sim::with(|kernel| world.oracle.check_status(kernel, queue))?;
                 let returned = now.returned - then.returned;
                 allowed += 60 * returned;
                 // The removal of an entry that was returned before looks like an arrival.

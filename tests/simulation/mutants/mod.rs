@@ -59,6 +59,8 @@ enum Defect {
     Unwatched,
     /// A problem is reported repeatedly.
     Repeated,
+    /// A warning has no cause, or a state is reported wrongly.
+    Misreported,
 }
 
 impl Defect {
@@ -74,6 +76,7 @@ impl Defect {
             Failure::LongTurn { .. } => Defect::LongTurn,
             Failure::DeadWatch | Failure::NeverWatched => Defect::Unwatched,
             Failure::RepeatedError => Defect::Repeated,
+            Failure::NeedlessWarning(_) | Failure::WrongStatus(_) => Defect::Misreported,
             _ => return None,
         })
     }

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use pullcord_platform::sim::{Call, FsKind, Mutant};
 
-use super::Defect::{self, Busy, Lost, NeedlessScan, NoEntry, Requeued};
+use super::Defect::{self, Busy, Lost, Misreported, NeedlessScan, NoEntry, Requeued};
 use super::{Without, in_place};
 use crate::history::{
     Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
@@ -145,7 +145,7 @@ const SITUATIONS: &[Situation] = &[
         config: Config { fs: FsKind::Remote, batch: 1, ..PLAIN },
         events: eight,
         count: 1,
-        defect: Lost,
+        defect: Misreported,
     },
     Situation {
         mutant: Mutant::FollowUpsEndless,

@@ -47,6 +47,10 @@ pub(crate) enum Failure {
     NeverWatched,
     /// The same problem was reported repeatedly.
     RepeatedError,
+    /// A warning without a cause.
+    NeedlessWarning(String),
+    /// A directory's state is reported wrongly.
+    WrongStatus(String),
     /// `open` failed for a queue that it should accept.
     Refused,
     Leak {
