@@ -161,6 +161,8 @@ pub(crate) enum Op {
     Fill(usize),
     /// A hostile writer pulls before each call of the queue, for this number of milliseconds.
     Flood(u64),
+    /// A hostile writer creates and removes a hidden file before each call, in the first directory.
+    FloodEvents(u64),
     /// A file is created that is not ready; is made ready; is created under another name and made
     /// ready by a descriptor, which no watch reports.
     Unready(usize, usize),

@@ -62,6 +62,11 @@ const HISTORIES: &[Named] = &[
         &[time(3, Op::Flood(3000)), time(1000, Op::Link(0, 0)), time(1, Op::Pull)],
     ),
     (
+        "a_hostile_writer_of_hidden_files_delays_no_mail",
+        PLAIN,
+        &[time(3, Op::FloodEvents(3000)), time(1000, Op::Link(0, 0)), time(1, Op::Pull)],
+    ),
+    (
         "an_overflow_is_followed_by_a_scan",
         Config { events: 4, ..PLAIN },
         &[time(3, Op::Hidden(0, 30)), calls(0, Op::Link(0, 0))],

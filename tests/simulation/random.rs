@@ -70,6 +70,7 @@ pub(crate) const OPS: &[Make] = &[
     |_| Op::Chdir,
     |_| Op::Restart,
     |rng| Op::RequeueAgain(*rng.pick(&[0, 30, 2000, 30_000]), *rng.pick(&[1, 2, 3, 100_000])),
+    |rng| Op::FloodEvents(rng.below(30) as u64),
 ];
 
 /// The operations that every history can have.
@@ -223,6 +224,7 @@ pub(crate) static EACH_OP: LazyLock<Vec<Op>> = LazyLock::new(|| {
         Op::Packets(1),
         Op::Fill(1),
         Op::Flood(20),
+        Op::FloodEvents(20),
         Op::Unready(0, 2),
         Op::Ready(0, 2),
         Op::ReadySilently(0, 2),

@@ -493,16 +493,19 @@ impl Program {
 
     // --- checks ------------------------------------------------------------------------------
 
-    fn note_faults(&self) {
+    /// Returns whether calls have failed, or still do.
+    fn note_faults(&self) -> bool {
         let mut world = self.world.borrow_mut();
         sim::with(|kernel| {
-            if let Some(at) = kernel.take_fault() {
+            let failed = kernel.take_fault();
+            if let Some(at) = failed {
                 world.oracle.fault(at);
             }
             if kernel.is_faulty() {
                 world.oracle.fault(kernel.now());
             }
-        });
+            failed.is_some() || kernel.is_faulty()
+        })
     }
 
     fn check_after_wait(&mut self, waited: std::io::Result<()>) -> Checked {
@@ -536,8 +539,25 @@ impl Program {
     }
 
     fn long_turn(&self) -> Failure {
-        let Turn { calls, stats, opens } = self.world.borrow().turn;
+        let Turn { calls, stats, opens, .. } = self.world.borrow().turn;
         Failure::LongTurn { calls, stats, opens }
+    }
+
+    /// Checks the work of a turn: the limits of this build, and the calls of the step that reaches one.
+    fn check_turn(&self, has_failed: bool) -> Checked {
+        const NAMES: u64 = 64;
+        const LOOKS: u64 = 8;
+        let Turn { stats, opens, batches, reads, is_flooded, .. } = self.world.borrow().turn;
+        let batch = self.config.batch as u64;
+        // The limit is reached within a batch, and each directory has a last one, which is empty.
+        let names = (batches * batch).saturating_sub((1 + 2 * opens) * batch);
+        // A program looks at each entry that it requeues. An interrupted call is repeated.
+        let (turns, repeats) = (self.turns_at_once(), if has_failed { 64 } else { 0 });
+        let is_long = stats > turns * 4 * LOOKS + repeats
+            || opens > turns * 2 * LOOKS + repeats
+            || names > turns * NAMES + repeats * batch
+            || reads > turns * if is_flooded { NAMES } else { 4 } + repeats;
+        if is_long { Err(self.long_turn()) } else { Ok(()) }
     }
 
     fn window(&self) -> Window {
@@ -552,13 +572,9 @@ impl Program {
     }
 
     fn check_after_turn(&mut self, queue: &Queue) -> Checked {
-        self.note_faults();
+        let has_failed = self.note_faults();
+        self.check_turn(has_failed)?;
         let now = self.window();
-        let Turn { stats, opens, .. } = self.world.borrow().turn;
-        let turns = self.turns_at_once();
-        if stats > turns * (64 + 32) || opens > turns * (64 + 8) {
-            return Err(self.long_turn());
-        }
         let bytes = memory::held();
         if bytes > ALWAYS_ALLOWED && bytes > self.memory_allowed(queue) {
             return Err(Failure::Memory { bytes });
@@ -580,6 +596,7 @@ impl Program {
             && !sim::with(|kernel| kernel.is_faulty());
         let unwatched = if is_quiet { queue.unwatched_directories() } else { 0 };
         if is_quiet {
+            sim::with(|kernel| world.oracle.check_status(kernel, queue))?;
             let watched = unwatched == 0 && self.config.watches_directories();
             let all = || sim::with(|kernel| world.oracle.all_are_watched(kernel));
             if watched && world.oracle.all_can_be_watched() && !all() {
@@ -596,7 +613,6 @@ impl Program {
                 let directories = queue.status().count() as u64;
                 // One verification and one drain in `verify_interval`.
                 let mut allowed = (directories + 3 + 2) * seconds.div_ceil(10);
-            sim::with(|kernel| world.oracle.check_status(kernel, queue))?;
                 let returned = now.returned - then.returned;
                 allowed += 60 * returned;
                 // The removal of an entry that was returned before looks like an arrival.

@@ -69,6 +69,7 @@ pub(crate) struct World {
     away: Vec<Vec<u8>>,
     mounts: Vec<Vec<u8>>,
     flood_until: u64,
+    events_until: u64,
     flooder: Option<i32>,
     /// The FIFOs that the writers, and last the flooder, have opened.
     fifos: [Option<Ino>; 4],
@@ -83,6 +84,12 @@ pub(crate) struct Turn {
     pub(crate) calls: u64,
     pub(crate) stats: u64,
     pub(crate) opens: u64,
+    /// Of a directory.
+    pub(crate) batches: u64,
+    /// Of the trigger or the watch.
+    pub(crate) reads: u64,
+    /// Events came before each call.
+    pub(crate) is_flooded: bool,
 }
 
 macro_rules! states {
@@ -107,6 +114,7 @@ states! {
     HomeReplaced "home replaced",
     Frozen "frozen",
     Flooded "flooded",
+    FloodedByEvents "flooded by events",
     OtherReader "other reader",
     QueueGrown "split queue grown",
     WrittenInPlace "written in place",
@@ -174,6 +182,7 @@ impl World {
             away: Vec::new(),
             mounts: Vec::new(),
             flood_until: 0,
+            events_until: 0,
             flooder: None,
             fifos: [None; 4],
             made: 0,
@@ -212,6 +221,8 @@ impl World {
         match call {
             Call::Fstatat | Call::Fstat => self.turn.stats += 1,
             Call::Open => self.turn.opens += 1,
+            Call::Getdents | Call::Readdir => self.turn.batches += 1,
+            Call::Read => self.turn.reads += 1,
             _ => {}
         }
         while let Some(event) = self.events.get(self.next) {
@@ -224,9 +235,7 @@ impl World {
             }
             self.happen(kernel);
         }
-        if kernel.now() < self.flood_until {
-            self.flood(kernel);
-        }
+        self.flood(kernel);
     }
 
     fn next_time(&self, kernel: &Kernel) -> Option<u64> {
@@ -238,14 +247,12 @@ impl World {
             Some(Gap::Time(gap)) => self.last + gap * MS,
             None => self.last + self.settle,
         };
-        let flood = (kernel.now() < self.flood_until).then(|| kernel.now() + 20_000);
+        let flood = self.is_flooded(kernel).then(|| kernel.now() + 20_000);
         Some(flood.map_or(event, |flood| flood.min(event)))
     }
 
     fn at_time(&mut self, kernel: &mut Kernel) {
-        if kernel.now() < self.flood_until {
-            self.flood(kernel);
-        }
+        self.flood(kernel);
         match self.events.get(self.next).map(|event| event.gap) {
             Some(Gap::Time(gap)) if kernel.now() < self.last + gap * MS => {}
             Some(_) => {
@@ -261,7 +268,34 @@ impl World {
         }
     }
 
+    fn is_flooded(&self, kernel: &Kernel) -> bool {
+        kernel.now() < self.flood_until.max(self.events_until)
+    }
+
+    /// A hostile writer acts after each call of the queue. So its acts permit no more calls.
     fn flood(&mut self, kernel: &mut Kernel) {
+        if kernel.now() < self.flood_until {
+            self.flood_trigger(kernel);
+        }
+        if kernel.now() < self.events_until {
+            self.flood_watch(kernel);
+        }
+    }
+
+    fn flood_watch(&mut self, kernel: &mut Kernel) {
+        let path = [&self.directory(0)[..], b"/.hidden"].concat();
+        kernel.act(OTHERS, |kernel| {
+            let _ = kernel.create(&path, 0o644);
+            let _ = kernel.unlink(&path);
+        });
+        self.oracle.burst();
+        self.oracle.change(0);
+        self.last_happened = kernel.now();
+        self.turn.is_flooded = true;
+        self.reached.count(State::FloodedByEvents);
+    }
+
+    fn flood_trigger(&mut self, kernel: &mut Kernel) {
         let Some(path) = &self.trigger else { return };
         kernel.act(OTHERS, |kernel| {
             if self.flooder.is_none() {
@@ -272,9 +306,7 @@ impl World {
                 let _ = kernel.write(fd, 4096);
             }
         });
-        // These pulls follow each call of the queue, so they do not permit more calls.
-        let now = kernel.now();
-        self.last_happened = now;
+        self.last_happened = kernel.now();
         self.pulled(kernel, Some(3));
         self.reached.count(State::Flooded);
     }

@@ -61,6 +61,7 @@ impl World {
                 self.reached.count(State::FullTrigger);
             }
             Op::Flood(time) => self.flood_until = now + time * MS,
+            Op::FloodEvents(time) => self.events_until = now + time * MS,
             Op::Unready(directory, name) => {
                 let directory_path = self.directory(directory);
                 let path = World::name(&directory_path, name);
