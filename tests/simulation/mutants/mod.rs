@@ -82,7 +82,7 @@ impl Defect {
     }
 }
 
-/// A test for each rule.
+/// Two tests for each rule: with the rule, and without it.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = rows::trials();
     trials.extend(explored::trials());

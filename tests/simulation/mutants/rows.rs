@@ -149,27 +149,40 @@ fn one_more(number: u32) -> Vec<Event> {
 pub(crate) fn trials() -> Vec<Trial> {
     let names = |row: &&Row| REPORTS_NAMES || row.config.watch == WatchMode::Off;
     let rows = ROWS.iter().filter(names);
-    rows.map(|row| {
-        Trial::test(format!("mutants::{}", row.title), move || {
-            check(row);
-            Ok(())
-        })
+    rows.flat_map(|row| {
+        let with_and_without = |title: String, check: fn(&Row)| {
+            Trial::test(title, move || {
+                check(row);
+                Ok(())
+            })
+        };
+        [
+            with_and_without(format!("rules::no {}", row.title), passes),
+            with_and_without(format!("mutants::{}", row.title), fails),
+        ]
     })
     .collect()
 }
 
-fn check(row: &Row) {
-    let history = |number| History { config: row.config, events: (row.events)(number) };
-    for number in 0..row.count {
-        let defect = defect(&run(&history(number), false));
-        assert_eq!(defect, None, "with the rule: {}", history(number));
+fn histories(row: &Row) -> impl Iterator<Item = History> {
+    (0..row.count).map(|number| History { config: row.config, events: (row.events)(number) })
+}
+
+/// Runs the histories with the rule.
+fn passes(row: &Row) {
+    for history in histories(row) {
+        assert_eq!(defect(&run(&history, false)), None, "{history}");
     }
+}
+
+/// Runs the histories without the rule.
+fn fails(row: &Row) {
     let _off = Without::rule(Some(row.mutant));
     let mut found = Vec::new();
-    for number in 0..row.count {
-        let Some(defect) = defect(&run(&history(number), false)) else { continue };
+    for history in histories(row) {
+        let Some(defect) = defect(&run(&history, false)) else { continue };
         if !found.contains(&defect) {
-            println!("{}: {defect:?}: {}", row.title, history(number));
+            println!("{}: {defect:?}: {history}", row.title);
             found.push(defect);
         }
     }

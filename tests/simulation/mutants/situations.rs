@@ -284,25 +284,35 @@ pub(super) fn trials() -> Vec<Trial> {
     let is_here = !cfg!(any(pullcord_sim = "bsd", pullcord_sim = "none"));
     let situations = SITUATIONS.iter().chain(in_place::SITUATIONS).filter(|_| is_here);
     situations
-        .map(|situation| {
-            Trial::test(format!("mutants::{:?}", situation.mutant), move || {
-                check(situation);
-                Ok(())
-            })
+        .flat_map(|situation| {
+            let with_and_without = |kind, check: fn(&Situation)| {
+                Trial::test(format!("{kind}::{:?}", situation.mutant), move || {
+                    check(situation);
+                    Ok(())
+                })
+            };
+            [with_and_without("rules", passes), with_and_without("mutants", fails)]
         })
         .collect()
 }
 
-fn check(situation: &Situation) {
-    let Situation { mutant, config, events, count, defect } = situation;
-    let histories = (0..*count).map(|number| History { config: *config, events: events(number) });
-    let histories: Vec<History> = histories.collect();
-    for history in &histories {
-        let failure = run(history, false).failure;
-        assert_eq!(failure, None, "with the rule: {history}");
+fn histories(situation: &Situation) -> Vec<History> {
+    let Situation { config, events, count, .. } = situation;
+    (0..*count).map(|number| History { config: *config, events: events(number) }).collect()
+}
+
+/// Runs the histories with the rule.
+fn passes(situation: &Situation) {
+    for history in histories(situation) {
+        assert_eq!(run(&history, false).failure, None, "{history}");
     }
-    let _off = Without::rule(Some(*mutant));
+}
+
+/// Runs the histories without the rule.
+fn fails(situation: &Situation) {
+    let (histories, defect) = (histories(situation), situation.defect);
+    let _off = Without::rule(Some(situation.mutant));
     let failures: Vec<_> = histories.iter().map(|history| run(history, false).failure).collect();
-    let is_found = failures.iter().flatten().any(|it| Defect::of(it) == Some(*defect));
-    assert!(is_found, "{mutant:?}: {failures:?} of {}", histories[0]);
+    let is_found = failures.iter().flatten().any(|it| Defect::of(it) == Some(defect));
+    assert!(is_found, "{:?}: {failures:?} of {}", situation.mutant, histories[0]);
 }
