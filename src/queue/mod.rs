@@ -41,6 +41,8 @@ mod scan;
 mod scanner;
 mod sources;
 mod status;
+#[cfg(test)]
+mod tests;
 mod trigger_port;
 mod turn;
 mod upkeep;
