@@ -112,7 +112,7 @@ impl Scanner {
     }
 
     /// Moves on to the next entry of the batch, whose name is the last one then. Returns its type.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_in_batch(&mut self) -> Option<FileType> {
         self.batch.next_entry().map(|entry| entry.file_type)
     }
