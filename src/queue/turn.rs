@@ -1,6 +1,6 @@
 //! One turn of a queue: the entries that are ready, in bounded steps.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ pub(super) struct Work {
     /// The name of the entry that is returned, if it is in no buffer.
     name: OsString,
     /// Why directories cannot be read at present.
-    errors: HashMap<usize, String>,
+    errors: BTreeMap<usize, String>,
 }
 
 /// The work of this turn.
@@ -47,7 +47,7 @@ impl Work {
             turn: Turn::default(),
             last_time: now,
             name: OsString::new(),
-            errors: HashMap::new(),
+            errors: BTreeMap::new(),
         }
     }
 
@@ -75,7 +75,6 @@ impl Work {
     pub(super) fn set_error(&mut self, directory: usize, error: Option<String>) {
         match error {
             Some(error) => drop(self.errors.insert(directory, error)),
-            None if self.errors.is_empty() => {}
             None => drop(self.errors.remove(&directory)),
         }
     }

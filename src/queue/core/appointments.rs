@@ -34,7 +34,7 @@ type Time = (Instant, u64);
 #[derive(Debug, Default)]
 pub(crate) struct Appointments {
     by_time: BTreeMap<Time, (usize, Arc<OsStr>)>,
-    by_entry: HashMap<usize, HashMap<Arc<OsStr>, (Time, Appointment)>>,
+    by_entry: BTreeMap<usize, HashMap<Arc<OsStr>, (Time, Appointment)>>,
     /// How many appointments were ever made.
     made: u64,
     /// How many wait for quiet and were found by a scan.
@@ -50,12 +50,15 @@ impl Appointments {
         at: Instant,
         appointment: Appointment,
     ) {
-        self.cancel(directory, name);
         self.made += 1;
         let (time, name): (_, Arc<OsStr>) = ((at, self.made), name.into());
         self.by_time.insert(time, (directory, Arc::clone(&name)));
-        self.by_entry.entry(directory).or_default().insert(name, (time, appointment));
         self.scanned += usize::from(is_scanned(appointment));
+        let entries = self.by_entry.entry(directory).or_default();
+        if let Some((time, former)) = entries.insert(name, (time, appointment)) {
+            self.by_time.remove(&time);
+            self.scanned -= usize::from(is_scanned(former));
+        }
     }
 
     /// Returns whether there are no appointments.
@@ -76,14 +79,20 @@ impl Appointments {
     }
 
     fn cancel_of_some(&mut self, directory: usize, name: &OsStr) -> Option<Appointment> {
+        let (time, appointment) = self.take(directory, name)?;
+        self.by_time.remove(&time);
+        Some(appointment)
+    }
+
+    /// Removes the appointment of an entry, except from `by_time`.
+    fn take(&mut self, directory: usize, name: &OsStr) -> Option<(Time, Appointment)> {
         let entries = self.by_entry.get_mut(&directory)?;
         let (time, appointment) = entries.remove(name)?;
         if entries.is_empty() {
             self.by_entry.remove(&directory);
         }
-        self.by_time.remove(&time);
         self.scanned -= usize::from(is_scanned(appointment));
-        Some(appointment)
+        Some((time, appointment))
     }
 
     /// Removes all appointments of a directory: its path leads to another directory now.
@@ -104,9 +113,9 @@ impl Appointments {
 
     /// Removes an appointment that is due, and returns its entry.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(usize, Arc<OsStr>, Appointment)> {
-        let entry = self.by_time.first_entry().filter(|first| first.key().0 <= now)?;
-        let (directory, name) = entry.get().clone();
-        let appointment = self.cancel(directory, &name)?;
+        let first = self.by_time.first_entry().filter(|first| first.key().0 <= now)?;
+        let (directory, name) = first.remove();
+        let (_, appointment) = self.take(directory, &name)?;
         Some((directory, name, appointment))
     }
 

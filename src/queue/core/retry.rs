@@ -3,11 +3,11 @@
 //! The first wait is 100 ms. Each failed attempt after it doubles the wait, up to 1 s. A queue makes
 //! at most ten failed attempts a second, with its four kinds of things in turns.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// A thing that can fail, and that is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Thing {
     /// The trigger cannot be opened or read.
     Trigger,
@@ -49,7 +49,7 @@ struct State {
 
 #[derive(Debug, Default)]
 pub(crate) struct Retry {
-    states: HashMap<Thing, State>,
+    states: BTreeMap<Thing, State>,
     /// The waiting things of each kind, ordered by time.
     waiting: [BTreeSet<(Instant, Thing)>; Thing::KINDS],
     /// No attempt is made before this time.
