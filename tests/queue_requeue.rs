@@ -150,6 +150,12 @@ fn a_path_that_is_not_an_entry_of_the_queue_is_refused() {
             let error = fixture.queue().requeue(&entry, Instant::now()).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
         }
+        for name in ["", ".", "..", "0/1", "1/", "/1"] {
+            let mut entry = OwnedEntry::from_path(fixture.path("todo/1")).unwrap();
+            entry.name = name.into();
+            let error = fixture.queue().requeue(&entry, Instant::now()).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "the name {name:?}");
+        }
         assert!(OwnedEntry::from_path("/").is_none());
     });
 }

@@ -23,7 +23,7 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     /// Returns the path of the entry. The entry may be removed before it is opened; this is not an error.
     pub fn path(&self) -> PathBuf {
-        self.directory.join(self.name)
+        join(self.directory, self.name)
     }
 
     /// Returns a copy that does not borrow from the queue. Allocates its directory and its name.
@@ -62,8 +62,16 @@ impl OwnedEntry {
 
     /// Returns the path of the entry.
     pub fn path(&self) -> PathBuf {
-        self.directory.join(&self.name)
+        join(&self.directory, &self.name)
     }
+}
+
+/// Returns the path of a name in a directory, with one allocation. `Path::join` makes two.
+fn join(directory: &Path, name: &OsStr) -> PathBuf {
+    let mut path = PathBuf::with_capacity(directory.as_os_str().len() + 1 + name.len());
+    path.push(directory);
+    path.push(name);
+    path
 }
 
 /// Compares by the path: the directory, and then the name.

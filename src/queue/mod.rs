@@ -207,9 +207,9 @@ impl Queue {
     /// Fails with `InvalidInput` if the entry is in none of the queue's directories.
     pub fn requeue(&mut self, entry: &OwnedEntry, not_before: Instant) -> Result<()> {
         let path = entry.path();
-        let directory = self.watches.find(&entry.directory);
-        let is_name = path.file_name() == Some(&entry.name);
-        let Some(directory) = directory.filter(|_| is_name && !is_hidden(&entry.name)) else {
+        let name = entry.name.as_encoded_bytes();
+        let is_name = !name.is_empty() && !name.contains(&b'/') && !is_hidden(&entry.name);
+        let Some(directory) = self.watches.find(&entry.directory).filter(|_| is_name) else {
             let why = "the path is not in a directory of this queue";
             let error = io::Error::new(io::ErrorKind::InvalidInput, why);
             return Err(Error::new(path, "requeue the entry", error));
