@@ -26,7 +26,7 @@ use std::path::Path;
 pub use crate::fd::available;
 pub use inherited::{Inherited, drain_available, inherit};
 
-use crate::{OwnedFd, check_errno, fd, file, libc, to_c_string};
+use crate::{OwnedFd, check_errno, fd, file, libc, with_c_string};
 
 /// Creates a FIFO with exactly these permission bits, with mkfifo(2). Ignores the umask. Never blocks.
 ///
@@ -42,10 +42,9 @@ use crate::{OwnedFd, check_errno, fd, file, libc, to_c_string};
 /// Fails with the error of mkfifo(2), such as `AlreadyExists`. Fails with the error of fchmod(2) if the
 /// mode cannot be set; then the FIFO exists with fewer permission bits.
 pub fn create(path: &Path, mode: u32) -> io::Result<()> {
-    let name = to_c_string(path)?;
     let mode = mode as libc::mode_t;
-    // SAFETY: `name` ends with a NUL byte and lives through the call.
-    check_errno(unsafe { libc::mkfifo(name.as_ptr(), mode) })?;
+    // SAFETY: the C string lives through the call.
+    with_c_string(path, |name| check_errno(unsafe { libc::mkfifo(name.as_ptr(), mode) }))?;
     // The umask may have cleared bits. Only a FIFO is opened, so that another file that has the name by
     // now is not changed.
     if let Ok(fifo) = open_read(path) {
@@ -54,9 +53,11 @@ pub fn create(path: &Path, mode: u32) -> io::Result<()> {
         return Ok(());
     }
     // The umask also cleared the owner's right to read.
-    // SAFETY: as above.
-    check_errno(unsafe {
-        libc::fchmodat(libc::AT_FDCWD, name.as_ptr(), mode, libc::AT_SYMLINK_NOFOLLOW)
+    with_c_string(path, |name| {
+        // SAFETY: as above.
+        check_errno(unsafe {
+            libc::fchmodat(libc::AT_FDCWD, name.as_ptr(), mode, libc::AT_SYMLINK_NOFOLLOW)
+        })
     })?;
     Ok(())
 }

@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
+use crate::{OwnedFd, check_errno, fd, libc, with_c_string};
 
 cfg_if::cfg_if! {
     if #[cfg(target_os = "netbsd")] {
@@ -176,11 +176,11 @@ pub(crate) fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> 
     // A 32-bit program opens a file of 2 GiB and more only with this flag.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let flags = flags | libc::O_LARGEFILE;
-    let name = to_c_string(path)?;
     loop {
-        // SAFETY: `name` ends with a NUL byte and lives through the call, which returns a
-        // descriptor without an owner.
-        match unsafe { fd::own(libc::open(name.as_ptr(), flags | libc::O_CLOEXEC)) } {
+        // SAFETY: the C string lives through the call, which returns a descriptor without an owner.
+        match with_c_string(path, |name| unsafe {
+            fd::own(libc::open(name.as_ptr(), flags | libc::O_CLOEXEC))
+        }) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             opened => return opened,
         }
@@ -246,11 +246,12 @@ pub fn is_directory(path: &Path) -> io::Result<bool> {
 
 /// fstatat(2).
 fn status_of(directory: libc::c_int, path: &Path, flags: libc::c_int) -> io::Result<FileStatus> {
-    let name = to_c_string(path)?;
     let mut raw = MaybeUninit::uninit();
-    // SAFETY: `name` ends with a NUL byte, and `raw` has room for one stat. A number that is not an
-    // open directory is an error, not undefined.
-    check_errno(unsafe { sys_fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), flags) })?;
+    with_c_string(path, |name| {
+        // SAFETY: the C string lives through the call, and `raw` has room for one stat. A number that
+        // is not an open directory is an error, not undefined.
+        check_errno(unsafe { sys_fstatat(directory, name.as_ptr(), raw.as_mut_ptr(), flags) })
+    })?;
     // SAFETY: fstatat succeeded and has filled it.
     Ok(FileStatus::of(unsafe { raw.assume_init_ref() }))
 }

@@ -73,7 +73,7 @@ pub use path::absolute;
 pub use select::Select;
 pub use waker::Waker;
 
-use path::to_c_string;
+use path::with_c_string;
 
 // Which file is compiled on which system is said here and nowhere else.
 cfg_if::cfg_if! {

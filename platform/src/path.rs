@@ -1,6 +1,6 @@
 //! Paths as the C strings that system calls take.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -8,41 +8,29 @@ use std::path::{Path, PathBuf};
 /// The longest path that needs no allocation, and its NUL byte.
 const ROOM: usize = 384;
 
-/// A path that ends with a NUL byte.
-pub(crate) struct CPath {
-    /// The path, if it fits. A queue's paths are compared again and again, and no allocation is
-    /// allowed there.
-    short: [u8; ROOM],
-    /// The path, if it does not fit.
-    long: Option<CString>,
-}
-
-impl CPath {
-    /// Returns a pointer to the first byte, valid for as long as this lives and is not moved.
-    pub(crate) fn as_ptr(&self) -> *const c_char {
-        match &self.long {
-            Some(long) => long.as_ptr(),
-            None => self.short.as_ptr().cast(),
-        }
-    }
-}
-
-/// Returns `path` as a C string.
+/// Makes a call with `path` as a C string. A short path is copied to the stack: a queue's paths are
+/// compared again and again, and no allocation is allowed there. `call` must read `errno`, since freeing a
+/// long path may change it.
 ///
 /// # Errors
 ///
-/// Fails with `InvalidInput` if `path` holds a NUL byte.
-pub(crate) fn to_c_string(path: &Path) -> io::Result<CPath> {
+/// Fails with `InvalidInput` if `path` holds a NUL byte. Otherwise fails with the error of the call.
+pub(crate) fn with_c_string<T>(
+    path: &Path,
+    call: impl FnOnce(&CStr) -> io::Result<T>,
+) -> io::Result<T> {
     let bytes = path.as_os_str().as_bytes();
     let has_nul = || io::Error::new(io::ErrorKind::InvalidInput, "a path cannot hold a NUL byte");
-    let mut path = CPath { short: [0; ROOM], long: None };
-    if bytes.len() < ROOM {
-        path.short[..bytes.len()].copy_from_slice(bytes);
-        CStr::from_bytes_with_nul(&path.short[..=bytes.len()]).map_err(|_| has_nul())?;
+    let (mut short, long);
+    let name = if bytes.len() < ROOM {
+        short = [0; ROOM];
+        short[..bytes.len()].copy_from_slice(bytes);
+        CStr::from_bytes_with_nul(&short[..=bytes.len()]).map_err(|_| has_nul())?
     } else {
-        path.long = Some(CString::new(bytes).map_err(|_| has_nul())?);
-    }
-    Ok(path)
+        long = CString::new(bytes).map_err(|_| has_nul())?;
+        &long
+    };
+    call(name)
 }
 
 /// Returns the path with the current directory before it, if it is relative. Does not follow symbolic
@@ -68,12 +56,10 @@ mod tests {
     fn a_path_of_any_length_ends_with_a_nul_byte_and_holds_no_other() {
         for length in [0, 1, ROOM - 2, ROOM - 1, ROOM, ROOM + 1, 3 * ROOM] {
             let path = "p".repeat(length);
-            let name = to_c_string(Path::new(&path)).unwrap();
-            // SAFETY: it ends with a NUL byte, which the test checks, and the room behind a short one is
-            // zero.
-            let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+            let name = with_c_string(Path::new(&path), |name| Ok(name.to_owned())).unwrap();
             assert_eq!(name.to_bytes(), path.as_bytes());
-            let error = to_c_string(Path::new(&format!("{path}\0"))).err().unwrap();
+            let refused = with_c_string(Path::new(&format!("{path}\0")), |_| Ok(()));
+            let error = refused.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{length} bytes");
         }
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 pub use locality::Locality;
 
-use crate::{check_errno, libc, to_c_string};
+use crate::{check_errno, libc, with_c_string};
 
 /// Whether the types of file systems are known here.
 pub const KNOWS_TYPES: bool = true;
@@ -23,11 +23,12 @@ pub const KNOWS_TYPES: bool = true;
 ///
 /// Fails with the error of statfs(2).
 pub fn locality(path: &Path) -> io::Result<Locality> {
-    let name = to_c_string(path)?;
     let mut raw = MaybeUninit::<libc::statfs64>::uninit();
     // The plain call fails with EOVERFLOW in a 32-bit program if the file system is large.
-    // SAFETY: `name` ends with a NUL byte, and `raw` has room for one statfs.
-    check_errno(unsafe { libc::statfs64(name.as_ptr(), raw.as_mut_ptr()) })?;
+    with_c_string(path, |name| {
+        // SAFETY: the C string lives through the call, and `raw` has room for one statfs.
+        check_errno(unsafe { libc::statfs64(name.as_ptr(), raw.as_mut_ptr()) })
+    })?;
     // SAFETY: statfs succeeded and has filled it.
     let magic = unsafe { raw.assume_init_ref() }.f_type;
     // The field's type differs between architectures and C libraries; the number has 32 bits.

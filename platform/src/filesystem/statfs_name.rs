@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub use locality::Locality;
 
-use crate::{check_errno, libc, to_c_string};
+use crate::{check_errno, libc, with_c_string};
 
 #[cfg(not(target_os = "netbsd"))]
 use libc::statfs;
@@ -29,10 +29,9 @@ pub const KNOWS_TYPES: bool = true;
 ///
 /// Fails with the error of statfs(2).
 pub fn locality(path: &Path) -> io::Result<Locality> {
-    let path = to_c_string(path)?;
     let mut raw = MaybeUninit::<statfs>::zeroed();
-    // SAFETY: `path` ends with a NUL byte, and `raw` has room for one statfs.
-    check_errno(unsafe { statfs(path.as_ptr(), raw.as_mut_ptr()) })?;
+    // SAFETY: the C string lives through the call, and `raw` has room for one statfs.
+    with_c_string(path, |name| check_errno(unsafe { statfs(name.as_ptr(), raw.as_mut_ptr()) }))?;
     // SAFETY: it was zeroed, and statfs has filled it; the name ends with a NUL byte.
     let name = unsafe { CStr::from_ptr(raw.assume_init_ref().f_fstypename.as_ptr()) };
     Ok(of(&name.to_string_lossy()))

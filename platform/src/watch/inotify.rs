@@ -23,7 +23,7 @@ pub use event::{EntryCause, WatchEvent, WatchFor, WatchId};
 
 use crate::file::{self, FileId};
 use crate::records::{BUFFER_SIZE, InotifyEvent, RecordBuffer};
-use crate::{OwnedFd, check_errno, fd, libc, to_c_string};
+use crate::{OwnedFd, check_errno, fd, libc, with_c_string};
 
 /// Whether a watch reports [`WatchEvent::EntryAdded`], and not [`WatchEvent::DirectoryChanged`].
 pub const REPORTS_NAMES: bool = true;
@@ -78,7 +78,6 @@ impl DirWatcher {
         watch_for: WatchFor,
         is_local: bool,
     ) -> io::Result<(WatchId, FileId)> {
-        let name = to_c_string(directory)?;
         let more = match watch_for {
             WatchFor::Entries => 0,
             WatchFor::EntriesAndAttributes => libc::IN_ATTRIB,
@@ -92,10 +91,12 @@ impl DirWatcher {
             | libc::IN_MASK_ADD
             | more;
         let before = file::stat_id(directory)?;
-        // SAFETY: `name` ends with a NUL byte and lives through the call.
-        let id = WatchId(check_errno(unsafe {
-            libc::inotify_add_watch(self.inotify.as_raw_fd(), name.as_ptr(), mask)
-        })?);
+        let inotify = self.inotify.as_raw_fd();
+        let added = with_c_string(directory, |name| {
+            // SAFETY: the C string lives through the call.
+            check_errno(unsafe { libc::inotify_add_watch(inotify, name.as_ptr(), mask) })
+        });
+        let id = WatchId(added?);
         // The path may lead to another directory by now. Then it is not known which of the two is watched.
         if !is_local || file::stat_id(directory).is_ok_and(|after| after == before) {
             return Ok((id, before));
