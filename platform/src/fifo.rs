@@ -138,10 +138,10 @@ pub enum DrainOutcome {
 pub const DRAIN_LIMIT: usize = 64 * 1024;
 
 /// A buffer for drained bytes. It is on the heap and is used again: on the stack, each drain would touch
-/// all its pages.
+/// all its pages. The bytes have no meaning, so they are not initialised: that would touch all pages, too.
 #[derive(Debug)]
 pub struct DrainBuffer {
-    bytes: Box<[u8; DRAIN_LIMIT]>,
+    bytes: Box<[MaybeUninit<u8>; DRAIN_LIMIT]>,
     /// The number of bytes that the last drain has read.
     filled: usize,
 }
@@ -149,7 +149,7 @@ pub struct DrainBuffer {
 impl DrainBuffer {
     /// Allocates the buffer.
     pub fn new() -> DrainBuffer {
-        DrainBuffer { bytes: Box::new([0; DRAIN_LIMIT]), filled: 0 }
+        DrainBuffer { bytes: Box::new([MaybeUninit::uninit(); DRAIN_LIMIT]), filled: 0 }
     }
 
     /// Returns how many bytes the last drain has read: one for each pull.
@@ -209,14 +209,14 @@ fn drained(count: io::Result<usize>) -> io::Result<DrainOutcome> {
     }
 }
 
-/// Reads up to `buffer.len()` bytes from a non-blocking FIFO, with one read(2). If the FIFO is empty,
-/// returns 0 or fails with `EAGAIN`, depending on the system. Never blocks.
+/// Reads up to `buffer.len()` bytes from a non-blocking FIFO, with one read(2). Only their number has a
+/// meaning. If the FIFO is empty, returns 0 or fails with `EAGAIN`, depending on the system. Never blocks.
 ///
 /// # Errors
 ///
 /// Fails with the error of read(2).
 #[inline]
-pub fn read(fifo: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+pub fn read(fifo: impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: the descriptor is open for the length of the borrow, and the buffer has room for as
     // many bytes.

@@ -1,6 +1,7 @@
 //! The parts of the older strategies: a trigger that is opened and closed, and a directory.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use pullcord::{Interest, Mode, Notifier};
@@ -75,7 +76,7 @@ impl Reader {
     /// Fails with the error of read(2), except `EAGAIN` and `EINTR`.
     pub fn drain(&self) -> Result<()> {
         let Some(trigger) = &self.trigger else { return Ok(()) };
-        let mut bytes = [0; 4096];
+        let mut bytes = [MaybeUninit::uninit(); 4096];
         loop {
             match fifo::read(trigger, &mut bytes) {
                 Ok(0) => return Ok(()),
