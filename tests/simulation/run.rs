@@ -106,6 +106,9 @@ struct Program {
     warnings: Vec<String>,
     second: Window,
     quiet: Option<Window>,
+    /// The loop without a notifier.
+    poll: Select,
+    polled: Events,
 }
 
 /// The counts at the beginning of a stretch of time.
@@ -166,6 +169,8 @@ impl Program {
             warnings: Vec::new(),
             second: Window::default(),
             quiet: None,
+            poll: Select::new().expect("it opens nothing"),
+            polled: Events::with_capacity(2),
         }
     }
 
@@ -369,24 +374,25 @@ impl Program {
         }
     }
 
-    /// Waits as a loop without a notifier does: it passes all descriptors each time, as with poll(2).
+    /// Waits as a loop without a notifier does: it passes all descriptors each time, as with poll(2), and keeps
+    /// no registration.
     fn wait_as_poll_does(&mut self, queue: &mut Queue, now: Instant) -> Checked {
         const TRIGGER: Key = Key(0);
         const WATCH: Key = Key(1);
         let fds = queue.prepare_fds(now);
-        let mut poll = Select::new().expect("it opens nothing");
+        let sources = [fds.trigger.map(|fd| (fd, TRIGGER)), fds.watch.map(|fd| (fd, WATCH))];
         let mut failed = None;
-        for (source, key) in [(fds.trigger, TRIGGER), (fds.watch, WATCH)] {
-            if let Some(source) = source {
-                let registered = poll.register(&source, key, Interest::Read, Mode::Level);
-                failed = failed.or(registered.err());
-            }
+        for (source, key) in sources.into_iter().flatten() {
+            let registered = self.poll.register(&source, key, Interest::Read, Mode::Level);
+            failed = failed.or(registered.err());
         }
         let timeout = if failed.is_some() { Some(Duration::ZERO) } else { fds.timeout };
-        let mut events = Events::with_capacity(2);
-        let waited = poll.wait(&mut events, timeout);
+        let waited = self.poll.wait(&mut self.polled, timeout);
+        for (source, _) in sources.into_iter().flatten() {
+            self.poll.deregister(&source).expect("it makes no call");
+        }
         self.check_after_wait(failed.map_or(waited, Err))?;
-        for event in &events {
+        for event in &self.polled {
             match event.key {
                 TRIGGER => queue.set_trigger_readable(),
                 _ => queue.set_watch_readable(),
