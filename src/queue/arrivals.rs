@@ -78,10 +78,6 @@ impl Queue {
                 }
                 continue;
             }
-            // While a batch of a scan waits for them, the events are read by the scan.
-            if self.scanner.left_to_absorb() > 0 {
-                return None;
-            }
             if self.watches.has_buffered_events() {
                 let Some(directory) = self.next_reported(now) else { continue };
                 if self.accept_last(directory, now) {
@@ -102,7 +98,6 @@ impl Queue {
     #[inline(never)]
     fn next_buffered(&mut self, now: Instant) -> Option<Found> {
         let (directory, name) = self.arrivals.buffered.pop_front()?;
-        self.work.turn.names += 1;
         let is_accepted = self.accept(directory, &name, now);
         is_accepted.then(|| self.keep(directory, &name, Origin::Watch))
     }
