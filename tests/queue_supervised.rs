@@ -8,11 +8,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pullcord::{Backend, Origin, QueueOptions, Receiver, WatchMode};
+use pullcord::{
+    Backend, Origin, OwnedEntry, Queue, QueueOptions, Receiver, WatchMode, WriteMethod,
+};
 use pullcord_platform::fifo;
-use queue_fixture::{QueueFixture, WATCH_MODES, directory};
+use queue_fixture::{PATIENCE, QueueFixture, WATCH_MODES, directory};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// A queue, and the descriptor of a supervisor that has opened its trigger for reading and writing.
@@ -118,6 +120,134 @@ fn a_program_that_leaves_an_entry_leaves_one_byte() {
         let mut mail = queue.start(watch);
         let entry = mail.recv().unwrap().unwrap().into_owned();
         assert_eq!((entry.name.as_os_str(), entry.origin), ("1".as_ref(), Origin::Scan));
+    }
+}
+
+/// The name of a situation, the options of its queue, and the steps that lead to it.
+type Situation = (&'static str, fn(QueueOptions) -> QueueOptions, fn(&mut Supervised, &mut Queue));
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn as_it_is(options: QueueOptions) -> QueueOptions {
+    options
+}
+
+fn in_place(options: QueueOptions) -> QueueOptions {
+    options.write_method(WriteMethod::InPlace { quiet: HOUR })
+}
+
+/// Makes a turn in which both descriptors are readable. Returns the number of entries, at most `most`.
+fn turn(queue: &mut Queue, most: usize, now: Instant) -> usize {
+    let _ = queue.prepare_fds(now);
+    queue.set_trigger_readable();
+    queue.set_watch_readable();
+    std::iter::from_fn(|| queue.next_entry(now).map(drop)).take(most).count()
+}
+
+/// Makes turns until one returns entries. Returns their number.
+fn receive(queue: &mut Queue, most: usize) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = Instant::now();
+        assert!(now < deadline, "no entry is returned");
+        match turn(queue, most, now) {
+            0 => {}
+            count => return count,
+        }
+    }
+}
+
+/// Makes turns until there is nothing to do: no scan, and no pull that the queue waits for.
+fn settle(supervised: &Supervised, queue: &mut Queue) {
+    let deadline = Instant::now() + PATIENCE;
+    let is_pulled = |queue: &Queue| supervised.bytes() > 0 && !queue.is_fully_watched();
+    while turn(queue, usize::MAX, Instant::now()) > 0 || queue.is_scanning() || is_pulled(queue) {
+        assert!(Instant::now() < deadline, "the queue does not become idle");
+    }
+}
+
+/// Situations in which an entry is left.
+const LEFT: [Situation; 7] = [
+    ("nothing was read", as_it_is, |supervised, _| drop(supervised.link("1"))),
+    ("a scan has not ended", as_it_is, |supervised, queue| {
+        (0..200).for_each(|n| drop(supervised.link(&n.to_string())));
+        assert_eq!(receive(queue, usize::MAX), 64);
+    }),
+    ("an entry comes after a turn", as_it_is, |supervised, queue| {
+        settle(supervised, queue);
+        supervised.link("1");
+        supervised.pull();
+    }),
+    ("more entries come than one turn returns", as_it_is, |supervised, queue| {
+        settle(supervised, queue);
+        (0..200).for_each(|n| drop(supervised.link(&n.to_string())));
+        supervised.pull();
+        assert_eq!(receive(queue, usize::MAX), 64);
+    }),
+    ("an entry comes after many names that are no entries", as_it_is, |supervised, queue| {
+        settle(supervised, queue);
+        (0..5_000).for_each(|n| drop(supervised.link(&format!(".{n}"))));
+        supervised.link("1");
+        supervised.pull();
+    }),
+    // The watch is not waited for until its reads without an entry are paid.
+    ("an entry comes while the watch rests", as_it_is, |supervised, queue| {
+        settle(supervised, queue);
+        let now = Instant::now();
+        while queue.is_fully_watched() && queue.prepare_fds(now).watch.is_some() {
+            let path = supervised.link(".hidden");
+            assert_eq!(turn(queue, usize::MAX, now), 0);
+            fs::remove_file(path).unwrap();
+        }
+        supervised.link("1");
+        supervised.pull();
+    }),
+    ("an entry is not quiet yet", in_place, |supervised, queue| {
+        supervised.link("1");
+        settle(supervised, queue);
+    }),
+];
+
+/// Situations in which no entry is left. Each entry stays in its directory, where kqueue(2) would report its
+/// removal as a change.
+const NOT_LEFT: [Situation; 3] = [
+    ("each entry was returned", as_it_is, |supervised, queue| {
+        supervised.link("1");
+        supervised.pull();
+        settle(supervised, queue);
+    }),
+    ("a turn has just returned the last entry that it may", as_it_is, |supervised, queue| {
+        settle(supervised, queue);
+        (0..64).for_each(|n| drop(supervised.link(&n.to_string())));
+        supervised.pull();
+        assert_eq!(receive(queue, 64), 64);
+        // Without a watch, the scan has not ended.
+        if !queue.is_fully_watched() {
+            settle(supervised, queue);
+        }
+    }),
+    ("an entry is requeued", as_it_is, |supervised, queue| {
+        let path = supervised.link("1");
+        supervised.pull();
+        settle(supervised, queue);
+        let entry = OwnedEntry::from_path(path).unwrap();
+        queue.requeue(&entry, Instant::now() + HOUR).unwrap();
+    }),
+];
+
+#[test]
+fn close_tells_whether_an_entry_is_left_and_leaves_one_byte_then() {
+    for watch in WATCH_MODES {
+        let left = LEFT.iter().map(|it| (true, it));
+        for (is_left, (what, options, act)) in left.chain(NOT_LEFT.iter().map(|it| (false, it))) {
+            let mut supervised = Supervised::new();
+            let fifo = supervised.fifo.as_fd().try_clone_to_owned().unwrap();
+            let options = options(supervised.queue.options()).trigger_fd(fifo).watch(watch);
+            let mut queue = options.open().unwrap();
+            act(&mut supervised, &mut queue);
+            assert_eq!(queue.close().unwrap(), is_left, "watch {watch}: {what}");
+            assert_eq!(supervised.bytes(), usize::from(is_left), "watch {watch}: {what}");
+        }
     }
 }
 
