@@ -391,3 +391,32 @@ pub fn pull(path: impl AsRef<Path>) -> Result<PullOutcome> {
     };
     pull().map_err(|e| with_context(path.into(), "pull the trigger", e))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn where_numbers_prove_nothing_a_file_is_a_replacement_unless_it_is_a_fifo_with_a_reader() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("trigger");
+        Trigger::create(&path, 0o622).unwrap();
+        let mut trigger = Trigger::open(&path, OtherReaders::Reject).unwrap();
+        let Origin::Path { is_local, .. } = &mut trigger.origin else { unreachable!() };
+        *is_local = false;
+        assert!(!trigger.check_path().unwrap());
+
+        fs::remove_file(&path).unwrap();
+        assert!(trigger.check_path().unwrap(), "no file");
+        Trigger::create(&path, 0o622).unwrap();
+        assert!(trigger.check_path().unwrap(), "a FIFO without a reader");
+        let other = Trigger::open(&path, OtherReaders::Reject).unwrap();
+        assert!(!trigger.check_path().unwrap(), "it may be the same one by another number");
+        drop(other);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        assert!(trigger.check_path().unwrap(), "a regular file");
+    }
+}

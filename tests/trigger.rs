@@ -44,6 +44,8 @@ fn main() -> ExitCode {
             a_second_reader_is_rejected_unless_others_are_allowed,
             the_check_for_another_reader_is_not_a_pull,
             a_trigger_detects_that_its_path_was_replaced,
+            a_path_that_cannot_be_looked_at_counts_as_replaced,
+            a_trigger_of_a_descriptor_is_not_replaced_with_its_path,
             a_pull_is_delivered_or_pending_or_has_no_reader,
             a_fifo_is_created_with_the_requested_mode_under_any_umask,
             without_permission_the_error_has_a_hint,
@@ -344,6 +346,33 @@ fn a_trigger_detects_that_its_path_was_replaced() {
     assert_eq!(trigger.path(), path);
 }
 
+fn a_path_that_cannot_be_looked_at_counts_as_replaced() {
+    let directory = support::directory();
+    let lock = directory.path().join("lock");
+    fs::create_dir(&lock).unwrap();
+    let path = lock.join("trigger");
+    Trigger::create(&path, 0o622).unwrap();
+    let trigger = Trigger::open(&path, OtherReaders::Reject).unwrap();
+    fs::rename(&lock, directory.path().join("old")).unwrap();
+    symlink("lock", &lock).unwrap(); // A loop, which no user can pass.
+    assert!(trigger.is_replaced());
+}
+
+fn a_trigger_of_a_descriptor_is_not_replaced_with_its_path() {
+    let directory = support::directory();
+    let path = directory.path().join("trigger");
+    Trigger::create(&path, 0o622).unwrap();
+    let passed = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let mut trigger = Trigger::from_fd(&passed).unwrap();
+    fs::remove_file(&path).unwrap();
+    Trigger::create(&path, 0o622).unwrap();
+    assert!(!trigger.is_replaced());
+    trigger.reopen().unwrap();
+    put(&passed);
+    assert_eq!(trigger.drain().unwrap(), DrainOutcome::Drained);
+    assert_eq!(trigger.path(), Path::new(&format!("/dev/fd/{}", passed.as_raw_fd())));
+}
+
 fn a_pull_is_delivered_or_pending_or_has_no_reader() {
     let mut station = Station::new();
     assert_eq!(pull(&station.path).unwrap(), PullOutcome::Delivered);
@@ -394,11 +423,19 @@ fn without_permission_the_error_has_a_hint() {
     let directory = public_directory();
     let path = directory.path().join("fifo");
     Trigger::create(&path, 0o000).unwrap();
+    let readable = directory.path().join("readable");
+    Trigger::create(&readable, 0o444).unwrap();
     let child = sys::in_child(|| {
         sys::become_nobody();
         for error in refusals(&path) {
             assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
             assert!(error.to_string().contains("run as"), "{error}");
+            assert!(!error.to_string().contains("may be read"), "{error}");
+        }
+        for other_readers in [OtherReaders::Reject, OtherReaders::Allow] {
+            let error = Trigger::open(&readable, other_readers).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+            assert!(error.to_string().contains("it may be read but not written to"), "{error}");
         }
     });
     assert!(child.success(), "as nobody: {child}");
