@@ -5,12 +5,12 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::env::consts::OS;
+use std::env::{self, consts::OS};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use pullcord::{Backend, Interest, Key, Mode, Notifier, Waker};
 use support::{
-    Desk, Fifo, MODES, PATIENCE, Suite, backends, drain, fill, named, put, sys, would_not_block,
+    Desk, Fifo, MODES, PATIENCE, ROLE, Suite, backends, drain, fill, named, put, sys,
+    would_not_block,
 };
 
 fn main() -> ExitCode {
@@ -78,7 +79,8 @@ fn main() -> ExitCode {
             a_forked_child_does_not_affect_its_parents_notifier,
             no_descriptor_leaks_across_exec,
         ])
-        .run(&[])
+        .once(named![the_environment_chooses_the_backend])
+        .run(named![backend_of_the_environment])
 }
 
 const READ: Interest = Interest::Read;
@@ -927,4 +929,28 @@ fn no_descriptor_leaks_across_exec(backend: Backend) {
     desk.register(&reader, 1, READ, Mode::Level);
     desk.wait(PATIENCE);
     assert_eq!(support::descriptors_after_exec(), before);
+}
+
+/// A role: prints the backend that the environment chooses, or the kind of the error.
+fn backend_of_the_environment() {
+    match Backend::from_env() {
+        Ok(backend) => print!("{backend}"),
+        Err(error) => print!("{:?}", error.kind()),
+    }
+}
+
+fn the_environment_chooses_the_backend() {
+    let chosen = |value: Option<&str>| {
+        let mut role = Command::new(env::current_exe().unwrap());
+        role.env(ROLE, "backend_of_the_environment").env_remove(Backend::ENV_VAR);
+        role.envs(value.map(|value| (Backend::ENV_VAR, value)));
+        String::from_utf8(role.output().unwrap().stdout).unwrap()
+    };
+    for nothing in [None, Some("")] {
+        assert_eq!(chosen(nothing), Backend::best().as_str(), "{nothing:?}");
+    }
+    for backend in Backend::available() {
+        assert_eq!(chosen(Some(backend.as_str())), backend.as_str());
+    }
+    assert_eq!(chosen(Some("devpoll")), "InvalidInput");
 }
