@@ -754,6 +754,27 @@ mod in_tokio {
     }
 
     #[test]
+    fn a_task_that_waits_is_not_polled_again_and_again() {
+        let mut fixture = Fixture::new();
+        let queue = fixture.options().open().unwrap();
+        let [runtime, _] = runtimes();
+        runtime.block_on(async {
+            let mut mail = AsyncReceiver::new(queue).unwrap();
+            let path = fixture.link("1");
+            pull(fixture.trigger()).unwrap();
+            expect(&mut mail, "1").await;
+            remove(&path);
+            let mut polls = 0;
+            let next = poll_fn(|context| {
+                polls += 1;
+                mail.poll_recv(context).map(drop)
+            });
+            let _ = time::timeout(Duration::from_millis(50), next).await;
+            assert!(polls <= 20, "{polls} polls");
+        });
+    }
+
+    #[test]
     fn other_tasks_have_their_turn_after_64_entries() {
         let mut fixture = Fixture::new();
         for n in 0..WAITING {

@@ -112,8 +112,7 @@ impl AsyncReceiver {
         }
         // If there was an edge since the turn began, other tasks have their turn first.
         match self.readiness.poll(context) {
-            Poll::Ready(Ok(mut readable)) => {
-                readable.retain_ready();
+            Poll::Ready(Ok(_)) => {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
