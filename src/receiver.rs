@@ -131,7 +131,7 @@ impl Receiver {
             turn: Turn::default(),
         };
         receiver.queue.register(&mut *receiver.notifier, [TRIGGER, WATCH]);
-        receiver.end_turn();
+        // The first turn sets the timer.
         receiver.wake_self();
         Ok(receiver)
     }
@@ -178,20 +178,20 @@ impl Receiver {
         let mut has_waited = false;
         loop {
             let now = clock::now();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             if self.turn.is_active {
                 if let Some(found) = self.queue.next_found(now) {
                     return Ok(Some(self.queue.entry(found)));
                 }
                 let Turn { is_woken, mut is_warned, .. } = std::mem::take(&mut self.turn);
                 is_warned |= self.queue.take_warning_news();
-                let is_over = has_waited && deadline.is_some_and(|deadline| deadline <= now);
+                let is_over = has_waited && left == Some(Duration::ZERO);
                 self.turn.is_warned = is_warned && !warning;
                 if is_woken || is_warned && warning || is_over {
                     self.end_turn();
                     return Ok(None);
                 }
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             let timeout = self.queue.prepare(&mut *self.notifier, now);
             self.wait([timeout, left].into_iter().flatten().min())?;
             has_waited = true;
@@ -384,7 +384,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{Interest, Mode, QueueOptions};
+    use crate::{Interest, Mode, QueueOptions, Trigger, WatchMode, pull};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -451,5 +451,81 @@ mod tests {
                 assert!(timer.is_none_or(|at| at > soon), "{timer:?}");
             }
         }
+    }
+
+    /// Receives until the queue has read its directories and has nothing to do.
+    fn settle(mail: &mut Receiver) {
+        let deadline = Instant::now() + PATIENCE;
+        while mail.recv_timeout(Duration::ZERO).unwrap().is_some()
+            || mail.queue().is_scanning()
+            || mail.queue().stats().scans == 0
+        {
+            assert!(Instant::now() < deadline, "{:?}", mail.queue().stats());
+        }
+    }
+
+    /// As on a system that has select(2) only.
+    #[test]
+    fn a_receiver_on_a_notifier_without_a_descriptor_is_woken() {
+        for watch in [WatchMode::Auto, WatchMode::Off] {
+            let root = tempfile::tempdir().unwrap();
+            let fifo = root.path().join("trigger");
+            Trigger::create(&fifo, 0o622).unwrap();
+            let options = QueueOptions::directories([root.path()]).trigger(&fifo).watch(watch);
+            let notifier = Backend::Select.open().unwrap();
+            let queue = options.open().unwrap();
+            let mut mail = Receiver::with_notifier(queue, notifier, false).unwrap();
+            assert!(mail.pollable_fd().is_none());
+            settle(&mut mail);
+            fs::write(root.path().join("1"), "").unwrap();
+            pull(&fifo).unwrap();
+            let entry = mail.recv_timeout(PATIENCE).unwrap().map(|entry| entry.name.to_owned());
+            assert_eq!(entry.as_deref(), Some("1".as_ref()), "watch {watch}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_zero_in_the_middle_of_a_turn_asks_the_notifier_once() {
+        let todo = tempfile::tempdir().unwrap();
+        let mut mail = QueueOptions::directories([todo.path()]).receiver().unwrap();
+        settle(&mut mail);
+        if !mail.queue().is_fully_watched() {
+            return;
+        }
+        fs::write(todo.path().join("1"), "").unwrap();
+        assert_eq!(mail.recv().unwrap().unwrap().name, "1");
+        fs::write(todo.path().join("2"), "").unwrap();
+        let entry = mail.recv_timeout(Duration::ZERO).unwrap();
+        assert_eq!(entry.map(|entry| entry.name.to_owned()), Some("2".into()));
+    }
+
+    #[test]
+    fn a_warning_of_a_turn_of_try_recv_ends_the_next_wait() {
+        let root = tempfile::tempdir().unwrap();
+        let options = QueueOptions::directories([root.path().join("missing")]).must_exist(false);
+        let mut mail = options.receiver().unwrap();
+        let begun = Instant::now();
+        while mail.try_recv().is_some() || mail.queue().stats().warnings == 0 {
+            assert!(begun.elapsed() < PATIENCE, "no warning");
+        }
+        let begun = Instant::now();
+        assert!(mail.recv_timeout(PATIENCE).unwrap().is_none());
+        assert!(begun.elapsed() < PATIENCE, "the warning does not end the wait");
+        assert!(mail.next_warning().is_some());
+    }
+
+    #[test]
+    fn after_a_wait_without_an_entry_the_descriptor_is_readable_at_the_next_deadline() {
+        let todo = tempfile::tempdir().unwrap();
+        let options = QueueOptions::directories([todo.path()]).watch(WatchMode::Off);
+        let options = options.verify_interval(None).rescan_interval(None);
+        let mut mail = options.poll_interval(Duration::from_millis(50)).receiver().unwrap();
+        settle(&mut mail);
+        let Some(fd) = mail.pollable_fd() else { return };
+        let mut outer = Backend::best().open().unwrap();
+        outer.register(&fd, Key(1), Interest::Read, Mode::Level).unwrap();
+        let mut events = Events::with_capacity(1);
+        outer.wait(&mut events, Some(PATIENCE)).unwrap();
+        assert!(!events.is_empty(), "the poll does not wake the loop");
     }
 }
