@@ -200,9 +200,22 @@ fn a_queue_moves_from_one_notifier_to_another_and_into_a_receiver() {
                 queue.register(&mut *fixture.notifier, queue_fixture::KEYS);
                 let entry = fixture.link("2");
                 fixture.pull();
+                for (it, is_awaited) in [(&mut notifier, false), (&mut fixture.notifier, true)] {
+                    let patience = if is_awaited { PATIENCE } else { Duration::ZERO };
+                    it.wait(&mut fixture.events, Some(patience)).unwrap();
+                    assert_eq!(!fixture.events.is_empty(), is_awaited, "without another call");
+                }
                 fixture.expect(&[&entry]);
                 fs::remove_file(entry).unwrap();
             }
+            // The old notifier is closed first.
+            fixture.notifier = Backend::best().open().unwrap();
+            let queue = fixture.queue.as_mut().unwrap();
+            queue.register(&mut *fixture.notifier, queue_fixture::KEYS);
+            let entry = fixture.link("again");
+            fixture.pull();
+            fixture.expect(&[&entry]);
+            fs::remove_file(entry).unwrap();
             let mut queue = fixture.queue.take().unwrap();
             queue.deregister(&mut *fixture.notifier).unwrap();
             let mut mail = pullcord::Receiver::new(queue).unwrap();
@@ -211,6 +224,7 @@ fn a_queue_moves_from_one_notifier_to_another_and_into_a_receiver() {
             let received = mail.recv_timeout(PATIENCE).unwrap().map(|entry| entry.path());
             assert_eq!(received, Some(entry));
             let mut queue = mail.into_queue().unwrap();
+            assert!(!queue.handle_event(&pullcord::Event::new(Key(0))), "it is not registered");
             queue.register(&mut *fixture.notifier, queue_fixture::KEYS);
             fixture.queue = Some(queue);
             let entry = fixture.link("4");

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use pullcord::watcher::REPORTS_NAMES;
-use pullcord::{PullOutcome, QueueOptions, Trigger, WatchGrade};
+use pullcord::{PullOutcome, QueueOptions, Trigger, WatchGrade, WatchMode};
 use queue_fixture::{QueueFixture, on_each_backend};
 
 const VERIFY: Duration = Duration::from_millis(100);
@@ -141,6 +141,21 @@ fn a_new_part_of_a_split_queue_is_read_and_watched() {
         fixture.turn_until("the parts are found", |fixture| fixture.queue().status().count() == 6);
         wait_until_watched(&mut fixture);
         expect_by_watch(&mut fixture, "3/18");
+    });
+}
+
+#[test]
+fn a_trigger_that_is_replaced_before_the_first_turn_is_opened_by_it() {
+    on_each_backend(None, |mut fixture| {
+        let options = fixture.options().watch(WatchMode::Off);
+        fixture.open(&options.verify_interval(Duration::from_secs(3600)));
+        fs::remove_file(fixture.trigger()).unwrap();
+        Trigger::create(fixture.trigger(), 0o622).unwrap();
+        fixture.settle();
+        assert_eq!(fixture.stats().trigger_reopens, 1);
+        let entry = fixture.link("1");
+        fixture.pull();
+        fixture.expect(&[entry]);
     });
 }
 

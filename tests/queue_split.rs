@@ -121,6 +121,22 @@ fn a_part_that_is_created_repeatedly_loses_no_entry() {
 }
 
 #[test]
+fn a_part_that_is_removed_before_the_open_is_no_problem_and_is_found_when_it_is_back() {
+    on_each_watch_mode(Some(2), |mut fixture, watch| {
+        let options = fixture.options().watch(watch);
+        fs::remove_dir(fixture.path("todo/1")).unwrap();
+        fixture.open(&options);
+        let (paths, warnings) = fixture.settle();
+        assert!(paths.is_empty() && warnings.is_empty(), "{paths:?}, {warnings:?}");
+        assert_eq!(parts(&mut fixture).len(), 2, "todo and one part");
+        fs::create_dir(fixture.path("todo/1")).unwrap();
+        let entry = fixture.link("1/17");
+        fixture.pull();
+        fixture.expect(&[entry]);
+    });
+}
+
+#[test]
 fn exchanged_parts_lose_no_entry() {
     on_each(Some(2), |fixture| {
         for round in 0..5 {

@@ -51,7 +51,6 @@ mod watch_set;
 mod watching;
 
 use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pullcord_platform::clock;
@@ -142,7 +141,7 @@ impl Queue {
     fn open_watcher_first(&mut self, now: Instant) -> Result<()> {
         match self.watches.open() {
             Err(e) if self.options.watch == WatchMode::Required => {
-                Err(crate::watcher::with_context(self.first_path(), "watch the queue", e))
+                Err(crate::watcher::with_context(self.options.first_path(), "watch the queue", e))
             }
             Err(e) => {
                 self.watcher_failed(e, now);
@@ -279,17 +278,13 @@ impl Queue {
 
     /// Reports that the notifier cannot wait.
     pub(crate) fn wait_failed(&mut self, error: io::Error) {
-        let error = Error::new(self.first_path(), "wait for the queue", error);
+        let error = Error::new(self.options.first_path(), "wait for the queue", error);
         self.warn(Problem::Wait, WarningKind::Registration, error);
     }
 
     /// Records that the notifier can wait: the next failure is reported again.
     pub(crate) fn wait_succeeded(&mut self) {
         self.warnings.mended(Problem::Wait);
-    }
-
-    fn first_path(&self) -> &Path {
-        self.options.directories.first().map_or(Path::new(""), |path| path)
     }
 
     /// Reports a problem, unless it was reported and not mended since.

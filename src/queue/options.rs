@@ -270,18 +270,22 @@ impl QueueOptions {
     /// Fails with the errors of [`open`](QueueOptions::open) and of [`Receiver::new`].
     pub fn receiver(&self) -> Result<Receiver> {
         let queue = self.open()?;
-        let path = self.directories.first().cloned().unwrap_or_default();
-        Receiver::new(queue).map_err(|e| Error::new(path, "wait for the queue", e))
+        Receiver::new(queue).map_err(|e| Error::new(self.first_path(), "wait for the queue", e))
+    }
+
+    /// Returns the path of the first directory, which names the queue in messages.
+    pub(super) fn first_path(&self) -> &Path {
+        self.directories.first().map_or(Path::new(""), |path| path)
     }
 
     /// Checks the options, and makes the paths absolute.
     fn resolved(&self) -> Result<QueueOptions> {
-        let invalid = |path: PathBuf, what: &'static str, why: &str| {
-            Error::new(path, what, io::Error::new(io::ErrorKind::InvalidInput, why))
+        let invalid = |operation: &'static str, why: &str| {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, why);
+            Error::new(self.first_path(), operation, error)
         };
-        let first = self.directories.first().cloned().unwrap_or_default();
         if self.directories.is_empty() {
-            return Err(invalid(first, "open the queue", "it has no directories"));
+            return Err(invalid("open the queue", "it has no directories"));
         }
         for (interval, operation) in [
             (self.rescan_interval, "set the rescan interval"),
@@ -290,7 +294,7 @@ impl QueueOptions {
         ] {
             if interval.is_some_and(|interval| interval.is_zero()) {
                 let why = "an interval of zero would never let it rest";
-                return Err(invalid(first, operation, why).with_hint("use None for never"));
+                return Err(invalid(operation, why).with_hint("use None for never"));
             }
         }
         let absolute = |path: &PathBuf| {
@@ -388,6 +392,7 @@ mod tests {
         fs::write(todo.path().join("4711"), "a message").unwrap();
         symlink(todo.path().join("new"), todo.path().join("3")).unwrap();
         symlink(todo.path().join("missing"), todo.path().join("4")).unwrap();
+        symlink("5", todo.path().join("5")).unwrap(); // It cannot be looked at.
         assert_eq!(find_parts(todo.path()).unwrap(), ["0", "3", "9", "10"]);
         assert_eq!(find_parts(&todo.path().join("missing")).unwrap(), [""; 0]);
     }

@@ -46,11 +46,9 @@ impl Queue {
         trigger.map_err(|e| self.trigger.error("stop waiting for the trigger", e))?;
         let watch = self.watches.watcher().map_or(Ok(()), |watch| notifier.deregister(watch));
         watch.map_err(|e| {
-            crate::Error::new(self.first_path(), "stop waiting for the directory watch", e)
+            crate::Error::new(self.options.first_path(), "stop waiting for the directory watch", e)
         })?;
         self.sources.keys = None;
-        self.sources.trigger.replaced();
-        self.sources.watch.replaced();
         Ok(())
     }
 
@@ -163,7 +161,8 @@ impl Queue {
         let fd = self.watches.watcher().map(std::os::fd::AsFd::as_fd);
         let watch = self.sources.watch.update(notifier, fd, watch_key, is_watch_wanted);
         if let Err(e) = watch {
-            let error = crate::Error::new(self.first_path(), "wait for the directory watch", e);
+            let error =
+                crate::Error::new(self.options.first_path(), "wait for the directory watch", e);
             self.registration_failed(error, now);
         }
         let is_blocked = self.sources.trigger.is_blocked() || self.sources.watch.is_blocked();
@@ -226,5 +225,135 @@ impl Queue {
 /// Returns the earlier of two times; `None` means never.
 #[inline]
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    if other.is_some() && (one.is_none() || other < one) { other } else { one }
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::{Backend, Events, Interest, Mode, QueueOptions, Trigger, Waker, WatchMode, pull};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A notifier that refuses to register and to remove descriptors while it is told to.
+    struct Refusing {
+        inner: Box<dyn Notifier>,
+        refuses: bool,
+        /// The number of calls that it has refused.
+        refused: usize,
+    }
+
+    impl Refusing {
+        fn or(&mut self, act: impl FnOnce(&mut dyn Notifier) -> io::Result<()>) -> io::Result<()> {
+            if self.refuses {
+                self.refused += 1;
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            act(&mut *self.inner)
+        }
+    }
+
+    impl Notifier for Refusing {
+        fn register(
+            &mut self,
+            source: &dyn AsFd,
+            key: Key,
+            interest: Interest,
+            mode: Mode,
+        ) -> io::Result<()> {
+            self.or(|inner| inner.register(source, key, interest, mode))
+        }
+
+        fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
+            self.or(|inner| inner.deregister(source))
+        }
+
+        fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+            self.inner.wait(events, timeout)
+        }
+
+        fn waker(&mut self) -> io::Result<Waker> {
+            self.inner.waker()
+        }
+
+        fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
+            self.inner.pollable_fd()
+        }
+    }
+
+    #[test]
+    fn a_refused_registration_is_reported_again_after_it_has_succeeded() {
+        let root = tempfile::tempdir().unwrap();
+        let fifo = root.path().join("trigger");
+        Trigger::create(&fifo, 0o622).unwrap();
+        let options = QueueOptions::directories([root.path()]).trigger(&fifo).watch(WatchMode::Off);
+        let mut queue = options.open().unwrap();
+        let mut now = Instant::now();
+        let inner = Backend::best().open().unwrap();
+        let mut notifier = Refusing { inner, refuses: true, refused: 0 };
+        queue.register(&mut notifier, [Key(1), Key(2)]);
+        let mut turns = |queue: &mut Queue, notifier: &mut Refusing| {
+            for _ in 0..5 {
+                now += SECOND;
+                let _ = queue.prepare(notifier, now);
+                while queue.next_entry(now).is_some() {}
+                let _ = queue.prepare(notifier, now);
+            }
+            let warnings = std::iter::from_fn(|| queue.next_warning());
+            warnings.map(|warning| (warning.kind(), warning.path().to_owned())).collect::<Vec<_>>()
+        };
+        let refused = [(WarningKind::Registration, fifo.clone())];
+        assert_eq!(turns(&mut queue, &mut notifier), refused);
+        assert_eq!(turns(&mut queue, &mut notifier), [], "it was reported");
+        assert!(notifier.refused <= 11, "{} calls in 10 s", notifier.refused);
+        notifier.refuses = false;
+        assert_eq!(turns(&mut queue, &mut notifier), []);
+
+        let mut events = Events::with_capacity(2);
+        pull(&fifo).unwrap();
+        notifier.wait(&mut events, Some(20 * SECOND)).unwrap();
+        assert_eq!(events.iter().map(|event| event.key).collect::<Vec<_>>(), [Key(1)]);
+
+        notifier.refuses = true;
+        queue.register(&mut notifier, [Key(1), Key(2)]);
+        assert_eq!(turns(&mut queue, &mut notifier), refused);
+        let error = queue.deregister(&mut notifier).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (io::ErrorKind::OutOfMemory, &*fifo));
+        notifier.refuses = false;
+        queue.deregister(&mut notifier).unwrap();
+        notifier.wait(&mut events, Some(Duration::ZERO)).unwrap();
+        assert!(events.is_empty(), "it is removed");
+    }
+
+    #[test]
+    fn a_readable_watch_is_work_unless_its_last_reads_are_not_paid() {
+        let root = tempfile::tempdir().unwrap();
+        let mut queue = QueueOptions::directories([root.path()]).open().unwrap();
+        let now = Instant::now();
+        while queue.prepare_fds(now).timeout == Some(Duration::ZERO) {
+            assert!(queue.next_entry(now).is_none());
+        }
+        if !queue.is_fully_watched() {
+            return;
+        }
+        queue.set_watch_readable();
+        assert_eq!(queue.prepare_fds(now).timeout, Some(Duration::ZERO));
+        while queue.prepare_fds(now).watch.is_some() {
+            let hidden = root.path().join(".hidden");
+            fs::write(&hidden, "").unwrap();
+            fs::remove_file(hidden).unwrap();
+            queue.set_watch_readable();
+            assert!(queue.next_entry(now).is_none());
+        }
+        queue.set_watch_readable();
+        let timeout = queue.prepare_fds(now).timeout;
+        assert!(timeout.is_some_and(|it| !it.is_zero() && it < SECOND), "{timeout:?}");
+    }
 }

@@ -79,3 +79,23 @@ impl std::error::Error for Warning {
         std::error::Error::source(&self.error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_has_all_that_its_error_has() {
+        let no_descriptor = || io::Error::from_raw_os_error(24);
+        let error = || Error::new("/todo", "read the directory", no_descriptor());
+        let warning = Warning::new(WarningKind::Unreadable, error());
+        assert_eq!(warning.kind(), WarningKind::Unreadable);
+        assert_eq!(warning.path(), Path::new("/todo"));
+        assert_eq!(warning.io_kind(), no_descriptor().kind());
+        assert_eq!(warning.raw_os_error(), Some(24));
+        assert!(warning.hint().is_some_and(|hint| hint.contains("ulimit")), "{warning}");
+        assert_eq!(warning.to_string(), error().to_string());
+        let source = std::error::Error::source(&warning).unwrap();
+        assert_eq!(source.to_string(), no_descriptor().to_string());
+    }
+}

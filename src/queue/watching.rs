@@ -130,7 +130,7 @@ impl Queue {
     pub(super) fn watcher_failed(&mut self, error: io::Error, now: Instant) {
         let is_first = !self.retry.is_failing(Thing::Watcher);
         self.retry.failed(Thing::Watcher, now);
-        let error = with_context(self.first_path(), "watch the queue", error);
+        let error = with_context(self.options.first_path(), "watch the queue", error);
         self.warn(Problem::Watcher, WarningKind::Unwatched, error);
         self.sources.watch.readable = false;
         self.scanner.set_left_to_absorb(0);
