@@ -164,9 +164,10 @@ fn a_numbered_link_to_a_directory_is_a_part_and_any_other_link_is_mail() {
             parts(fixture).contains(&fixture.path("todo/7"))
         });
         expect_new(fixture, "7/18");
-        for name in ["nowhere", "8"] {
+        let too_long = "n".repeat(256);
+        for (name, target) in [("nowhere", "nowhere"), ("8", "nowhere"), ("8", &too_long)] {
             let link = fixture.path("todo").join(name);
-            symlink("nowhere", &link).unwrap();
+            symlink(target, &link).unwrap();
             fixture.pull();
             fixture.expect(&[&link]);
             fs::remove_file(link).unwrap();

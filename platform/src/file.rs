@@ -236,7 +236,8 @@ pub fn stat_id(path: &Path) -> io::Result<FileId> {
 ///
 /// Fails with an error of stat(2) that does not depend on the path, such as `EIO` or `ENOMEM`.
 pub fn is_directory(path: &Path) -> io::Result<bool> {
-    const NOWHERE: [libc::c_int; 4] = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::EACCES];
+    const NOWHERE: [libc::c_int; 5] =
+        [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::EACCES, libc::ENAMETOOLONG];
     match status_of(libc::AT_FDCWD, path, 0) {
         Ok(status) => Ok(status.is_directory()),
         Err(e) if e.raw_os_error().is_some_and(|number| NOWHERE.contains(&number)) => Ok(false),

@@ -392,7 +392,8 @@ mod tests {
         fs::write(todo.path().join("4711"), "a message").unwrap();
         symlink(todo.path().join("new"), todo.path().join("3")).unwrap();
         symlink(todo.path().join("missing"), todo.path().join("4")).unwrap();
-        symlink("5", todo.path().join("5")).unwrap(); // It cannot be looked at.
+        symlink("5", todo.path().join("5")).unwrap();
+        symlink("n".repeat(256), todo.path().join("6")).unwrap();
         assert_eq!(find_parts(todo.path()).unwrap(), ["0", "3", "9", "10"]);
         assert_eq!(find_parts(&todo.path().join("missing")).unwrap(), [""; 0]);
     }
