@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{QueueOptions, Trigger, WarningKind, WatchMode};
-use queue_fixture::{QueueFixture, WATCH_MODES, on_each_backend, sorted};
+use pullcord::{Queue, QueueOptions, Trigger, WarningKind, WatchMode};
+use queue_fixture::{QueueFixture, WATCH_MODES, directory, on_each_backend, sorted};
 
 const VERIFY: Duration = Duration::from_millis(100);
 
@@ -187,6 +187,35 @@ fn names_of_any_bytes_and_of_255_bytes_are_returned_by_scan_and_by_watch() {
         let seen: BTreeSet<_> = fixture.expect_and_settle(&paths).into_iter().collect();
         assert!(after.is_subset(&seen));
     });
+}
+
+#[test]
+fn a_missing_trigger_or_directory_is_an_error_only_if_it_must_exist() {
+    for watch in WATCH_MODES {
+        let root = directory();
+        let [todo, fifo] = ["todo", "trigger"].map(|name| root.path().join(name));
+        let options = QueueOptions::directories([&todo]).trigger(&fifo).watch(watch);
+        let open = |must_exist: bool| options.clone().must_exist(must_exist).open();
+        let refused = |must_exist| open(must_exist).map(drop).unwrap_err().kind();
+        let warnings = |mut queue: Queue| {
+            let now = Instant::now();
+            let _ = queue.prepare_fds(now);
+            assert!(queue.next_entry(now).is_none());
+            std::iter::from_fn(|| queue.next_warning().map(|it| it.kind())).collect::<Vec<_>>()
+        };
+        Trigger::create(&fifo, 0o622).unwrap();
+        assert_eq!(refused(true), ErrorKind::NotFound, "no directory");
+        assert!(warnings(open(false).unwrap()).contains(&WarningKind::Unreadable));
+        fs::write(&todo, "").unwrap();
+        assert_eq!([true, false].map(refused), [ErrorKind::NotADirectory; 2]);
+        fs::remove_file(&todo).unwrap();
+        fs::create_dir(&todo).unwrap();
+        fs::remove_file(&fifo).unwrap();
+        assert_eq!(refused(true), ErrorKind::NotFound, "no trigger");
+        assert!(warnings(open(false).unwrap()).contains(&WarningKind::Trigger));
+        fs::write(&fifo, "").unwrap();
+        assert_eq!([true, false].map(refused), [ErrorKind::InvalidInput; 2]);
+    }
 }
 
 #[test]

@@ -344,6 +344,7 @@ mod tests {
             return;
         }
         queue.set_watch_readable();
+        assert_eq!(queue.stats().wakeups, 1);
         assert_eq!(queue.prepare_fds(now).timeout, Some(Duration::ZERO));
         while queue.prepare_fds(now).watch.is_some() {
             let hidden = root.path().join(".hidden");

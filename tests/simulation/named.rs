@@ -82,6 +82,12 @@ const HISTORIES: &[Named] = &[
         Config { wait: Loop::InsideLevel, consumer: Consumer::Leaves, rescan: 500, ..PLAIN },
         &[time(0, Op::Link(1, 2)), calls(0, Op::RequeueAgain(2000, 1)), time(500, Op::Link(0, 3))],
     ),
+    // No watch reports that it is ready.
+    (
+        "an_unfinished_entry_of_a_maildrop_is_returned_after_its_pull",
+        Config { layout: Layout::Maildrop, ..PLAIN },
+        &[time(2000, Op::Unready(0, 0)), time(500, Op::ReadySilently(0, 0)), time(0, Op::Pull)],
+    ),
     (
         "a_part_that_cannot_be_looked_at_is_no_message",
         Config { layout: Layout::Split(1), fs: FsKind::Renumbering, ..PLAIN },
