@@ -186,7 +186,8 @@ const LEFT: [Situation; 7] = [
     }),
     ("an entry comes after many names that are no entries", as_it_is, |supervised, queue| {
         settle(supervised, queue);
-        (0..5_000).for_each(|n| drop(supervised.link(&format!(".{n}"))));
+        let hidden = |n| supervised.queue.path(&format!("todo/.{n}"));
+        (0..5_000).for_each(|n| fs::write(hidden(n), "").unwrap());
         supervised.link("1");
         supervised.pull();
     }),
@@ -236,10 +237,18 @@ const NOT_LEFT: [Situation; 3] = [
 ];
 
 #[test]
-fn close_tells_whether_an_entry_is_left_and_leaves_one_byte_then() {
+fn close_leaves_one_byte_if_an_entry_is_left() {
+    close_in(&LEFT, true);
+}
+
+#[test]
+fn close_leaves_no_byte_if_no_entry_is_left() {
+    close_in(&NOT_LEFT, false);
+}
+
+fn close_in(situations: &[Situation], is_left: bool) {
     for watch in WATCH_MODES {
-        let left = LEFT.iter().map(|it| (true, it));
-        for (is_left, (what, options, act)) in left.chain(NOT_LEFT.iter().map(|it| (false, it))) {
+        for (what, options, act) in situations {
             let mut supervised = Supervised::new();
             let fifo = supervised.fifo.as_fd().try_clone_to_owned().unwrap();
             let options = options(supervised.queue.options()).trigger_fd(fifo).watch(watch);
