@@ -184,10 +184,15 @@ const LEFT: [Situation; 7] = [
         supervised.pull();
         assert_eq!(receive(queue, usize::MAX), 64);
     }),
+    // More names than one turn looks at.
     ("an entry comes after many names that are no entries", as_it_is, |supervised, queue| {
         settle(supervised, queue);
-        let hidden = |n| supervised.queue.path(&format!("todo/.{n}"));
-        (0..5_000).for_each(|n| fs::write(hidden(n), "").unwrap());
+        let mut hidden = [".1", ".2"].map(|name| supervised.queue.path("todo").join(name));
+        fs::write(&hidden[0], "").unwrap();
+        for _ in 0..5_000 {
+            fs::rename(&hidden[0], &hidden[1]).unwrap();
+            hidden.reverse();
+        }
         supervised.link("1");
         supervised.pull();
     }),
