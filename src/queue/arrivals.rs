@@ -221,14 +221,16 @@ impl Queue {
             TargetEvent::Changed(directory) => {
                 // A pull should follow, if there is anyone to pull.
                 let delay = if self.has_trigger() { PULL_GRACE } else { Duration::ZERO };
-                if self.mark_dirty_after(directory, delay, now) {
+                if self.may_be_read(directory)
+                    && self.schedule.mark_dirty_after(directory, delay, now)
+                {
                     self.arrivals.is_fruitless = false;
                 }
             }
             TargetEvent::Lost(_) if mutant!(WatchLossIgnored) => {}
             TargetEvent::Overflow if mutant!(OverflowIgnored) => {}
             TargetEvent::Lost(directory) => self.verification.rearm(directory),
-            TargetEvent::Overflow => self.on_overflow(now),
+            TargetEvent::Overflow => self.on_overflow(),
         }
     }
 
@@ -245,7 +247,7 @@ impl Queue {
         if is_hidden(name) && !mutant!(HiddenReturned) || self.is_trigger(directory, name, look) {
             return None;
         }
-        if self.options.has_parts && directory == 0 && !self.is_entry_of_parts(is_directory, now) {
+        if self.options.has_parts && directory == 0 && !self.is_entry_of_parts(is_directory) {
             return None;
         }
         if self.options.write_method.is_in_place() && !self.is_ready_at_once(cause) {
@@ -275,10 +277,10 @@ impl Queue {
     /// Returns whether the name that was reported last, in the directory that the parts of a split queue
     /// are in, is one of an entry. Adds the part otherwise.
     #[inline(never)]
-    fn is_entry_of_parts(&mut self, is_directory: bool, now: Instant) -> bool {
+    fn is_entry_of_parts(&mut self, is_directory: bool) -> bool {
         if is_directory {
             self.arrivals.is_fruitless = false;
-            self.on_part_reported(now);
+            self.on_part_reported();
             return false;
         }
         // A numbered link that leads to a directory is a part. In a flat queue this would be a call for
@@ -290,7 +292,7 @@ impl Queue {
         self.work.turn.looks += 1;
         match file::is_directory(&self.watches.path(0).join(name)) {
             Ok(false) => return true,
-            Ok(true) => self.on_part_reported(now),
+            Ok(true) => self.on_part_reported(),
             // The scan looks again, until it is known.
             Err(_) => self.schedule.mark_dirty(0),
         }
@@ -326,7 +328,7 @@ impl Queue {
     }
 
     /// Adds the part of a split queue that the watch has named last.
-    fn on_part_reported(&mut self, now: Instant) {
+    fn on_part_reported(&mut self) {
         if let Some(part) =
             part_name(self.watches.last_name()).filter(|_| !mutant!(PartNotReported))
         {
@@ -337,7 +339,7 @@ impl Queue {
             {
                 self.verification.rearm(known);
             }
-            self.add_part(part, now);
+            self.add_part(part);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use super::core::retry::Thing;
 use super::core::warnings::Problem;
@@ -28,19 +27,19 @@ impl Queue {
     }
 
     /// Adds a part of a split queue, or uses it again after it was removed.
-    pub(super) fn add_part(&mut self, path: PathBuf, now: Instant) {
+    pub(super) fn add_part(&mut self, path: PathBuf) {
         match self.watches.find(&path) {
-            None => {
-                let directory = self.add_directory(path);
-                self.arm(directory, now);
-            }
-            Some(directory) if self.watches.is_gone(directory) => {
-                self.watches.set_gone(directory, false);
-                self.mark_dirty(directory, now);
-                self.arm(directory, now);
-            }
+            None => drop(self.add_directory(path)),
+            Some(directory) if self.watches.is_gone(directory) => self.use_again(directory),
             Some(_) => {}
         }
+    }
+
+    /// Reads a directory that is one of the queue's own again, which watches it first.
+    pub(super) fn use_again(&mut self, directory: usize) {
+        self.watches.set_own(directory);
+        self.warnings.mended(Problem::Alias(directory));
+        self.schedule.mark_dirty(directory);
     }
 
     /// Returns whether an error says that a part of a split queue was removed.
@@ -50,7 +49,7 @@ impl Queue {
 
     /// Takes a part out that was removed. Its name in `todo` brings it back.
     pub(super) fn lose_part(&mut self, directory: usize) {
-        self.watches.set_gone(directory, true);
+        self.watches.set_gone(directory);
         self.drop_directory(directory);
     }
 
@@ -58,12 +57,11 @@ impl Queue {
     fn drop_directory(&mut self, directory: usize) {
         self.forget_entries(directory);
         self.forget_reports(directory);
-        self.schedule.mark_clean(directory);
         self.retry.succeeded(Thing::Directory(directory));
         self.retry.succeeded(Thing::Watch(directory));
-        self.warnings.mended(Problem::Read(directory));
-        self.warnings.mended(Problem::Watch(directory));
-        self.work.set_error(directory, None);
+        for problem in [Problem::Read, Problem::Watch, Problem::Polled] {
+            self.warnings.mended(problem(directory));
+        }
     }
 
     /// Forgets the entries of a directory whose path leads to another one now.
@@ -83,37 +81,21 @@ impl Queue {
         }
     }
 
-    /// Marks a directory to be read in the next round. One that cannot be read is tried again as soon
-    /// as its retry allows.
-    pub(super) fn mark_dirty(&mut self, directory: usize, now: Instant) {
-        if self.retry.is_failing(Thing::Directory(directory)) {
-            self.retry.news(Thing::Directory(directory), now);
-        } else if self.watches.is_own(directory) {
+    /// Returns whether it makes sense to mark a directory to be read. One that cannot be read is tried
+    /// again at the time of its retry.
+    pub(super) fn may_be_read(&self, directory: usize) -> bool {
+        self.watches.is_own(directory) && !self.retry.is_failing(Thing::Directory(directory))
+    }
+
+    /// Marks a directory to be read in the next round.
+    pub(super) fn mark_dirty(&mut self, directory: usize) {
+        if self.may_be_read(directory) {
             self.schedule.mark_dirty(directory);
         }
     }
 
-    /// Marks a directory to be read after a delay. Returns whether that is news.
-    pub(super) fn mark_dirty_after(
-        &mut self,
-        directory: usize,
-        delay: Duration,
-        now: Instant,
-    ) -> bool {
-        if self.retry.is_failing(Thing::Directory(directory)) {
-            self.retry.news(Thing::Directory(directory), now);
-            return false;
-        }
-        if delay.is_zero() {
-            let is_news = !self.schedule.is_dirty(directory);
-            self.mark_dirty(directory, now);
-            return is_news;
-        }
-        self.watches.is_own(directory) && self.schedule.mark_dirty_after(directory, delay, now)
-    }
-
     #[inline(never)]
-    pub(super) fn mark_all_dirty(&mut self, now: Instant) {
-        (0..self.watches.len()).for_each(|directory| self.mark_dirty(directory, now));
+    pub(super) fn mark_all_dirty(&mut self) {
+        (0..self.watches.len()).for_each(|directory| self.mark_dirty(directory));
     }
 }

@@ -196,7 +196,7 @@ impl Queue {
         {
             return false;
         }
-        if self.options.has_parts && directory == 0 && !self.is_mail(file_type, now) {
+        if self.options.has_parts && directory == 0 && !self.is_mail(file_type) {
             return false;
         }
         self.appointments.is_empty() && self.options.write_method == WriteMethod::Atomic
@@ -260,7 +260,7 @@ impl Queue {
     /// Decides whether a name in qmail's `todo` is a message. Adds it to the queue's directories if it
     /// is a part.
     #[inline(never)]
-    fn is_mail(&mut self, file_type: FileType, now: Instant) -> bool {
+    fn is_mail(&mut self, file_type: FileType) -> bool {
         let name = self.scanner.last_name();
         let may_be_part = part_name(name).is_some();
         if file_type == FileType::Symlink && !may_be_part {
@@ -286,7 +286,7 @@ impl Queue {
             }
         };
         if is_directory && may_be_part && !mutant!(PartNotScanned) {
-            self.add_part(path, now);
+            self.add_part(path);
         }
         !is_directory || mutant!(DirectoryReturned)
     }

@@ -17,7 +17,7 @@ impl Queue {
         self.notice_time(now);
         self.schedule.update(now);
         if self.schedule.take_rescan(now) {
-            self.mark_all_dirty(now);
+            self.mark_all_dirty();
         }
         if self.sources.watch_rests {
             self.sources.watch_rests = !self.schedule.pacer().may_begin(now);
@@ -38,7 +38,7 @@ impl Queue {
 
     #[inline(never)]
     fn try_due_work(&mut self, now: Instant) {
-        while self.retry.is_any_failing() && !self.work.is_spent() {
+        while !self.work.is_spent() {
             let Some(thing) = self.retry.pop_due(now) else { break };
             self.try_again(thing, now);
         }
@@ -65,7 +65,7 @@ impl Queue {
 
     #[cold]
     fn on_jump(&mut self, now: Instant) {
-        let longest = self.options.poll_interval.unwrap_or(Duration::ZERO).max(PULL_GRACE);
+        let longest = self.options.poll_interval.unwrap_or(PULL_GRACE);
         self.schedule.on_jump(longest, now);
         self.appointments.on_jump(self.options.write_method.quiet(), now);
         self.verification.on_jump(now);
@@ -85,13 +85,8 @@ impl Queue {
                     self.sources.watch.readable |= self.watches.watcher().is_some();
                 }
             }
-            Thing::Directory(directory) if self.watches.is_own(directory) => {
-                self.schedule.mark_dirty(directory);
-            }
-            Thing::Watch(directory) if self.watches.is_own(directory) => {
-                self.arm(directory, now);
-            }
-            Thing::Directory(_) | Thing::Watch(_) => drop(self.retry.succeeded(thing)),
+            Thing::Directory(directory) => self.schedule.mark_dirty(directory),
+            Thing::Watch(directory) => self.arm(directory, now),
             Thing::Watcher => self.reopen_watcher(now),
         }
     }
@@ -126,14 +121,10 @@ impl Queue {
             }
             _ => {}
         }
-        if !self.watches.is_own(directory) {
-            self.watches.set_gone(directory, false);
-            self.mark_dirty(directory, now);
-        }
-        if self.retry.is_failing(Thing::Watch(directory)) {
-            self.retry.news(Thing::Watch(directory), now);
-        } else {
+        if self.watches.is_own(directory) {
             self.arm(directory, now);
+        } else {
+            self.use_again(directory);
         }
     }
 }

@@ -26,7 +26,7 @@ impl Queue {
             matches!(armed, Armed::Failed(_) | Armed::Unreachable(_) | Armed::Unwatchable(_));
         self.on_armed(directory, armed, now);
         if failed && was_watched && self.watches.is_own(directory) {
-            self.on_watch_lost(directory, now);
+            self.on_watch_lost(directory);
         }
     }
 
@@ -44,10 +44,9 @@ impl Queue {
                 if elsewhere {
                     self.forget_entries(directory);
                 }
-                self.on_watch_lost(directory, now);
+                self.on_watch_lost(directory);
                 if let Some(other) = moved.filter(|_| !mutant!(MovedWatchIgnored)) {
-                    self.forget_entries(other);
-                    self.on_watch_lost(other, now);
+                    self.on_watch_lost(other);
                 }
                 if self.watches.grade(directory) == WatchGrade::None && !self.has_trigger() {
                     let why = self.watches.reason(directory).unwrap_or_default().to_owned();
@@ -72,14 +71,13 @@ impl Queue {
                 self.warn(Problem::Watch(directory), WarningKind::Unwatched, error);
             }
             Armed::Unreachable(error) => {
-                if self.retry.is_failing(Thing::Watch(directory)) {
+                if self.is_lost_part(directory, error.kind()) {
+                    self.lose_part(directory);
+                } else if self.retry.is_failing(Thing::Watch(directory)) {
                     self.retry.failed(Thing::Watch(directory), now);
                 } else {
                     // A scan finds out whether it can be read.
-                    self.mark_dirty(directory, now);
-                }
-                if self.is_lost_part(directory, error.kind()) {
-                    self.lose_part(directory);
+                    self.mark_dirty(directory);
                 }
             }
         }
@@ -88,7 +86,6 @@ impl Queue {
     fn watch_mended(&mut self, directory: usize) {
         self.retry.succeeded(Thing::Watch(directory));
         self.warnings.mended(Problem::Watch(directory));
-        self.warnings.mended(Problem::Alias(directory));
     }
 
     /// Warns of a directory that is polled, because neither a trigger nor its watch reports every entry.
@@ -104,24 +101,24 @@ impl Queue {
     }
 
     /// Scans a directory from its beginning, because its watch has missed entries.
-    fn on_watch_lost(&mut self, directory: usize, now: Instant) {
+    fn on_watch_lost(&mut self, directory: usize) {
         self.forget_reports(directory);
         if !mutant!(LossUnread) {
-            self.mark_dirty(directory, now);
+            self.mark_dirty(directory);
         }
     }
 
     /// Reads every directory anew, and watches it anew: the watch may have lost the news that a
     /// directory was removed.
-    pub(super) fn on_overflow(&mut self, now: Instant) {
+    pub(super) fn on_overflow(&mut self) {
         self.work.stats.watch_overflows += 1;
         if mutant!(OverflowForgiven) {
-            return self.mark_all_dirty(now);
+            return self.mark_all_dirty();
         }
         self.arrivals.forget_all();
         self.scanner.close();
         if !mutant!(OverflowUnread) {
-            self.mark_all_dirty(now);
+            self.mark_all_dirty();
         }
         self.verification.begin_pass(!mutant!(OverflowUnarmed));
     }
@@ -137,13 +134,12 @@ impl Queue {
         if is_first {
             self.watches.unwatch_all();
             self.arrivals.forget_all();
-            self.mark_all_dirty(now);
+            self.mark_all_dirty();
         }
     }
 
     pub(super) fn reopen_watcher(&mut self, now: Instant) {
         let reopened = self.watches.open().and_then(|()| {
-            self.sources.watch.replaced();
             // That it can be opened does not prove that it can be read.
             self.watches.watcher().map_or(Ok(0), |watcher| watcher.available())?;
             self.watches.read_events()

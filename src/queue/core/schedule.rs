@@ -96,6 +96,11 @@ impl Schedule {
         now: Instant,
     ) -> bool {
         let Some(at) = now.checked_add(delay) else { return false };
+        if delay.is_zero() {
+            let is_news = !self.is_dirty(directory);
+            self.mark_dirty(directory);
+            return is_news;
+        }
         match self.directories[directory].state {
             State::Dirty => return false,
             State::Later(then) if then <= at => return false,
@@ -428,6 +433,16 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_without_a_delay_is_one_for_the_next_round() {
+        let (mut schedule, now) = clean(1);
+        assert!(schedule.mark_dirty_after(0, SECOND, now));
+        assert!(schedule.mark_dirty_after(0, Duration::ZERO, now));
+        assert!(schedule.is_dirty(0));
+        assert!(!schedule.mark_dirty_after(0, Duration::ZERO, now));
+        assert_eq!(round(&mut schedule, now), [0]);
+    }
+
+    #[test]
     fn a_delayed_mark_is_due_at_its_time_and_the_earlier_of_two_holds() {
         let (mut schedule, now) = clean(1);
         assert!(schedule.mark_dirty_after(0, 2 * SECOND, now));
@@ -467,7 +482,7 @@ mod tests {
             schedule.pacer().charge_empty(begin);
         }
         let back = begin - 300 * SECOND;
-        for (directory, ahead) in [(0, 6), (1, 5), (2, 0), (3, 400)] {
+        for (directory, ahead) in [(0, 6), (1, 5), (2, 1), (3, 400)] {
             schedule.mark_dirty_after(directory, ahead * SECOND, back);
         }
         schedule.on_jump(LONGEST, back);

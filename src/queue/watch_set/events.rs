@@ -90,3 +90,63 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Armed;
+    use super::super::tests::Fixture;
+    use super::TargetEvent;
+    use crate::watcher::REPORTS_NAMES;
+
+    /// The ids are consecutive numbers only until a watch ends.
+    #[test]
+    fn each_event_belongs_to_the_directory_of_its_watch() {
+        let names = ["0", "1", "2", "3", "4"];
+        let Some(mut fixture) = Fixture::watched(&names) else { return };
+        let each = |fixture: &mut Fixture, unwatched: &[usize]| {
+            for (directory, name) in names.iter().enumerate() {
+                let is_watched = !unwatched.contains(&directory);
+                let wanted = if is_watched { vec![directory] } else { vec![] };
+                assert_eq!(fixture.reported(name), wanted, "without {unwatched:?}");
+            }
+        };
+        each(&mut fixture, &[]);
+        fixture.set.unwatch(1);
+        each(&mut fixture, &[1]);
+        fixture.set.unwatch(0);
+        each(&mut fixture, &[0, 1]);
+        for directory in [0, 1] {
+            assert!(matches!(fixture.arm(directory), Armed::Anew { .. }));
+        }
+        each(&mut fixture, &[]);
+    }
+
+    #[test]
+    fn a_directory_that_is_removed_is_reported_as_lost() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        fs::remove_dir(fixture.path("1")).unwrap();
+        let events = fixture.read();
+        assert!(events.contains(&TargetEvent::Lost(1)), "{events:?}");
+        assert!(!events.contains(&TargetEvent::Lost(0)), "{events:?}");
+    }
+
+    #[test]
+    fn reads_are_counted_and_events_wait_until_they_are_taken() {
+        let Some(mut fixture) = Fixture::watched(&["0"]) else { return };
+        let set = &mut fixture.set;
+        let before = set.reads();
+        assert_eq!(set.read_events().unwrap(), 0);
+        assert_eq!(set.reads(), before + 1);
+        assert!(!set.has_buffered_events());
+        fs::write(set.path(0).join("entry"), "").unwrap();
+        let read = set.read_events().unwrap();
+        assert!(read > 0 && set.has_buffered_events() && !set.may_have_more(read));
+        assert_eq!(set.reads(), before + 2);
+        assert!(set.next_event().is_some());
+        assert_eq!(set.last_name(), if REPORTS_NAMES { "entry" } else { "" });
+        while set.next_event().is_some() {}
+        assert!(!set.has_buffered_events());
+    }
+}

@@ -133,7 +133,7 @@ impl WatchSet {
             place: Place::Own,
             watched: None,
             file: None,
-            is_unwatchable: self.settings.mode == WatchMode::Off,
+            is_unwatchable: false,
             is_shared: false,
             reason: None,
         });
@@ -193,8 +193,7 @@ impl WatchSet {
     fn place_watch(&mut self, directory: usize, watched: WatchedDir) -> Armed {
         let at = self.index.by_id.binary_search_by_key(&watched.id, |(id, _)| *id);
         let owner = at.ok().map(|at| self.index.by_id[at].1);
-        if owner == Some(directory) && self.is_own(directory) {
-            self.set_watched(directory, Some(watched));
+        if owner == Some(directory) {
             return Armed::Same;
         }
         let twin = owner.or_else(|| self.index.by_file.get(&watched.file_id).copied());
@@ -231,7 +230,6 @@ impl WatchSet {
             Err(at) => self.index.by_id.insert(at, (watched.id, directory)),
         }
         let elsewhere = self.set_file(directory, watched.file_id);
-        self.set_place(directory, Place::Own);
         self.set_watched(directory, Some(watched));
         Armed::Anew { elsewhere, moved }
     }
@@ -240,11 +238,8 @@ impl WatchSet {
     pub(super) fn unwatch(&mut self, directory: usize) {
         let Some(watched) = self.targets[directory].watched else { return };
         self.set_watched(directory, None);
-        let known = self.index.by_id.binary_search_by_key(&watched.id, |(id, _)| *id);
-        if let Some(at) = known.ok().filter(|at| self.index.by_id[*at].1 == directory) {
-            self.index.by_id.remove(at);
-            self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
-        }
+        self.index.by_id.retain(|(id, _)| *id != watched.id);
+        self.watcher.iter_mut().for_each(|watcher| watcher.unwatch(&watched));
     }
 
     /// Returns whether the path of a directory leads where it led when the directory was watched, as
@@ -292,7 +287,7 @@ impl WatchSet {
             self.set_file(directory, file);
             if known.is_some() {
                 // It may be watchable now.
-                self.targets[directory].is_unwatchable = self.settings.mode == WatchMode::Off;
+                self.targets[directory].is_unwatchable = false;
                 if self.trusts_numbers(directory) {
                     return Opened::Elsewhere;
                 }
@@ -301,13 +296,18 @@ impl WatchSet {
         Opened::Expected
     }
 
-    /// Makes a directory one of the queue's own again, or takes it out as a part that is gone.
-    pub(super) fn set_gone(&mut self, directory: usize, is_gone: bool) {
-        if is_gone {
-            self.unwatch(directory);
-            self.targets[directory].file = None;
-        }
-        self.set_place(directory, if is_gone { Place::Gone } else { Place::Own });
+    /// Takes a directory out as a part that is gone.
+    pub(super) fn set_gone(&mut self, directory: usize) {
+        self.unwatch(directory);
+        self.targets[directory].file = None;
+        self.set_place(directory, Place::Gone);
+    }
+
+    /// Makes a directory one of the queue's own again, of which nothing is known.
+    pub(super) fn set_own(&mut self, directory: usize) {
+        self.set_place(directory, Place::Own);
+        let target = &mut self.targets[directory];
+        (target.is_unwatchable, target.reason) = (false, None);
     }
 
     fn set_place(&mut self, directory: usize, place: Place) {
@@ -318,11 +318,7 @@ impl WatchSet {
 
     fn set_watched(&mut self, directory: usize, watched: Option<WatchedDir>) {
         let before = self.is_counted(directory);
-        let target = &mut self.targets[directory];
-        target.watched = watched;
-        if watched.is_some() {
-            target.reason = None;
-        }
+        self.targets[directory].watched = watched;
         self.count(directory, before);
     }
 
@@ -352,5 +348,338 @@ impl WatchSet {
             self.set_watched(directory, None);
         }
         self.index.by_id.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::unix::fs::symlink;
+
+    use super::events::TargetEvent;
+    use super::*;
+    use crate::watcher::REPORTS_NAMES;
+
+    /// A set whose directories have these names in a temporary directory.
+    pub(super) struct Fixture {
+        pub(super) set: WatchSet,
+        root: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        /// Creates the directories, which are not watched yet. Returns `None` on a system without a watch.
+        pub(super) fn new(
+            names: &[&str],
+            set: impl FnOnce(QueueOptions) -> QueueOptions,
+        ) -> Option<Fixture> {
+            let root = tempfile::tempdir().unwrap();
+            let options = QueueOptions::directories([root.path()]).assume_local(true);
+            let mut fixture = Fixture { set: WatchSet::new(&set(options)), root };
+            fixture.set.open().ok()?;
+            for name in names {
+                fs::create_dir(fixture.path(name)).unwrap();
+                fixture.set.add(fixture.path(name));
+            }
+            Some(fixture)
+        }
+
+        /// Creates directories that are all watched.
+        pub(super) fn watched(names: &[&str]) -> Option<Fixture> {
+            let mut fixture = Fixture::new(names, |options| options)?;
+            for directory in 0..names.len() {
+                assert!(matches!(fixture.arm(directory), Armed::Anew { moved: None, .. }));
+            }
+            Some(fixture)
+        }
+
+        pub(super) fn path(&self, name: &str) -> PathBuf {
+            self.root.path().join(name)
+        }
+
+        pub(super) fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.path(from), self.path(to)).unwrap();
+        }
+
+        pub(super) fn link(&self, target: &str, name: &str) {
+            symlink(target, self.path(name)).unwrap();
+        }
+
+        pub(super) fn id(&self, name: &str) -> FileId {
+            file::stat_id(&self.path(name)).unwrap()
+        }
+
+        /// Watches a directory, and checks the count.
+        pub(super) fn arm(&mut self, directory: usize) -> Armed {
+            let armed = self.set.arm(directory);
+            self.check();
+            armed
+        }
+
+        /// Compares the count of the directories without a reliable watch with the directories.
+        pub(super) fn check(&self) {
+            let counted = |directory: &usize| self.set.is_counted(*directory);
+            assert_eq!(self.set.unreliable, (0..self.set.len()).filter(counted).count());
+            assert_eq!(self.set.all_reliable(), self.set.unreliable == 0);
+        }
+
+        /// Adds an entry to the directory of this name. Returns the directories whose watch reports it.
+        pub(super) fn reported(&mut self, name: &str) -> Vec<usize> {
+            self.read();
+            fs::write(self.path(name).join("entry"), "").unwrap();
+            let events = self.read();
+            fs::remove_file(self.path(name).join("entry")).unwrap();
+            let directories = events.into_iter().filter_map(|event| match event {
+                TargetEvent::EntryAdded { directory, .. } | TargetEvent::Changed(directory) => {
+                    Some(directory)
+                }
+                _ => None,
+            });
+            directories.collect()
+        }
+
+        /// Reads all events.
+        pub(super) fn read(&mut self) -> Vec<TargetEvent> {
+            let mut events = Vec::new();
+            while self.set.read_events().unwrap() > 0 {
+                events.extend(std::iter::from_fn(|| self.set.next_event()));
+            }
+            events
+        }
+
+        /// Adds an entry to the directory of this name, and returns whether the system reports anything.
+        fn is_watched_by_the_system(&mut self, name: &str) -> bool {
+            self.read();
+            fs::write(self.path(name).join("entry"), "").unwrap();
+            let is_reported = self.set.read_events().unwrap() > 0;
+            self.read();
+            fs::remove_file(self.path(name).join("entry")).unwrap();
+            is_reported
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_armed_again_keeps_its_watch() {
+        let Some(mut fixture) = Fixture::new(&["0", "1"], |options| options) else { return };
+        assert!(!fixture.set.is_watched(0) && !fixture.set.all_reliable());
+        for directory in [0, 1] {
+            let armed = fixture.arm(directory);
+            assert!(matches!(armed, Armed::Anew { elsewhere: true, moved: None }), "{armed:?}");
+            assert!(
+                fixture.set.is_watched(directory) && fixture.set.is_unchanged(directory).unwrap()
+            );
+        }
+        assert_eq!(fixture.set.all_reliable(), REPORTS_NAMES);
+        match fixture.arm(0) {
+            Armed::Same if REPORTS_NAMES => {}
+            Armed::Anew { elsewhere: false, moved: None } if !REPORTS_NAMES => {}
+            armed => panic!("{armed:?}"),
+        }
+        assert_eq!(fixture.reported("0"), [0]);
+        assert_eq!(fixture.reported("1"), [1]);
+    }
+
+    #[test]
+    fn a_path_that_leads_to_another_directory_is_watched_there() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        fixture.rename("0", "old");
+        fs::create_dir(fixture.path("0")).unwrap();
+        assert!(!fixture.set.is_unchanged(0).unwrap());
+        let armed = fixture.arm(0);
+        assert!(matches!(armed, Armed::Anew { elsewhere: true, moved: None }), "{armed:?}");
+        assert!(fixture.set.is_unchanged(0).unwrap());
+        assert_eq!(fixture.reported("0"), [0]);
+        assert!(!fixture.is_watched_by_the_system("old"));
+        // Nothing is kept of the directories of the past.
+        for _ in 0..3 {
+            fs::remove_dir(fixture.path("0")).unwrap();
+            fs::create_dir(fixture.path("0")).unwrap();
+            fixture.arm(0);
+        }
+        let known = &fixture.set.index;
+        assert_eq!((known.by_id.len(), known.by_file.len()), (2, 2));
+    }
+
+    #[test]
+    fn of_directories_that_change_places_each_path_is_known_by_its_new_directory() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        fixture.rename("0", "old");
+        fixture.rename("1", "0");
+        fixture.rename("old", "1");
+        // On Linux the watch moves with its directory.
+        let moved = |other| if REPORTS_NAMES { Some(other) } else { None };
+        match fixture.arm(0) {
+            Armed::Anew { elsewhere: true, moved: other } => assert_eq!(other, moved(1)),
+            armed => panic!("{armed:?}"),
+        }
+        assert_eq!(fixture.set.is_watched(1), !REPORTS_NAMES);
+        let armed = fixture.arm(1);
+        assert!(matches!(armed, Armed::Anew { elsewhere: true, moved: None }), "{armed:?}");
+        for (directory, name) in ["0", "1"].into_iter().enumerate() {
+            assert_eq!(fixture.set.index.by_file.get(&fixture.id(name)), Some(&directory));
+            assert_eq!(fixture.reported(name), [directory]);
+        }
+        assert_eq!(fixture.set.index.by_file.len(), 2);
+    }
+
+    #[test]
+    fn the_watch_of_a_directory_that_was_renamed_belongs_to_the_new_path() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        fs::remove_dir(fixture.path("1")).unwrap();
+        fixture.rename("0", "1");
+        match fixture.arm(1) {
+            Armed::Anew { elsewhere: true, moved: Some(0) } if REPORTS_NAMES => {}
+            Armed::Anew { elsewhere: true, moved: None } if !REPORTS_NAMES => {}
+            armed => panic!("{armed:?}"),
+        }
+        assert!(fixture.reported("1").contains(&1));
+        if REPORTS_NAMES {
+            assert!(!fixture.set.is_watched(0));
+            assert_eq!(fixture.set.reason(0), Some("it cannot be watched at present"));
+            // The first path leads there again: it is the same directory as the second one.
+            fixture.link("1", "0");
+            assert_eq!(fixture.set.note_opened(0, fixture.id("1")), Opened::Alias);
+        }
+    }
+
+    /// The first path has lost its watch before. So it is nothing new that it leads elsewhere.
+    #[test]
+    fn a_directory_without_a_watch_that_is_renamed_is_watched_by_its_new_path() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        fixture.rename("0", "old");
+        assert!(matches!(fixture.arm(0), Armed::Unreachable(_)));
+        fs::remove_dir(fixture.path("1")).unwrap();
+        fixture.rename("old", "1");
+        let armed = fixture.arm(1);
+        assert!(matches!(armed, Armed::Anew { elsewhere: true, moved: None }), "{armed:?}");
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_not_watched_and_what_comes_back_is_another_directory() {
+        let Some(mut fixture) = Fixture::watched(&["0"]) else { return };
+        fixture.rename("0", "old");
+        assert!(fixture.set.is_unchanged(0).is_err());
+        let Armed::Unreachable(error) = fixture.arm(0) else { panic!("it is not there") };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!fixture.set.is_watched(0) && !fixture.set.all_reliable());
+        assert_eq!(fixture.set.reason(0), Some(&*error.to_string()));
+        assert!(!fixture.is_watched_by_the_system("old"));
+        fs::write(fixture.path("0"), "").unwrap();
+        assert!(matches!(fixture.arm(0), Armed::Unreachable(_)), "it is a file");
+        fs::remove_file(fixture.path("0")).unwrap();
+        // It may have the same numbers, and is another one all the same.
+        fixture.rename("old", "0");
+        let armed = fixture.arm(0);
+        assert!(matches!(armed, Armed::Anew { elsewhere: true, moved: None }), "{armed:?}");
+        assert_eq!(fixture.set.reason(0).is_none(), REPORTS_NAMES);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_watched_any_more_is_not_reported() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        fs::write(fixture.path("0").join("earlier"), "").unwrap();
+        fixture.set.unwatch(0);
+        fixture.check();
+        assert_eq!(fixture.read(), []);
+        assert!(!fixture.set.is_watched(0) && fixture.set.is_watched(1));
+        assert!(!fixture.is_watched_by_the_system("0"));
+        assert_eq!(fixture.reported("1"), [1]);
+        let armed = fixture.arm(0);
+        assert!(matches!(armed, Armed::Anew { elsewhere: false, moved: None }), "{armed:?}");
+    }
+
+    #[test]
+    fn a_watch_that_is_opened_anew_watches_nothing_under_the_same_number() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        let number = |set: &WatchSet| set.watcher().unwrap().as_fd().as_raw_fd();
+        let before = number(&fixture.set);
+        fixture.set.open().unwrap();
+        fixture.check();
+        if REPORTS_NAMES {
+            assert_eq!(number(&fixture.set), before, "a kqueue cannot keep it");
+        }
+        assert!(!fixture.set.is_watched(0) && !fixture.set.is_watched(1));
+        assert!(fixture.set.index.by_id.is_empty());
+        // The old ids mean nothing any more.
+        let armed = fixture.arm(1);
+        assert!(matches!(armed, Armed::Anew { elsewhere: false, moved: None }), "{armed:?}");
+        assert_eq!(fixture.reported("1"), [1]);
+        assert!(matches!(fixture.arm(0), Armed::Anew { elsewhere: false, moved: None }));
+        assert_eq!(fixture.reported("0"), [0]);
+    }
+
+    #[test]
+    fn a_part_that_is_gone_needs_no_watch_until_it_is_there_again() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        fixture.rename("0", "old");
+        fixture.set.set_gone(0);
+        fixture.check();
+        assert!(fixture.set.is_gone(0) && !fixture.set.is_own(0) && !fixture.set.is_watched(0));
+        assert_eq!((fixture.set.grade(0), fixture.set.reason(0)), (WatchGrade::Names, None));
+        assert_eq!(fixture.set.all_reliable(), REPORTS_NAMES);
+        assert!(!fixture.is_watched_by_the_system("old"));
+        assert!(fixture.set.is_unchanged(0).unwrap(), "it is not there");
+        fs::write(fixture.path("0"), "").unwrap();
+        assert!(fixture.set.is_unchanged(0).unwrap(), "a file is no part");
+        fs::remove_file(fixture.path("0")).unwrap();
+        fixture.rename("old", "0");
+        assert!(!fixture.set.is_unchanged(0).unwrap(), "it is there again");
+
+        fixture.set.set_own(0);
+        fixture.check();
+        assert!(fixture.set.is_own(0) && !fixture.set.is_gone(0) && !fixture.set.all_reliable());
+        let armed = fixture.arm(0);
+        assert!(matches!(armed, Armed::Anew { elsewhere: true, moved: None }), "{armed:?}");
+    }
+
+    #[test]
+    fn a_scan_of_a_watched_directory_finds_another_one_in_its_place() {
+        let Some(mut fixture) = Fixture::watched(&["0", "1"]) else { return };
+        let (first, second) = (fixture.id("0"), fixture.id("1"));
+        assert_eq!(fixture.set.note_opened(0, first), Opened::Expected);
+        assert_eq!(fixture.set.note_opened(0, second), Opened::Elsewhere);
+        assert!(fixture.set.is_own(0) && fixture.set.is_watched(0), "the watch decides");
+    }
+
+    /// On a file system that is not local, the numbers of files prove nothing.
+    #[test]
+    fn a_scan_of_a_directory_without_a_watch_learns_which_one_it_is() {
+        for is_local in [true, false] {
+            let set = |options: QueueOptions| options.watch(WatchMode::Off).assume_local(is_local);
+            let Some(mut fixture) = Fixture::new(&["0", "1", "2"], set) else { return };
+            let armed = fixture.arm(0);
+            assert!(matches!(armed, Armed::Unwatchable(None)), "{armed:?}");
+            assert_eq!(fixture.set.is_shared(0), KNOWS_TYPES && !is_local);
+            let trusts_numbers = KNOWS_TYPES && is_local;
+            assert_eq!(fixture.set.trusts_numbers(0), trusts_numbers);
+            let [first, second, third] = ["0", "1", "2"].map(|name| fixture.id(name));
+            assert_eq!(fixture.set.note_opened(0, first), Opened::Expected);
+            assert_eq!(fixture.set.note_opened(0, first), Opened::Expected);
+            assert_eq!(fixture.set.note_opened(1, second), Opened::Expected);
+            let other = if trusts_numbers { Opened::Elsewhere } else { Opened::Expected };
+            assert_eq!(fixture.set.note_opened(0, third), other);
+            assert_eq!(fixture.set.note_opened(0, third), Opened::Expected);
+            assert_eq!(fixture.set.note_opened(0, second), Opened::Alias);
+            fixture.check();
+        }
+    }
+
+    /// As one on a network file system, which is unmounted later.
+    #[test]
+    fn a_directory_that_cannot_be_watched_is_watchable_once_another_one_is_in_its_place() {
+        let Some(mut fixture) = Fixture::new(&["0", "1"], |options| options) else { return };
+        let (first, second) = (fixture.id("0"), fixture.id("1"));
+        let refuse = |fixture: &mut Fixture| fixture.set.targets[0].is_unwatchable = true;
+        refuse(&mut fixture);
+        assert!(!fixture.set.is_watchable(0) && fixture.set.is_watchable(1));
+        assert!(matches!(fixture.arm(0), Armed::Unwatchable(None)));
+        assert_eq!(fixture.set.note_opened(0, first), Opened::Expected);
+        assert!(!fixture.set.is_watchable(0), "it is the first that is known");
+        assert_eq!(fixture.set.note_opened(0, second), Opened::Elsewhere);
+        assert!(fixture.set.is_watchable(0));
+        refuse(&mut fixture);
+        fixture.set.set_gone(0);
+        fixture.set.set_own(0);
+        assert!(fixture.set.is_watchable(0), "nothing is known of what is there now");
     }
 }

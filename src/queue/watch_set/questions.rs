@@ -115,3 +115,85 @@ pub(super) fn leads_to(path: &Path, file: FileId) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::tests::Fixture;
+    use super::*;
+    use crate::{QueueOptions, WriteMethod};
+
+    #[test]
+    fn the_grade_and_its_reason_follow_from_the_watch_and_the_options() {
+        type Set = fn(QueueOptions) -> QueueOptions;
+        const NO_NAMES: &str = "the watch of this system reports no names";
+        const NOT_COMPLETE: &str =
+            "the watch of this system does not report that an entry is complete";
+        const NOT_LOCAL: &str = "the options say that its file system is not local";
+        let by_names = |other| if REPORTS_NAMES { (WatchGrade::Names, None) } else { other };
+        let cases: [(Set, _); 4] = [
+            (|options| options, by_names((WatchGrade::Changes, Some(NO_NAMES)))),
+            (
+                |options| options.write_method(WriteMethod::OwnerExecutable),
+                by_names((WatchGrade::None, Some(NOT_COMPLETE))),
+            ),
+            (|options| options.assume_local(false), (WatchGrade::None, Some(NOT_LOCAL))),
+            (
+                |options| options.watch(WatchMode::Off),
+                (WatchGrade::None, Some("the options say not to watch it")),
+            ),
+        ];
+        for (set, wanted) in cases {
+            let Some(mut fixture) = Fixture::new(&["0"], set) else { return };
+            let is_off = fixture.set.watcher().is_none();
+            if !is_off {
+                let before = (fixture.set.grade(0), fixture.set.reason(0));
+                assert_eq!(before, (WatchGrade::None, Some("it cannot be watched at present")));
+                assert!(!fixture.set.is_local(0), "that is not known yet");
+            }
+            fixture.arm(0);
+            let set = &fixture.set;
+            assert_eq!((set.grade(0), set.reason(0)), wanted);
+            let is_local = wanted.1 != Some(NOT_LOCAL);
+            assert_eq!(set.is_local(0), is_local && !is_off);
+            assert_eq!(set.is_shared(0), !is_local);
+            assert_eq!(set.trusts_numbers(0), is_local && (KNOWS_TYPES || !is_off));
+            assert_eq!(set.is_watched(0), !is_off);
+        }
+    }
+
+    /// The watch may fail to open. Then no file system was looked at.
+    #[test]
+    fn without_a_watch_that_should_be_there_numbers_prove_nothing() {
+        let options = QueueOptions::directories(["/"]);
+        let mut set = WatchSet::new(&options);
+        set.add("/".into());
+        assert!(!set.trusts_numbers(0) && !set.is_watchable(0));
+    }
+
+    #[test]
+    fn directories_are_found_by_their_paths() {
+        let Some(fixture) = Fixture::new(&["0", "1"], |options| options) else { return };
+        assert_eq!(fixture.set.len(), 2);
+        for directory in [0, 1] {
+            assert_eq!(fixture.set.find(fixture.set.path(directory)), Some(directory));
+        }
+        assert_eq!(fixture.set.find(Path::new("/")), None);
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_leads_to_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        let id = file::stat_id(root.path()).unwrap();
+        assert!(leads_to(root.path(), id).unwrap());
+        assert!(!leads_to(Path::new("/"), id).unwrap());
+        let file = root.path().join("file");
+        assert!(!leads_to(&file, id).unwrap());
+        fs::write(&file, "").unwrap();
+        assert!(!leads_to(&file.join("below"), id).unwrap());
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink("link", &link).unwrap();
+        assert!(leads_to(&link, id).is_err(), "a loop");
+    }
+}

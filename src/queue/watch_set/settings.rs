@@ -59,3 +59,34 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(assume_local: Option<bool>) -> Settings {
+        Settings::new(&QueueOptions::directories(["/"]).assume_local(assume_local))
+    }
+
+    #[test]
+    fn a_file_system_that_is_not_known_to_be_local_is_doubted_with_its_name() {
+        let by_type = settings(None);
+        assert_eq!(by_type.doubt(&Locality::Local), None);
+        for locality in [Locality::Remote("nfs".into()), Locality::Unknown("nfs".into())] {
+            let doubt = by_type.doubt(&locality).unwrap();
+            assert_eq!(doubt, "nfs is not known to be a local file system");
+        }
+    }
+
+    #[test]
+    fn the_options_replace_the_type_of_the_file_system() {
+        let missing = Path::new("/a/directory/that/does/not/exist");
+        assert!(settings(None).locality(missing).is_err() || !crate::watcher::KNOWS_TYPES);
+        assert_eq!(settings(Some(true)).locality(missing).unwrap(), Locality::Local);
+        let not_local = settings(Some(false));
+        let locality = not_local.locality(missing).unwrap();
+        assert_ne!(locality, Locality::Local);
+        let doubt = not_local.doubt(&locality).unwrap();
+        assert_eq!(doubt, "the options say that its file system is not local");
+    }
+}
