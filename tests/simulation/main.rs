@@ -15,6 +15,7 @@
 //! | `shrink` | makes a failing history short |
 //! | `named` | the histories that are tests |
 //! | `idle` | an idle queue, call by call |
+//! | `watching` | directories that come and go, and a watch that fails |
 //! | `mutants` | rules of the queue that are switched off, and found to be missing |
 //! | `strategies` | the older strategies in the same world |
 //! | `compare` | the simulated kernel beside the one of this system |
@@ -56,6 +57,8 @@ mod shrink;
 #[cfg(pullcord_sim)]
 mod strategies;
 #[cfg(pullcord_sim)]
+mod watching;
+#[cfg(pullcord_sim)]
 mod world;
 
 #[cfg(not(pullcord_sim))]
@@ -81,7 +84,7 @@ mod simulation {
     use libtest_mimic::{Arguments, Trial};
 
     use crate::explore::{self, Source};
-    use crate::{idle, mutants, named, run, shrink, strategies};
+    use crate::{idle, mutants, named, run, shrink, strategies, watching};
 
     pub(crate) fn main() -> ExitCode {
         // A panic is a failure of the history, and is reported with it.
@@ -102,6 +105,7 @@ mod simulation {
     fn trials() -> Vec<Trial> {
         let mut trials = named::trials();
         trials.extend(idle::trials());
+        trials.extend(watching::trials());
         trials.extend(strategies::trials());
         trials.extend(mutants::trials());
         trials.push(Trial::test("explored_histories_pass", || {

@@ -19,7 +19,7 @@ pub(crate) use places::{boot, described_trigger, directory, home, trigger};
 use places::{parts, seen_home};
 
 /// The process of all writers and administrators.
-const OTHERS: usize = 1;
+pub(crate) const OTHERS: usize = 1;
 
 /// An action of the program around the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
