@@ -9,6 +9,7 @@ pub(super) const TESTS: &[Test] = &[
     ("an_overflow_watches_a_bounded_number_of_directories_in_a_turn", bounded, On::Linux),
     ("a_watch_that_cannot_be_read_is_reported_once_and_opened_anew", watcher, On::Linux),
     ("a_directory_that_a_new_watch_cannot_find_at_once_is_watched_later", not_found, On::Linux),
+    ("without_trigger_and_watch_directories_are_polled_until_the_watch_works", poll, On::Linux),
     ("a_notifier_that_refuses_the_watch_delays_an_entry_by_a_second", refused_watch, On::Linux),
     ("a_notifier_that_refuses_the_trigger_delays_a_pull_by_a_second", refused_trigger, On::Linux),
     ("a_trigger_that_is_not_awaited_is_emptied_after_a_jump_of_the_time", emptied, On::Linux),
@@ -124,6 +125,18 @@ fn not_found() {
     assert!(program.queue.is_fully_watched());
     create("/v/q/d0/1");
     program.run_for(300);
+    assert_eq!(program.take_returned(), ["/v/q/d0/1"]);
+}
+
+fn poll() {
+    let mut program = Program::start(with_directories(1), || directories(1));
+    program.run_for(1000);
+    fail(Call::Read, EIO, 60_000);
+    create("/v/q/d0/.hidden");
+    program.run_for(1000);
+    program.take_warning(WarningKind::Unwatched);
+    create("/v/q/d0/1");
+    program.run_for(5000);
     assert_eq!(program.take_returned(), ["/v/q/d0/1"]);
 }
 

@@ -32,6 +32,8 @@ fn limit() {
     pull();
     program.run_for(300);
     assert_eq!(program.take_returned(), ["/v/q/d0/1"]);
+    let attempts = program.calls_in(20, Call::InotifyAdd);
+    assert!((38..44).contains(&attempts), "{attempts} attempts in 20 s, for two directories");
 
     set_watches(usize::MAX);
     program.run_for(3000);
