@@ -12,7 +12,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(600);
 
 impl Queue {
     /// Does the work that is due at this time.
-    #[inline(never)]
+    #[inline]
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.notice_time(now);
         self.schedule.update(now);
