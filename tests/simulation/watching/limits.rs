@@ -11,6 +11,11 @@ pub(super) const TESTS: &[Test] = &[
     ("a_directory_that_is_polled_is_reported_once_until_it_is_watched", polled, On::Watching),
     ("a_polled_part_that_comes_back_is_reported_again", polled_part, On::Watching),
     ("a_network_file_system_is_reported_once_and_not_tried_again", remote, On::Watching),
+    (
+        "on_a_system_without_a_watch_it_is_reported_once_and_not_tried_again",
+        no_watch,
+        On::Unwatched,
+    ),
     ("where_a_removal_may_hide_entries_a_scan_is_followed_by_another", follow_up, On::Watching),
 ];
 
@@ -177,4 +182,13 @@ fn follow_up() {
         assert_eq!(program.take_returned(), ["/v/q/d0/1"]);
         assert_eq!(program.scans(0) - before, 1 + follow_ups, "{config:?}");
     }
+}
+
+fn no_watch() {
+    let mut program = Program::start(with_directories(1), || directories(1).trigger(TRIGGER));
+    program.run_for(5000);
+    assert_eq!(program.take_warned(), [unwatched("/v/q/d0")]);
+    // The paths are verified every ten seconds.
+    let wakeups = program.wakeups_in(60);
+    assert!((6..8).contains(&wakeups), "{wakeups} wake-ups in a minute");
 }

@@ -33,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         On::All => true,
         On::Watching => HAS_WATCH,
         On::Linux => REPORTS_NAMES,
+        On::Unwatched => !HAS_WATCH,
     };
     let trial = |(name, test, _): &Test| {
         let test = *test;
@@ -54,6 +55,8 @@ enum On {
     Watching,
     /// A kernel whose watch has a limit, can overflow and reports names.
     Linux,
+    /// A kernel without a directory watch.
+    Unwatched,
 }
 
 /// The options of directories `d0` and so on.
