@@ -553,7 +553,8 @@ impl Program {
     fn check_turn(&self, has_failed: bool) -> Checked {
         const NAMES: u64 = 64;
         const LOOKS: u64 = 8;
-        let Turn { stats, opens, batches, reads, is_flooded, .. } = self.world.borrow().turn;
+        let turn = self.world.borrow().turn;
+        let Turn { stats, opens, batches, reads, events, is_flooded, .. } = turn;
         let batch = self.config.batch as u64;
         // The limit is reached within a batch, and each directory has a last one, which is empty.
         let names = (batches * batch).saturating_sub((1 + 2 * opens) * batch);
@@ -562,7 +563,7 @@ impl Program {
         let is_long = stats > turns * 4 * LOOKS + repeats
             || opens > turns * 2 * LOOKS + repeats
             || names > turns * NAMES + repeats * batch
-            || reads > turns * if is_flooded { NAMES } else { 4 } + repeats;
+            || reads > turns * if is_flooded { NAMES } else { 8 } + events + repeats;
         if is_long { Err(self.long_turn()) } else { Ok(()) }
     }
 
@@ -589,7 +590,8 @@ impl Program {
         let extra = now.happened - then.happened + now.returned - then.returned;
         let (calls, wakeups) = (now.calls - then.calls, now.wakeups - then.wakeups);
         let reading = 40 * self.world.borrow().oracle.names;
-        if calls > 12_000 + 60 * extra + reading || wakeups > 1_200 + 6 * extra {
+        // A turn looks at eight entries, and a receiver in another loop wakes twice for each.
+        if calls > 12_000 + 60 * extra + reading || wakeups > 1_200 + 6 * extra + reading / 4 {
             return Err(Failure::Spin { calls, wakeups });
         }
         if now.begin >= then.begin + SECOND {

@@ -88,6 +88,8 @@ pub(crate) struct Turn {
     pub(crate) batches: u64,
     /// Of the trigger or the watch.
     pub(crate) reads: u64,
+    /// Of the history.
+    pub(crate) events: u64,
     /// Events came before each call.
     pub(crate) is_flooded: bool,
 }
@@ -334,6 +336,7 @@ impl World {
     /// Performs the next event.
     fn happen(&mut self, kernel: &mut Kernel) {
         let Some(event) = self.events.get(self.next).copied() else { return };
+        self.turn.events += 1;
         // The program may have removed entries in this turn.
         if self.seen.is_some_and(|(version, ..)| version != kernel.tree().version()) {
             self.look(kernel);
