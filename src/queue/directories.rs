@@ -81,10 +81,10 @@ impl Queue {
         }
     }
 
-    /// Returns whether it makes sense to mark a directory to be read. One that cannot be read is tried
-    /// again at the time of its retry.
+    /// Returns whether it makes sense to mark a directory to be read. One that could not be read is tried
+    /// again at the time of its retry. While it is being read again, a change may come too late for that.
     pub(super) fn may_be_read(&self, directory: usize) -> bool {
-        self.watches.is_own(directory) && !self.retry.is_failing(Thing::Directory(directory))
+        self.watches.is_own(directory) && !self.retry.is_waiting(Thing::Directory(directory))
     }
 
     /// Marks a directory to be read in the next round.

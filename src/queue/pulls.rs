@@ -119,8 +119,8 @@ impl Queue {
         }
         let (watches, retry) = (&self.watches, &self.retry);
         self.schedule.on_pull(|directory| {
-            let is_failing = retry.is_failing(Thing::Directory(directory));
-            if is_failing { WatchGrade::Names } else { watches.grade(directory) }
+            let is_waiting = retry.is_waiting(Thing::Directory(directory));
+            if is_waiting { WatchGrade::Names } else { watches.grade(directory) }
         });
         if !self.schedule.has_dirty() && !self.schedule.is_round_active() {
             self.schedule.pacer().charge_empty(now);

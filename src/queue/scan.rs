@@ -294,6 +294,7 @@ impl Queue {
     /// Records that a directory cannot be read. It is tried again.
     pub(super) fn directory_failed(&mut self, directory: usize, error: io::Error, now: Instant) {
         let time = self.scanner.time(now);
+        self.schedule.mark_clean(directory);
         if !mutant!(Forgetful) {
             self.retry.failed(Thing::Directory(directory), time);
         }

@@ -66,6 +66,17 @@ const HISTORIES: &[Named] = &[
         PLAIN,
         &[time(3, Op::FloodEvents(3000)), time(1000, Op::Link(0, 0)), time(1, Op::Pull)],
     ),
+    // The directory cannot be read for half a second. A change comes during the scan that succeeds.
+    (
+        "a_change_during_the_retry_of_a_scan_is_read",
+        Config { consumer: Consumer::Requeues(3), ..PLAIN },
+        &[
+            time(0, Op::Link(2, 0)),
+            calls(18, Op::FailFor(5, 4, 500)),
+            time(101, Op::Freeze(20_000)),
+            calls(6, Op::Link(0, 2)),
+        ],
+    ),
     (
         "an_overflow_is_followed_by_a_scan",
         Config { events: 4, ..PLAIN },

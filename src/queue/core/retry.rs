@@ -115,6 +115,11 @@ impl Retry {
         self.is_any_failing() && self.states.contains_key(&thing)
     }
 
+    /// Returns whether a thing has failed and waits for its next attempt. During the attempt it does not.
+    pub(crate) fn is_waiting(&self, thing: Thing) -> bool {
+        self.states.get(&thing).is_some_and(|state| state.at.is_some())
+    }
+
     /// Returns the directories that cannot be read and that wait for an attempt.
     pub(crate) fn failing_directories(&self) -> impl Iterator<Item = usize> + '_ {
         self.waiting[Thing::Directory(0).kind()].iter().filter_map(|(_, thing)| match thing {
@@ -212,6 +217,21 @@ mod tests {
         let times: Vec<_> =
             attempts(&mut retry, begin, Duration::from_secs(4)).iter().map(|it| it.0).collect();
         assert_eq!(times, [100, 300, 700, 1500, 2500, 3500]);
+    }
+
+    #[test]
+    fn a_thing_waits_except_during_an_attempt() {
+        let (begin, thing) = (Instant::now(), Thing::Directory(0));
+        let mut retry = Retry::default();
+        assert!(!retry.is_waiting(thing));
+        retry.failed(thing, begin);
+        assert!(retry.is_waiting(thing));
+        assert_eq!(retry.pop_due(begin + MIN_DELAY), Some(thing));
+        assert!(!retry.is_waiting(thing) && retry.is_failing(thing));
+        retry.failed(thing, begin + MIN_DELAY);
+        assert!(retry.is_waiting(thing));
+        retry.succeeded(thing);
+        assert!(!retry.is_waiting(thing));
     }
 
     #[test]
