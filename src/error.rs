@@ -41,6 +41,11 @@ impl Error {
         &self.source
     }
 
+    /// Returns whether it makes no sense to try again. A system call that fails with `ENOTSUP` may succeed later.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.kind() == io::ErrorKind::Unsupported && self.raw_os_error().is_none()
+    }
+
     /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path

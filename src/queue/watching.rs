@@ -126,11 +126,11 @@ impl Queue {
     /// Records that the watch itself has failed. Everything is scanned until it works again.
     pub(super) fn watcher_failed(&mut self, error: io::Error, now: Instant) {
         let is_first = !self.retry.is_failing(Thing::Watcher);
+        let error = with_context(self.options.first_path(), "watch the queue", error);
         // A system that has no watch will have none later.
-        if error.kind() != io::ErrorKind::Unsupported || error.raw_os_error().is_some() {
+        if !error.is_lasting() {
             self.retry.failed(Thing::Watcher, now);
         }
-        let error = with_context(self.options.first_path(), "watch the queue", error);
         self.warn(Problem::Watcher, WarningKind::Unwatched, error);
         self.sources.watch.readable = false;
         self.scanner.set_left_to_absorb(0);

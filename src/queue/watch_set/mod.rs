@@ -175,8 +175,7 @@ impl WatchSet {
                         target.file = None;
                         Armed::Unreachable(error)
                     }
-                    // A system call that fails so may succeed later.
-                    io::ErrorKind::Unsupported if error.raw_os_error().is_none() => {
+                    _ if error.is_lasting() => {
                         (target.is_unwatchable, target.is_shared) = (true, true);
                         Armed::Unwatchable(Some(error))
                     }
