@@ -72,7 +72,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{OwnedEntry, Queue, QueueOptions, Trigger, WarningKind, WatchMode, pull};
+    use crate::queue::tests::Host;
+    use crate::{OwnedEntry, Queue, Trigger, WarningKind, WatchMode, pull};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -85,13 +86,9 @@ mod tests {
     /// A queue without a watch, in which each thing happens a different number of times.
     #[test]
     fn each_thing_that_happens_is_counted_once() {
-        let root = tempfile::tempdir().unwrap();
-        let (todo, fifo) = (root.path().join("todo"), root.path().join("trigger"));
-        fs::create_dir(&todo).unwrap();
-        Trigger::create(&fifo, 0o622).unwrap();
-        let options = QueueOptions::directories([&todo]).trigger(&fifo).watch(WatchMode::Off);
-        let mut queue = options.open().unwrap();
-        let mut now = Instant::now();
+        let host = Host::new();
+        let mut queue = host.open(WatchMode::Off);
+        let Host { todo, fifo, mut now, .. } = host;
         for name in ["1", "2", "3"] {
             fs::write(todo.join(name), "").unwrap();
         }

@@ -215,32 +215,3 @@ impl Queue {
         Found { directory, origin, name: NameSource::Kept }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{QueueOptions, Trigger, WatchMode, pull};
-
-    #[test]
-    fn the_work_at_the_begin_of_a_turn_is_done_once() {
-        let root = tempfile::tempdir().unwrap();
-        let fifo = root.path().join("trigger");
-        Trigger::create(&fifo, 0o622).unwrap();
-        let options = QueueOptions::directories([root.path()]).trigger(&fifo).watch(WatchMode::Off);
-        let mut queue = options.open().unwrap();
-        let mut now = Instant::now();
-        let _ = queue.prepare_fds(now);
-        assert!(queue.next_entry(now).is_none());
-        let reads = queue.stats().trigger_reads;
-        pull(&fifo).unwrap();
-        queue.set_trigger_readable();
-        now += Duration::from_secs(1);
-        assert!(queue.next_entry(now).is_none());
-        assert_eq!(queue.stats().trigger_reads, reads, "in the same turn");
-        let _ = queue.prepare_fds(now);
-        assert!(queue.next_entry(now).is_none());
-        assert_eq!(queue.stats().trigger_reads, reads + 1, "in the next turn");
-    }
-}
