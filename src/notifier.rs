@@ -44,3 +44,63 @@
 //! Elsewhere `register` fails with `InvalidInput` for a descriptor from `FD_SETSIZE` on.
 
 pub use pullcord_platform::{Event, Events, Interest, Key, Mode, Notifier, Waker};
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A call of a notifier that may fail.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Call {
+        Register,
+        Deregister,
+        Wait,
+    }
+
+    /// A notifier whose calls fail while `fails` says so.
+    pub(crate) struct Failing<F> {
+        pub(crate) inner: Box<dyn Notifier>,
+        pub(crate) fails: F,
+    }
+
+    impl<F: FnMut(Call) -> bool> Failing<F> {
+        fn before(&mut self, call: Call) -> io::Result<()> {
+            if (self.fails)(call) { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(()) }
+        }
+    }
+
+    impl<F: FnMut(Call) -> bool + Send> Notifier for Failing<F> {
+        fn register(
+            &mut self,
+            source: &dyn AsFd,
+            key: Key,
+            interest: Interest,
+            mode: Mode,
+        ) -> io::Result<()> {
+            self.before(Call::Register)?;
+            self.inner.register(source, key, interest, mode)
+        }
+
+        fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
+            self.before(Call::Deregister)?;
+            self.inner.deregister(source)
+        }
+
+        fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+            self.before(Call::Wait)?;
+            self.inner.wait(events, timeout)
+        }
+
+        fn waker(&mut self) -> io::Result<Waker> {
+            self.inner.waker()
+        }
+
+        fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
+            self.inner.pollable_fd()
+        }
+    }
+}

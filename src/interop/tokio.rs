@@ -196,54 +196,12 @@ impl Stream for AsyncReceiver {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::{AsFd, BorrowedFd};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use super::*;
-    use crate::{Backend, Events, Interest, Key, Mode, Notifier, QueueOptions, Waker};
-
-    /// A notifier whose waits fail as long as `failures` is not zero.
-    struct Failing {
-        inner: Box<dyn Notifier>,
-        failures: Arc<AtomicUsize>,
-        waits: Arc<AtomicUsize>,
-    }
-
-    impl Notifier for Failing {
-        fn register(
-            &mut self,
-            source: &dyn AsFd,
-            key: Key,
-            interest: Interest,
-            mode: Mode,
-        ) -> io::Result<()> {
-            self.inner.register(source, key, interest, mode)
-        }
-
-        fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
-            self.inner.deregister(source)
-        }
-
-        fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-            self.waits.fetch_add(1, Ordering::Relaxed);
-            let failures = self.failures.load(Ordering::Relaxed);
-            if failures == 0 {
-                return self.inner.wait(events, timeout);
-            }
-            self.failures.store(failures - 1, Ordering::Relaxed);
-            Err(io::ErrorKind::OutOfMemory.into())
-        }
-
-        fn waker(&mut self) -> io::Result<Waker> {
-            self.inner.waker()
-        }
-
-        fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
-            self.inner.pollable_fd()
-        }
-    }
+    use crate::notifier::tests::{Call, Failing};
+    use crate::{Backend, QueueOptions};
 
     #[test]
     fn a_failing_wait_is_reported_once_and_tried_again_without_a_spin() {
@@ -252,8 +210,14 @@ mod tests {
         }
         let directory = tempfile::tempdir().unwrap();
         let (failures, waits) = (Arc::new(AtomicUsize::new(3)), Arc::new(AtomicUsize::new(0)));
-        let inner = Backend::best().open().unwrap();
-        let notifier = Failing { inner, failures: failures.clone(), waits: waits.clone() };
+        let (left, count) = (failures.clone(), waits.clone());
+        let fails = move |call| {
+            let is_wait = call == Call::Wait;
+            count.fetch_add(usize::from(is_wait), Ordering::Relaxed);
+            let less = |left: usize| left.checked_sub(1).filter(|_| is_wait);
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        };
+        let notifier = Failing { inner: Backend::best().open().unwrap(), fails };
         let queue = QueueOptions::directories([directory.path()]).open().unwrap();
         let runtime = ::tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {

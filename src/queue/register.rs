@@ -233,71 +233,29 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 mod tests {
     use std::fs;
     use std::io;
-    use std::os::fd::AsFd;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
-    use crate::{Backend, Events, Interest, Mode, QueueOptions, Trigger, Waker, WatchMode, pull};
+    use crate::notifier::tests::{Call, Failing};
+    use crate::queue::tests::Host;
+    use crate::{Backend, Events, QueueOptions, WatchMode, pull};
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A notifier that refuses to register and to remove descriptors while it is told to.
-    struct Refusing {
-        inner: Box<dyn Notifier>,
-        refuses: bool,
-        /// The number of calls that it has refused.
-        refused: usize,
-    }
-
-    impl Refusing {
-        fn or(&mut self, act: impl FnOnce(&mut dyn Notifier) -> io::Result<()>) -> io::Result<()> {
-            if self.refuses {
-                self.refused += 1;
-                return Err(io::ErrorKind::OutOfMemory.into());
-            }
-            act(&mut *self.inner)
-        }
-    }
-
-    impl Notifier for Refusing {
-        fn register(
-            &mut self,
-            source: &dyn AsFd,
-            key: Key,
-            interest: Interest,
-            mode: Mode,
-        ) -> io::Result<()> {
-            self.or(|inner| inner.register(source, key, interest, mode))
-        }
-
-        fn deregister(&mut self, source: &dyn AsFd) -> io::Result<()> {
-            self.or(|inner| inner.deregister(source))
-        }
-
-        fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-            self.inner.wait(events, timeout)
-        }
-
-        fn waker(&mut self) -> io::Result<Waker> {
-            self.inner.waker()
-        }
-
-        fn pollable_fd(&self) -> Option<BorrowedFd<'_>> {
-            self.inner.pollable_fd()
-        }
-    }
-
     #[test]
     fn a_refused_registration_is_reported_again_after_it_has_succeeded() {
-        let root = tempfile::tempdir().unwrap();
-        let fifo = root.path().join("trigger");
-        Trigger::create(&fifo, 0o622).unwrap();
-        let options = QueueOptions::directories([root.path()]).trigger(&fifo).watch(WatchMode::Off);
-        let mut queue = options.open().unwrap();
-        let mut now = Instant::now();
-        let inner = Backend::best().open().unwrap();
-        let mut notifier = Refusing { inner, refuses: true, refused: 0 };
+        let host = Host::new();
+        let mut queue = host.open(WatchMode::Off);
+        let Host { ref fifo, mut now, .. } = host;
+        let (refuses, refused) = (AtomicBool::new(true), AtomicUsize::new(0));
+        let fails = |call| {
+            let fails = call != Call::Wait && refuses.load(Ordering::Relaxed);
+            refused.fetch_add(usize::from(fails), Ordering::Relaxed);
+            fails
+        };
+        let mut notifier = Failing { inner: Backend::best().open().unwrap(), fails };
         queue.register(&mut notifier, [Key(1), Key(2)]);
-        let mut turns = |queue: &mut Queue, notifier: &mut Refusing| {
+        let mut turns = |queue: &mut Queue, notifier: &mut dyn Notifier| {
             for _ in 0..5 {
                 now += SECOND;
                 let _ = queue.prepare(notifier, now);
@@ -307,24 +265,24 @@ mod tests {
             let warnings = std::iter::from_fn(|| queue.next_warning());
             warnings.map(|warning| (warning.kind(), warning.path().to_owned())).collect::<Vec<_>>()
         };
-        let refused = [(WarningKind::Registration, fifo.clone())];
-        assert_eq!(turns(&mut queue, &mut notifier), refused);
+        let reported = [(WarningKind::Registration, fifo.clone())];
+        assert_eq!(turns(&mut queue, &mut notifier), reported);
         assert_eq!(turns(&mut queue, &mut notifier), [], "it was reported");
-        assert!(notifier.refused <= 11, "{} calls in 10 s", notifier.refused);
-        notifier.refuses = false;
+        assert!(refused.load(Ordering::Relaxed) <= 11, "{refused:?} calls in 10 s");
+        refuses.store(false, Ordering::Relaxed);
         assert_eq!(turns(&mut queue, &mut notifier), []);
 
         let mut events = Events::with_capacity(2);
-        pull(&fifo).unwrap();
+        pull(fifo).unwrap();
         notifier.wait(&mut events, Some(20 * SECOND)).unwrap();
         assert_eq!(events.iter().map(|event| event.key).collect::<Vec<_>>(), [Key(1)]);
 
-        notifier.refuses = true;
+        refuses.store(true, Ordering::Relaxed);
         queue.register(&mut notifier, [Key(1), Key(2)]);
-        assert_eq!(turns(&mut queue, &mut notifier), refused);
+        assert_eq!(turns(&mut queue, &mut notifier), reported);
         let error = queue.deregister(&mut notifier).unwrap_err();
-        assert_eq!((error.kind(), error.path()), (io::ErrorKind::OutOfMemory, &*fifo));
-        notifier.refuses = false;
+        assert_eq!((error.kind(), error.path()), (io::ErrorKind::OutOfMemory, &**fifo));
+        refuses.store(false, Ordering::Relaxed);
         queue.deregister(&mut notifier).unwrap();
         notifier.wait(&mut events, Some(Duration::ZERO)).unwrap();
         assert!(events.is_empty(), "it is removed");
