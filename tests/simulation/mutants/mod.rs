@@ -82,6 +82,22 @@ impl Defect {
     }
 }
 
+/// Two tests of a rule: that its histories pass with it, and that they fail without it.
+fn with_and_without<R: Sync>(
+    rule: &'static R,
+    names: [String; 2],
+    passes: fn(&R),
+    fails: fn(&R),
+) -> [Trial; 2] {
+    let [with, without] = names;
+    [(with, passes), (without, fails)].map(|(name, check)| {
+        Trial::test(name, move || {
+            check(rule);
+            Ok(())
+        })
+    })
+}
+
 /// Two tests for each rule: with the rule, and without it.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = rows::trials();

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use pullcord_platform::sim::{Call, FsKind, Mutant};
 use pullcord_platform::watch::REPORTS_NAMES;
 
-use super::{Defect, Without};
+use super::{Defect, Without, with_and_without};
 use crate::history::{
     Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
 };
@@ -150,16 +150,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     let names = |row: &&Row| REPORTS_NAMES || row.config.watch == WatchMode::Off;
     let rows = ROWS.iter().filter(names);
     rows.flat_map(|row| {
-        let with_and_without = |title: String, check: fn(&Row)| {
-            Trial::test(title, move || {
-                check(row);
-                Ok(())
-            })
-        };
-        [
-            with_and_without(format!("rules::no {}", row.title), passes),
-            with_and_without(format!("mutants::{}", row.title), fails),
-        ]
+        let names = [format!("rules::no {}", row.title), format!("mutants::{}", row.title)];
+        with_and_without(row, names, passes, fails)
     })
     .collect()
 }

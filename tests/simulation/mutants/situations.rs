@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use pullcord_platform::sim::{Call, FsKind, Mutant};
 
 use super::Defect::{self, Busy, Lost, Misreported, NeedlessScan, NoEntry, Requeued};
-use super::{Without, in_place};
+use super::{Without, in_place, with_and_without};
 use crate::history::{
     Config, Consumer, Event, History, Layout, Op, PLAIN, Trigger, WatchMode, calls, time,
 };
@@ -285,13 +285,8 @@ pub(super) fn trials() -> Vec<Trial> {
     let situations = SITUATIONS.iter().chain(in_place::SITUATIONS).filter(|_| is_here);
     situations
         .flat_map(|situation| {
-            let with_and_without = |kind, check: fn(&Situation)| {
-                Trial::test(format!("{kind}::{:?}", situation.mutant), move || {
-                    check(situation);
-                    Ok(())
-                })
-            };
-            [with_and_without("rules", passes), with_and_without("mutants", fails)]
+            let names = ["rules", "mutants"].map(|kind| format!("{kind}::{:?}", situation.mutant));
+            with_and_without(situation, names, passes, fails)
         })
         .collect()
 }
