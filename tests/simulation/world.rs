@@ -274,7 +274,7 @@ impl World {
         kernel.now() < self.flood_until.max(self.events_until)
     }
 
-    /// A hostile writer acts after each call of the queue. So its acts permit no more calls.
+    /// A hostile writer acts before each call of the queue. So its acts permit no more calls.
     fn flood(&mut self, kernel: &mut Kernel) {
         if kernel.now() < self.flood_until {
             self.flood_trigger(kernel);

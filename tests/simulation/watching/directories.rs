@@ -87,8 +87,6 @@ fn part() {
     let options = || {
         create("/v/q/todo/1/7");
         let options = QueueOptions::qmail("/v/q").expect("it can be read");
-        // A watch that cannot be opened would be tried again each second.
-        let options = if HAS_WATCH { options } else { options.watch(WatchMode::Off) };
         options.rescan_interval(Duration::from_secs(20)).without_trigger()
     };
     let mut program = Program::start(config, options);
