@@ -103,16 +103,16 @@ impl Queue {
     }
 
     /// Reads the events that were pending when a batch was read, and keeps the entries that they
-    /// report. So the scan leaves out the names of the batch that the watch returns. Returns false if
-    /// the turn is over before all were read.
-    pub(super) fn absorb(&mut self, now: Instant) -> bool {
+    /// report. So the scan leaves out the names of the batch that the watch returns. If the turn is over
+    /// before all were read, the rest is left for the next call.
+    pub(super) fn absorb(&mut self, now: Instant) {
         loop {
             while self.watches.has_buffered_events() {
                 if self.work.is_spent() {
                     // The batch waits for these events too.
                     let left = self.scanner.left_to_absorb().max(1);
                     self.scanner.set_left_to_absorb(left);
-                    return false;
+                    return;
                 }
                 if let Some(directory) = self.next_absorbed(now) {
                     let name = self.watches.last_name().to_owned();
@@ -120,14 +120,15 @@ impl Queue {
                 }
             }
             let left = self.scanner.left_to_absorb();
-            if left == 0 || self.watches.watcher().is_none() {
-                return true;
+            if left == 0 {
+                return;
             }
-            let read = self.watches.read_events();
-            let read = read.inspect(|read| self.note_read(*read, now));
-            match read {
-                Ok(0) => self.scanner.set_left_to_absorb(0),
-                Ok(read) => self.scanner.set_left_to_absorb(left.saturating_sub(read)),
+            match self.watches.read_events() {
+                Ok(read) => {
+                    self.note_read(read, now);
+                    let left = if read == 0 { 0 } else { left.saturating_sub(read) };
+                    self.scanner.set_left_to_absorb(left);
+                }
                 Err(error) => self.watcher_failed(error, now),
             }
         }
@@ -149,44 +150,33 @@ impl Queue {
     #[inline(never)]
     fn read_watch(&mut self, now: Instant) -> bool {
         match self.watches.read_events() {
-            Ok(read @ 1..) => {
+            Ok(0) => {
+                self.note_read(0, now);
+                self.charge_fruitless_read(now);
+                false
+            }
+            Ok(read) => {
                 self.note_read(read, now);
                 true
             }
-            read => {
-                self.note_no_events(read, now);
+            Err(error) => {
+                self.watcher_failed(error, now);
                 false
             }
         }
     }
 
-    #[inline(never)]
-    fn note_no_events(&mut self, read: io::Result<usize>, now: Instant) {
-        match read {
-            Ok(read) => {
-                self.note_read(read, now);
-                self.end_read(now);
-            }
-            Err(error) => self.watcher_failed(error, now),
-        }
-    }
-
+    /// Notes a read of the watch, and charges the one before if it has brought no entry.
     #[inline]
     fn note_read(&mut self, read: usize, now: Instant) {
-        self.end_read(now);
-        self.arrivals.is_fruitless = true;
+        if read > 0 && std::mem::replace(&mut self.arrivals.is_fruitless, true) {
+            self.charge_fruitless_read(now);
+        }
         self.sources.watch.readable = self.watches.may_have_more(read);
     }
 
-    /// Charges a read of the watch that has brought no entry. While that is unpaid, the watch is not waited
-    /// for: a user who causes other events cannot keep the queue busy.
-    #[inline]
-    fn end_read(&mut self, now: Instant) {
-        if std::mem::take(&mut self.arrivals.is_fruitless) {
-            self.charge_fruitless_read(now);
-        }
-    }
-
+    /// While a read is unpaid, the watch is not waited for: a user who causes other events cannot keep
+    /// the queue busy.
     #[inline(never)]
     fn charge_fruitless_read(&mut self, now: Instant) {
         self.schedule.pacer().charge_empty(now);
@@ -198,20 +188,15 @@ impl Queue {
     #[inline(always)]
     fn next_reported(&mut self, now: Instant) -> Option<usize> {
         self.work.turn.names += 1;
-        let reported = match self.watches.next_event() {
-            None => None,
-            Some(TargetEvent::EntryAdded { directory, cause, is_directory }) => {
+        match self.watches.next_event()? {
+            TargetEvent::EntryAdded { directory, cause, is_directory } => {
                 self.on_entry_added(directory, cause, is_directory, now)
             }
-            Some(event) => {
+            event => {
                 self.on_unnamed_event(event, now);
                 None
             }
-        };
-        if reported.is_none() && !self.watches.has_buffered_events() {
-            self.end_read(now);
         }
-        reported
     }
 
     #[inline(never)]
@@ -279,7 +264,6 @@ impl Queue {
     #[inline(never)]
     fn is_entry_of_parts(&mut self, is_directory: bool) -> bool {
         if is_directory {
-            self.arrivals.is_fruitless = false;
             self.on_part_reported();
             return false;
         }
@@ -341,5 +325,37 @@ impl Queue {
             }
             self.add_part(part);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrivals(directories: &[usize]) -> Arrivals {
+        let buffered = directories.iter().map(|directory| (*directory, "1".into()));
+        let mut arrivals = Arrivals { buffered: buffered.collect(), ..Arrivals::default() };
+        for directory in directories {
+            arrivals.reported.insert(*directory, "1".as_ref());
+        }
+        arrivals
+    }
+
+    #[test]
+    fn the_reports_of_one_directory_or_of_all_are_forgotten() {
+        let mut some = arrivals(&[0, 1, 2, 1]);
+        some.forget(1);
+        assert_eq!(some.buffered, arrivals(&[0, 2]).buffered);
+        let kept = [0, 1, 2].map(|directory| some.reported.contains(directory, "1".as_ref()));
+        assert_eq!(kept, [true, false, true]);
+        some.forget_all();
+        assert!(!some.has_buffered() && !some.reported.contains(0, "1".as_ref()));
+    }
+
+    #[test]
+    fn entries_that_wait_to_be_returned_delay_the_next_batch_from_a_limit_on() {
+        let directories = vec![0; MAX_BUFFERED];
+        assert!(!arrivals(&directories[1..]).is_full());
+        assert!(arrivals(&directories).is_full());
     }
 }

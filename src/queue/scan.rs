@@ -21,7 +21,7 @@ impl Queue {
     /// Returns an entry that a scan has found, if one is active or due.
     #[inline(always)]
     pub(super) fn next_scanned(&mut self, now: Instant) -> Option<Found> {
-        while !self.work.is_spent() {
+        while !self.work.is_spent() && !self.is_scan_blocked() {
             let Some(directory) = self.scanner.directory() else {
                 if self.open_next(now) {
                     continue;
@@ -29,14 +29,8 @@ impl Queue {
                 return None;
             };
             if self.scanner.left_to_absorb() > 0 {
-                if self.absorb(now) {
-                    self.scanner.set_left_to_absorb(0);
-                    continue;
-                }
-                return None;
-            }
-            if self.is_scan_blocked() {
-                return None;
+                self.absorb(now);
+                continue;
             }
             let Some(file_type) = self.scanner.next_in_batch() else {
                 if self.arrivals.is_full() {
@@ -57,9 +51,7 @@ impl Queue {
 
     /// Returns whether the scan waits because too many of its entries wait for their quiet time.
     pub(super) fn is_scan_blocked(&self) -> bool {
-        self.appointments.scanned() >= MAX_WAITING
-            && self.scanner.directory().is_some()
-            && self.scanner.left_to_absorb() == 0
+        self.appointments.scanned() >= MAX_WAITING && self.scanner.directory().is_some()
     }
 
     /// Opens the next directory that is due, watching it first if it is not watched yet. Returns

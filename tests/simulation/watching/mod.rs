@@ -4,6 +4,7 @@
 mod directories;
 mod failures;
 mod limits;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use libc::{O_NONBLOCK, O_WRONLY};
 use libtest_mimic::Trial;
 use pullcord::{
     Backend, Events, Key, Notifier, OwnedEntry, Queue, QueueOptions, Warning, WarningKind,
-    WatchMode,
+    WatchMode, WriteMethod,
 };
 use pullcord_platform::sim::{self, Call, Fault, Kernel};
 use pullcord_platform::watch::REPORTS_NAMES;
@@ -28,11 +29,12 @@ const HAS_WATCH: bool = !cfg!(pullcord_sim = "none");
 
 /// Returns the tests that are possible on this kernel.
 pub(crate) fn trials() -> Vec<Trial> {
-    let all = [directories::TESTS, failures::TESTS, limits::TESTS].concat();
+    let all = [directories::TESTS, failures::TESTS, limits::TESTS, pace::TESTS].concat();
     let is_possible = |test: &&Test| match test.2 {
         On::All => true,
         On::Watching => HAS_WATCH,
         On::Linux => REPORTS_NAMES,
+        On::Changes => HAS_WATCH && !REPORTS_NAMES,
         On::Unwatched => !HAS_WATCH,
     };
     let trial = |(name, test, _): &Test| {
@@ -55,6 +57,8 @@ enum On {
     Watching,
     /// A kernel whose watch has a limit, can overflow and reports names.
     Linux,
+    /// A kernel whose watch reports no names.
+    Changes,
     /// A kernel without a directory watch.
     Unwatched,
 }
