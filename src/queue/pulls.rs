@@ -22,7 +22,6 @@ impl Queue {
     pub(super) fn trigger_failed(&mut self, error: Error, now: Instant) {
         self.retry.failed(Thing::Trigger, now);
         self.warn(Problem::Trigger, WarningKind::Trigger, error);
-        self.sources.trigger.readable = false;
         let Some(interval) = self.options.poll_interval else { return };
         for directory in 0..self.watches.len() {
             if self.watches.grade(directory) == WatchGrade::None

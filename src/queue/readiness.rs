@@ -179,9 +179,6 @@ impl Queue {
             return quiet;
         }
         let age = status.version.age(clock::wall()).unwrap_or(Duration::ZERO);
-        match quiet.saturating_sub(age) {
-            Duration::ZERO => quiet,
-            left => left,
-        }
+        quiet.saturating_sub(age)
     }
 }
