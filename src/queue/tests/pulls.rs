@@ -1,57 +1,6 @@
-//! Turns of a queue on real files, at times that the test chooses.
+//! The trigger: its pulls, and a trigger that fails.
 
-use std::fs;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
-
-use super::Queue;
-use crate::watcher::REPORTS_NAMES;
-use crate::{QueueOptions, Trigger, WarningKind, WatchMode, pull};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// A directory and a trigger.
-pub(super) struct Host {
-    _root: TempDir,
-    pub(super) todo: PathBuf,
-    pub(super) fifo: PathBuf,
-    pub(super) now: Instant,
-}
-
-impl Host {
-    pub(super) fn new() -> Host {
-        let root = tempfile::tempdir().unwrap();
-        let (todo, fifo) = (root.path().join("todo"), root.path().join("trigger"));
-        fs::create_dir(&todo).unwrap();
-        Trigger::create(&fifo, 0o622).unwrap();
-        Host { _root: root, todo, fifo, now: Instant::now() }
-    }
-
-    /// Opens a queue on both.
-    pub(super) fn open(&self, watch: WatchMode) -> Queue {
-        let options = QueueOptions::directories([&self.todo]).trigger(&self.fifo).watch(watch);
-        options.open().unwrap()
-    }
-
-    /// Makes one turn. Returns the number of its entries, which are removed.
-    fn turn(&self, queue: &mut Queue) -> usize {
-        let _ = queue.prepare_fds(self.now);
-        let mut count = 0;
-        while let Some(entry) = queue.next_entry(self.now) {
-            fs::remove_file(entry.path()).unwrap();
-            count += 1;
-        }
-        count
-    }
-
-    /// As [`turn`](Host::turn), after a wait that the trigger has ended.
-    fn pulled_turn(&self, queue: &mut Queue) -> usize {
-        queue.set_trigger_readable();
-        self.turn(queue)
-    }
-}
+use super::*;
 
 #[test]
 fn pulls_before_the_first_turn_are_drained_before_its_scan() {
@@ -135,32 +84,54 @@ fn an_empty_trigger_is_not_read_without_end() {
     assert!((1..100).contains(&reads), "{reads} reads at one time");
 }
 
-/// The same for a watch that reports events of no entry. Each read of entries is free.
+/// A trigger that fails cannot report entries: directories without a reliable watch are polled.
 #[test]
-fn only_events_of_entries_are_read_without_end() {
-    if !REPORTS_NAMES {
-        return;
+fn directories_are_polled_while_the_trigger_fails() {
+    let mut host = Host::new();
+    let interval = 60 * SECOND;
+    let options = host.options().watch(WatchMode::Off).poll_interval(interval);
+    let mut queue = options.open().unwrap();
+    host.settle(&mut queue);
+    fs::remove_file(&host.fifo).unwrap();
+    host.now += 10 * SECOND;
+    host.settle(&mut queue);
+    for name in ["1", "2"] {
+        let entry = host.create(name);
+        host.now += interval + SECOND;
+        assert_eq!(host.settle(&mut queue), [name]);
+        fs::remove_file(entry).unwrap();
     }
+    Trigger::create(&host.fifo, 0o622).unwrap();
+    host.now += 10 * SECOND;
+    host.settle(&mut queue);
+    host.create("3");
+    assert_eq!(host.pulled(&mut queue), ["3"]);
+}
+
+/// The notifier has reported it before the verification finds that it is gone.
+#[test]
+fn a_trigger_that_has_failed_is_not_waited_for_without_end() {
+    let mut host = Host::new();
+    let mut queue = host.open(WatchMode::Off);
+    host.settle(&mut queue);
+    fs::remove_file(&host.fifo).unwrap();
+    host.now += 10 * SECOND;
+    queue.set_trigger_readable();
+    host.settle(&mut queue);
+    let fds = queue.prepare_fds(host.now);
+    assert!(fds.trigger.is_none());
+    assert!(fds.timeout.is_some_and(|timeout| timeout > Duration::ZERO), "{fds:?}");
+}
+
+#[test]
+fn a_trigger_that_is_replaced_between_the_open_and_the_first_turn_is_found() {
     let host = Host::new();
-    let mut queue = host.open(WatchMode::Required);
-    host.turn(&mut queue);
-    let count_reads = |queue: &mut Queue, name: &str| {
-        let (mut entries, before) = (0, queue.watches.reads());
-        for _ in 0..1000 {
-            let path = host.todo.join(name);
-            fs::write(&path, "").unwrap();
-            if name.starts_with('.') {
-                fs::remove_file(&path).unwrap();
-            }
-            queue.set_watch_readable();
-            entries += host.turn(queue);
-        }
-        (entries, queue.watches.reads() - before)
-    };
-    let (entries, reads) = count_reads(&mut queue, "1");
-    assert_eq!(entries, 1000);
-    assert!(reads >= 1000, "{reads} reads for 1,000 entries");
-    let (entries, reads) = count_reads(&mut queue, ".hidden");
-    assert_eq!(entries, 0);
-    assert!((1..100).contains(&reads), "{reads} reads of hidden files at one time");
+    for watch in [WatchMode::Off, WatchMode::Auto] {
+        let mut queue = host.open(watch);
+        host.create("1");
+        fs::remove_file(&host.fifo).unwrap();
+        Trigger::create(&host.fifo, 0o622).unwrap();
+        assert_eq!(host.settle(&mut queue), ["1"]);
+        assert_eq!(queue.stats().trigger_reopens, 1);
+    }
 }
