@@ -188,11 +188,12 @@ impl Queue {
     #[inline(always)]
     fn next_reported(&mut self, now: Instant) -> Option<usize> {
         self.work.turn.names += 1;
-        match self.watches.next_event()? {
-            TargetEvent::EntryAdded { directory, cause, is_directory } => {
+        match self.watches.next_event() {
+            None => None,
+            Some(TargetEvent::EntryAdded { directory, cause, is_directory }) => {
                 self.on_entry_added(directory, cause, is_directory, now)
             }
-            event => {
+            Some(event) => {
                 self.on_unnamed_event(event, now);
                 None
             }

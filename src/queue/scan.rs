@@ -21,7 +21,7 @@ impl Queue {
     /// Returns an entry that a scan has found, if one is active or due.
     #[inline(always)]
     pub(super) fn next_scanned(&mut self, now: Instant) -> Option<Found> {
-        while !self.work.is_spent() && !self.is_scan_blocked() {
+        while !self.work.is_spent() {
             let Some(directory) = self.scanner.directory() else {
                 if self.open_next(now) {
                     continue;
@@ -31,6 +31,9 @@ impl Queue {
             if self.scanner.left_to_absorb() > 0 {
                 self.absorb(now);
                 continue;
+            }
+            if self.is_scan_blocked() {
+                return None;
             }
             let Some(file_type) = self.scanner.next_in_batch() else {
                 if self.arrivals.is_full() {
@@ -258,13 +261,13 @@ impl Queue {
         if file_type == FileType::Symlink && !may_be_part {
             return true;
         }
-        let path = self.watches.path(0).join(name);
+        let path = || self.watches.path(0).join(name);
         let mut looks = 0;
         let is_directory = is_directory(file_type, || {
             looks += 1;
             // A link may lead nowhere. Any other entry that cannot be looked at is not known.
             match self.scanner.look(name) {
-                Ok(status) if status.is_symlink() => file::is_directory(&path),
+                Ok(status) if status.is_symlink() => file::is_directory(&path()),
                 status => status.map(|status| status.is_directory()),
             }
         });
@@ -278,6 +281,7 @@ impl Queue {
             }
         };
         if is_directory && may_be_part && !mutant!(PartNotScanned) {
+            let path = path();
             self.add_part(path);
         }
         !is_directory || mutant!(DirectoryReturned)

@@ -147,10 +147,7 @@ impl Queue {
         let is_due = self.appointments.is_due(now);
         let found = match (self.has_arrivals(), is_due, self.schedule.has_due()) {
             (false, false, false) => return None,
-            (true, false, false) => {
-                self.work.turn.first = 1;
-                self.next_arrival(now)
-            }
+            (true, false, false) => self.next_arrival(now),
             (false, false, true) => self.next_scanned(now),
             _ => None,
         };
