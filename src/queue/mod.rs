@@ -160,18 +160,8 @@ impl Queue {
         };
         let is_required = self.options.watch == WatchMode::Required;
         match armed {
-            Armed::Unreachable(e) if self.is_lost_part(directory, e.kind()) => {
-                self.lose_part(directory);
-                return Ok(());
-            }
-            Armed::Unreachable(e)
-                if self.options.must_exist || e.kind() != io::ErrorKind::NotFound =>
-            {
-                return Err(e);
-            }
-            Armed::Unwatchable(Some(e)) | Armed::Failed(e) if is_required => {
-                return Err(e);
-            }
+            Armed::Unreachable(e) if !self.may_be_missing(directory, e.kind()) => return Err(e),
+            Armed::Unwatchable(Some(e)) | Armed::Failed(e) if is_required => return Err(e),
             armed => self.on_armed(directory, armed, now),
         }
         if !self.watches.is_watched(directory) && self.watches.is_own(directory) {
@@ -186,11 +176,18 @@ impl Queue {
                 Err(e) if self.is_lost_part(directory, e.kind()) => {
                     self.lose_part(directory);
                 }
-                Err(e) if e.kind() == io::ErrorKind::NotFound && !self.options.must_exist => {}
+                Err(e) if self.may_be_missing(directory, e.kind()) => {}
                 Err(e) => return Err(Error::new(path, "read the directory", e)),
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a directory may be missing when the queue is opened: if the options permit that, or
+    /// if it is a part, which another process may have removed since its name was read.
+    fn may_be_missing(&self, directory: usize, kind: io::ErrorKind) -> bool {
+        kind == io::ErrorKind::NotFound && !self.options.must_exist
+            || self.is_lost_part(directory, kind)
     }
 
     /// Returns the entry again, once `not_before` has come: for an entry that cannot be processed

@@ -24,9 +24,7 @@ impl Queue {
         self.warn(Problem::Trigger, WarningKind::Trigger, error);
         let Some(interval) = self.options.poll_interval else { return };
         for directory in 0..self.watches.len() {
-            if self.watches.grade(directory) == WatchGrade::None
-                && !self.retry.is_failing(Thing::Directory(directory))
-            {
+            if self.watches.grade(directory) == WatchGrade::None && self.may_be_read(directory) {
                 self.schedule.mark_dirty_after(directory, interval, now);
             }
         }
