@@ -384,6 +384,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::notifier::tests::{Call, Failing};
     use crate::{Interest, Mode, QueueOptions, Trigger, WatchMode, pull};
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -527,5 +528,37 @@ mod tests {
         let mut events = Events::with_capacity(1);
         outer.wait(&mut events, Some(PATIENCE)).unwrap();
         assert!(!events.is_empty(), "the poll does not wake the loop");
+    }
+
+    /// On kqueue(2) there is a new edge only after the notifier had nothing to report.
+    #[test]
+    fn a_registration_is_renewed_only_if_nothing_else_is_reported() {
+        let todo = tempfile::tempdir().unwrap();
+        let refuses = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_refused = refuses.clone();
+        let fails = move |call| {
+            call == Call::Deregister && is_refused.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        let inner = Backend::best().open().unwrap();
+        if inner.pollable_fd().is_none() {
+            return;
+        }
+        let queue = QueueOptions::directories([todo.path()]).open().unwrap();
+        let notifier = Box::new(Failing { inner, fails });
+        let mut mail = Receiver::with_notifier(queue, notifier, true).unwrap();
+        settle(&mut mail);
+        fs::write(todo.path().join("1"), "").unwrap();
+        assert!(mail.renew_registration(), "its events are kept for the next turn");
+        if mail.queue().is_fully_watched() {
+            refuses.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(!mail.renew_registration(), "the watch stays registered");
+            refuses.store(false, std::sync::atomic::Ordering::Relaxed);
+        }
+        let ready = pullcord_platform::always_writable::AlwaysWritable::new().unwrap();
+        mail.notifier.register(&ready, Key(9), Interest::Write, Mode::Level).unwrap();
+        assert!(!mail.renew_registration(), "it is reported each time");
+        mail.notifier.deregister(&ready).unwrap();
+        assert!(mail.renew_registration());
+        assert_eq!(mail.recv().unwrap().unwrap().name, "1");
     }
 }

@@ -243,4 +243,33 @@ mod tests {
             panic!("the second failure was not reported");
         });
     }
+
+    #[test]
+    fn an_idle_receiver_does_not_ask_its_notifier_at_each_poll() {
+        if !Backend::best().has_pollable_fd() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let waits = Arc::new(AtomicUsize::new(0));
+        let count = waits.clone();
+        let fails = move |call| {
+            count.fetch_add(usize::from(call == Call::Wait), Ordering::Relaxed);
+            false
+        };
+        let notifier = Failing { inner: Backend::best().open().unwrap(), fails };
+        let queue = QueueOptions::directories([directory.path()]).open().unwrap();
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let receiver = Receiver::with_notifier(queue, Box::new(notifier), false).unwrap();
+            let readiness = ReadReadiness::new(receiver.pollable_fd().unwrap()).unwrap();
+            let mut mail = AsyncReceiver { readiness, receiver, has_ended: false };
+            for _ in 0..1000 {
+                let mut is_pending =
+                    |context: &mut Context<'_>| mail.poll_recv(context).is_pending();
+                assert!(future::poll_fn(|context| Poll::Ready(is_pending(context))).await);
+                ::tokio::task::yield_now().await;
+            }
+        });
+        assert!((1..100).contains(&waits.load(Ordering::Relaxed)), "{waits:?} waits");
+    }
 }

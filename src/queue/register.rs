@@ -313,4 +313,53 @@ mod tests {
         let timeout = queue.prepare_fds(now).timeout;
         assert!(timeout.is_some_and(|it| !it.is_zero() && it < SECOND), "{timeout:?}");
     }
+
+    #[test]
+    fn a_queue_that_was_removed_from_a_notifier_takes_no_event_and_registers_nothing() {
+        let host = Host::new();
+        let mut queue = host.open(WatchMode::Auto);
+        let (has_watch, now) = (queue.watches.watcher().is_some(), host.now);
+        assert!(!queue.handle_event(&Event::new(Key(1))), "it is not registered yet");
+        let (calls, refuses) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // The watch is the second one of both to be removed.
+        let fails =
+            |_| calls.fetch_add(1, Ordering::Relaxed) == 1 && refuses.load(Ordering::Relaxed);
+        let mut notifier = Failing { inner: Backend::best().open().unwrap(), fails };
+        queue.register(&mut notifier, [Key(1), Key(2)]);
+        let _ = queue.prepare(&mut notifier, now);
+        assert!(queue.handle_event(&Event::new(Key(1))) && queue.handle_event(&Event::new(Key(2))));
+        assert!(!queue.handle_event(&Event::new(Key(3))));
+        if has_watch {
+            calls.store(0, Ordering::Relaxed);
+            refuses.store(true, Ordering::Relaxed);
+            let error = queue.deregister(&mut notifier).unwrap_err();
+            assert_eq!((error.kind(), error.path()), (io::ErrorKind::OutOfMemory, &*host.todo));
+            refuses.store(false, Ordering::Relaxed);
+        }
+        queue.deregister(&mut notifier).unwrap();
+        assert!(!queue.handle_event(&Event::new(Key(1))), "it is not registered any more");
+        calls.store(0, Ordering::Relaxed);
+        let _ = queue.prepare(&mut notifier, now + SECOND);
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn after_a_jump_of_the_time_no_wait_is_longer_than_an_interval() {
+        let host = Host::new();
+        let mut queue = host.open(WatchMode::Off);
+        let mut notifier = Backend::best().open().unwrap();
+        queue.register(&mut *notifier, [Key(1), Key(2)]);
+        let hour = 3600 * SECOND;
+        let work = |queue: &mut Queue, now| {
+            while queue.prepare_fds(now).timeout == Some(Duration::ZERO) {
+                assert!(queue.next_entry(now).is_none());
+            }
+        };
+        let is_soon = |timeout: Option<Duration>| timeout.is_some_and(|it| it <= 10 * SECOND);
+        let now = host.now + 2 * hour;
+        work(&mut queue, now);
+        assert!(is_soon(queue.prepare(&mut *notifier, now - hour)));
+        work(&mut queue, now - hour);
+        assert!(is_soon(queue.prepare_fds(now - 2 * hour).timeout));
+    }
 }

@@ -191,3 +191,55 @@ impl Scanner {
         Some(Scanned { directory, has_found: self.has_found, has_unfinished, failed })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_time_is_that_of_the_caller_and_the_reading_since() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("1"), "").unwrap();
+        let (mut scanner, now) = (Scanner::new(), Instant::now());
+        assert_eq!(scanner.time(now), now);
+        let mut reading = scanner.open(0, directory.path()).1;
+        reading += scanner.read_batch().1;
+        assert_eq!(scanner.time(now), now + reading);
+        assert_eq!(scanner.time(now), now + reading);
+        // The next time of the caller contains it.
+        assert_eq!(scanner.time(now + SECOND), now + SECOND);
+        reading = scanner.read_batch().1;
+        assert_eq!(scanner.time(now + SECOND), now + SECOND + reading);
+    }
+
+    #[test]
+    fn a_scan_remembers_until_its_end_which_of_its_entries_were_returned_and_are_unfinished() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut scanner, name) = (Scanner::new(), OsStr::new("1").into());
+        // Nothing is being read.
+        scanner.note_returned(0, &name);
+        scanner.unfinished();
+        assert!(scanner.close().is_none());
+        for directory_number in [3, 4] {
+            scanner.open(directory_number, directory.path()).0.unwrap();
+            assert!(!scanner.was_returned(&name));
+            scanner.note_returned(0, &name);
+            assert!(!scanner.was_returned(&name), "it is of another directory");
+            scanner.note_returned(directory_number, &name);
+            assert!(scanner.was_returned(&name) && !scanner.was_returned("2".as_ref()));
+            if directory_number == 3 {
+                scanner.unfinished();
+            }
+            let scanned = scanner.close().unwrap();
+            assert_eq!(
+                (scanned.directory, scanned.has_unfinished),
+                (directory_number, directory_number == 3)
+            );
+            assert!(!scanned.has_found && scanned.failed.is_none());
+        }
+    }
+}
