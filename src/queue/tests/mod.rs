@@ -1,6 +1,7 @@
 //! Turns of a queue on real files, at times that the test chooses.
 
 mod in_place;
+mod open;
 mod pulls;
 mod scans;
 mod split;

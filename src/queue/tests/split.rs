@@ -3,7 +3,7 @@
 use super::*;
 
 /// A queue of qmail's form.
-fn options(host: &Host) -> QueueOptions {
+pub(super) fn options(host: &Host) -> QueueOptions {
     let lock = host.root.path().join("lock");
     fs::create_dir_all(&lock).unwrap();
     let _ = Trigger::create(lock.join("trigger"), 0o622);
