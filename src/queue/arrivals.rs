@@ -143,7 +143,6 @@ impl Queue {
     pub(super) fn absorb_all(&mut self, now: Instant) {
         self.scanner.set_left_to_absorb(usize::MAX);
         self.absorb(now);
-        self.scanner.set_left_to_absorb(0);
     }
 
     /// Reads the watch once. Returns whether there was anything.
@@ -317,14 +316,8 @@ impl Queue {
         if let Some(part) =
             part_name(self.watches.last_name()).filter(|_| !mutant!(PartNotReported))
         {
-            let part = self.watches.path(0).join(part);
-            // It may have been removed and made again.
-            if let Some(known) =
-                self.watches.find(&part).filter(|known| self.watches.is_own(*known))
-            {
-                self.verification.rearm(known);
-            }
-            self.add_part(part);
+            // If it was removed and made again, its own watch reports that.
+            self.add_part(self.watches.path(0).join(part));
         }
     }
 }

@@ -185,7 +185,6 @@ impl Scanner {
 
     /// Closes the directory, and discards the rest of its batch. Returns the result of the scan.
     pub(super) fn close(&mut self) -> Option<Scanned> {
-        self.left_to_absorb = 0;
         self.batch.clear();
         let Open { directory, has_unfinished, failed, .. } = self.open.take()?;
         Some(Scanned { directory, has_found: self.has_found, has_unfinished, failed })
