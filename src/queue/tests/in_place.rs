@@ -30,6 +30,21 @@ fn be_quiet(host: &mut Host, queue: &mut Queue) -> Vec<(String, Origin)> {
     entries.into_iter().map(|entry| (entry.name.into_string().unwrap(), entry.origin)).collect()
 }
 
+/// Waits until a change of the file has another time than its last one.
+pub(super) fn settle_time(path: &Path) {
+    while !file::lstat(path).unwrap().version.is_settled(clock::wall()) {
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until the file is so old.
+fn grow_old(path: &Path, age: Duration) {
+    let is_old = |version: file::FileVersion| version.age(clock::wall()).is_some_and(|it| it > age);
+    while !is_old(file::lstat(path).unwrap().version) {
+        std::thread::yield_now();
+    }
+}
+
 fn append(path: &PathBuf) {
     File::options().append(true).open(path).unwrap().write_all(b"a line").unwrap();
 }
@@ -77,6 +92,40 @@ fn a_file_that_is_gone_before_it_is_quiet_is_not_returned() {
     fs::remove_file(host.create("1")).unwrap();
     assert!(host.watched(&mut queue).is_empty());
     assert!(be_quiet(&mut host, &mut queue).is_empty());
+}
+
+/// Its times prove it.
+#[test]
+fn a_file_that_is_old_when_its_time_comes_is_returned_at_the_first_look() {
+    let (mut host, quiet) = (Host::new(), Duration::from_millis(50));
+    let path = host.create("found");
+    grow_old(&path, quiet);
+    let options = host.options().write_method(WriteMethod::InPlace { quiet });
+    let mut queue = options.open().unwrap();
+    if !(REPORTS_NAMES && queue.is_fully_watched()) {
+        return;
+    }
+    assert_eq!(host.settle(&mut queue), ["found"]);
+    // Its consumer opens it, and changes nothing.
+    drop(File::options().append(true).open(&path).unwrap());
+    assert!(host.watched(&mut queue).is_empty());
+    host.now += SECOND;
+    assert!(host.settle(&mut queue).is_empty());
+
+    grow_old(&host.create("reported"), quiet);
+    assert!(host.watched(&mut queue).is_empty());
+    host.now += quiet;
+    assert_eq!(host.settle(&mut queue), ["reported"]);
+}
+
+#[test]
+fn a_link_that_a_scan_finds_is_returned_at_once() {
+    let host = Host::new();
+    symlink("nowhere", host.todo.join("link")).unwrap();
+    for watch in [WatchMode::Off, WatchMode::Auto] {
+        let mut queue = options(&host).watch(watch).open().unwrap();
+        assert_eq!(host.settle(&mut queue), ["link"], "watch {watch}");
+    }
 }
 
 /// Nobody writes to it.
@@ -130,11 +179,7 @@ fn an_event_of_a_file_that_was_returned_and_is_unchanged_is_no_arrival() {
     let Some(mut queue) = open(&host) else { return };
     let path = host.create("1");
     host.watched(&mut queue);
-    // A change in the same tick of the clock would have the same time.
-    let is_settled = || file::lstat(&path).unwrap().version.is_settled(clock::wall());
-    while !is_settled() {
-        std::thread::yield_now();
-    }
+    settle_time(&path);
     assert_eq!(be_quiet(&mut host, &mut queue).len(), 1);
     drop(File::options().append(true).open(&path).unwrap());
     host.watched(&mut queue);

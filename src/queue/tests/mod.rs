@@ -11,7 +11,7 @@ mod watched;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -37,6 +37,13 @@ impl Host {
         fs::create_dir(&todo).unwrap();
         Trigger::create(&fifo, 0o622).unwrap();
         Host { root, todo, fifo, now: Instant::now() }
+    }
+
+    /// Makes a symbolic link to the directory above both. Returns its path.
+    fn link_to_root(&self) -> PathBuf {
+        let link = self.root.path().join("link");
+        symlink(self.root.path(), &link).unwrap();
+        link
     }
 
     /// The options of a queue on both.
@@ -125,4 +132,10 @@ impl Host {
         queue.set_trigger_readable();
         self.turn(queue)
     }
+}
+
+/// Makes a symbolic link lead to itself. No path through it can be looked at then.
+fn break_link(link: &Path) {
+    fs::remove_file(link).unwrap();
+    symlink(link, link).unwrap();
 }

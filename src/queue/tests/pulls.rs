@@ -135,3 +135,23 @@ fn a_trigger_that_is_replaced_between_the_open_and_the_first_turn_is_found() {
         assert_eq!(queue.stats().trigger_reopens, 1);
     }
 }
+
+/// The FIFO is still open, so that no pull is lost so far. But none is read any more.
+#[test]
+fn directories_are_polled_once_the_trigger_cannot_be_looked_at() {
+    let mut host = Host::new();
+    let link = host.link_to_root();
+    let options = QueueOptions::directories([&host.todo]).trigger(link.join("trigger"));
+    let options = options.watch(WatchMode::Off).rescan_interval(None).poll_interval(60 * SECOND);
+    let mut queue = options.open().unwrap();
+    host.settle(&mut queue);
+    break_link(&link);
+    host.now += 10 * SECOND;
+    host.settle(&mut queue);
+    assert_eq!(queue.next_warning().map(|it| it.kind()), Some(WarningKind::Trigger));
+    let scans = queue.stats().scans;
+    host.create("1");
+    host.now += 61 * SECOND;
+    assert_eq!(host.settle(&mut queue), ["1"]);
+    assert_eq!(queue.stats().scans, scans + 1);
+}

@@ -29,7 +29,7 @@ fn a_directory_that_is_made_later_is_read_once() {
 }
 
 #[test]
-fn a_hidden_file_cannot_be_requeued() {
+fn a_name_of_no_entry_cannot_be_requeued() {
     let host = Host::new();
     let mut queue = host.open(WatchMode::Off);
     let requeue = |queue: &mut Queue, path: PathBuf| {
@@ -40,4 +40,49 @@ fn a_hidden_file_cannot_be_requeued() {
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     }
     requeue(&mut queue, host.todo.join("1")).unwrap();
+    // A program can change the fields of an entry.
+    for name in ["", "part/1"] {
+        let mut entry = OwnedEntry::from_path(host.todo.join("1")).unwrap();
+        entry.name = name.into();
+        let error = queue.requeue(&entry, host.now + SECOND).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name:?}");
+    }
+}
+
+#[test]
+fn a_directory_outside_a_qmail_queue_is_an_entry() {
+    let host = Host::new();
+    let mut queue = host.open(WatchMode::Off);
+    fs::create_dir(host.todo.join("0")).unwrap();
+    fs::create_dir(host.todo.join("part")).unwrap();
+    assert_eq!(host.settle(&mut queue), ["0", "part"]);
+    assert_eq!(queue.status().count(), 1);
+}
+
+#[test]
+fn a_requeued_name_whose_file_has_changed_is_returned_by_a_scan_and_no_more() {
+    let mut host = Host::new();
+    let entry = host.create("1");
+    let mut queue = host.open(WatchMode::Off);
+    assert_eq!(host.settle(&mut queue), ["1"]);
+    let requeue = |host: &Host, queue: &mut Queue| {
+        let owned = OwnedEntry::from_path(host.todo.join("1")).unwrap();
+        queue.requeue(&owned, host.now + 60 * SECOND).unwrap();
+    };
+    requeue(&host, &mut queue);
+    host.now += SECOND;
+    assert!(host.pulled(&mut queue).is_empty(), "it is the same file");
+    fs::remove_file(&entry).unwrap();
+    let other = host.create("other");
+    fs::rename(other, &entry).unwrap();
+    host.now += SECOND;
+    assert_eq!(host.pulled(&mut queue), ["1"]);
+    host.now += 60 * SECOND;
+    assert!(host.settle(&mut queue).is_empty(), "its appointment has ended");
+    // One that was gone when it was requeued is another one, too.
+    fs::remove_file(&entry).unwrap();
+    requeue(&host, &mut queue);
+    host.create("1");
+    host.now += SECOND;
+    assert_eq!(host.pulled(&mut queue), ["1"]);
 }

@@ -86,6 +86,18 @@ fn the_watch_tells_parts_from_mail() {
     assert_eq!(parts(&queue), ["0", "1", "2"]);
 }
 
+#[test]
+fn a_numbered_link_that_is_gone_before_the_scan_looks_at_it_is_no_mail() {
+    let host = Host::new();
+    let links: Vec<_> = (0..100).map(|name| host.todo.join(name.to_string())).collect();
+    links.iter().for_each(|link| symlink("nowhere", link).unwrap());
+    let mut queue = options(&host).watch(WatchMode::Off).open().unwrap();
+    assert!(!host.entries(&mut queue).is_empty());
+    assert!(queue.is_scanning(), "a turn makes 64 looks");
+    links.iter().for_each(|link| fs::remove_file(link).unwrap());
+    assert!(host.settle(&mut queue).is_empty());
+}
+
 /// The names of its messages are numbers.
 #[test]
 fn a_flat_queue_looks_at_no_message() {

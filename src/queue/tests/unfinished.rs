@@ -115,3 +115,33 @@ fn a_turn_looks_at_a_bounded_number_of_files() {
     assert_eq!(looked(&mut queue), 64);
     assert!(queue.watches.has_buffered_events());
 }
+
+#[test]
+fn a_file_that_is_gone_before_the_scan_looks_at_it_is_not_returned() {
+    let host = Host::new();
+    (0..100).for_each(|name| host.create_executable(&name.to_string()));
+    let mut queue = options(&host).watch(WatchMode::Off).open().unwrap();
+    assert!(!host.entries(&mut queue).is_empty());
+    assert!(queue.is_scanning(), "a turn makes 64 looks");
+    (0..100).for_each(|name| fs::remove_file(host.todo.join(name.to_string())).unwrap());
+    assert!(host.settle(&mut queue).is_empty());
+}
+
+/// The scan looks at it between the writer's chmod(2) and the read of its event.
+#[test]
+fn a_file_that_the_scan_has_found_ready_is_not_returned_again_for_its_event() {
+    let host = Host::new();
+    let paths: Vec<_> = (0..100).map(|name| host.create(&name.to_string())).collect();
+    let mut queue = options(&host).open().unwrap();
+    assert!(host.entries(&mut queue).is_empty(), "a turn looks at 64 files");
+    assert!(queue.is_scanning());
+    if !queue.is_fully_watched() {
+        return;
+    }
+    paths.iter().for_each(finish);
+    in_place::settle_time(&paths[99]);
+    let mut names = host.settle(&mut queue);
+    assert!((30..=50).contains(&names.len()), "the watch was not read yet: {names:?}");
+    names.extend(host.watched(&mut queue));
+    assert_eq!(names.len(), 100);
+}
