@@ -57,10 +57,11 @@ use pullcord_platform::clock;
 use pullcord_platform::dir::Dir;
 use pullcord_platform::file;
 
+pub use self::core::grade::WatchGrade;
 pub use entry::{Entry, Origin, OwnedEntry};
 pub use options::{QueueOptions, WriteMethod};
 pub use register::WaitFds;
-pub use status::{DirectoryStatus, Stats, WatchGrade};
+pub use status::{DirectoryStatus, Stats};
 pub use warning::{Warning, WarningKind};
 
 use self::core::appointments::{Appointment, Appointments, Reason};

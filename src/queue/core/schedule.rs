@@ -8,9 +8,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::grade::WatchGrade;
 use super::pacer::Pacer;
 use super::timer::Timer;
-use crate::queue::WatchGrade;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
