@@ -72,7 +72,7 @@ const HISTORIES: &[Named] = &[
         Config { consumer: Consumer::Requeues(3), ..PLAIN },
         &[
             time(0, Op::Link(2, 0)),
-            calls(18, Op::FailFor(5, 4, 500)),
+            calls(18, Op::FailFor(Call::Fstat as usize, 4, 500)),
             time(101, Op::Freeze(20_000)),
             calls(6, Op::Link(0, 2)),
         ],
@@ -102,7 +102,7 @@ const HISTORIES: &[Named] = &[
     (
         "a_part_that_cannot_be_looked_at_is_no_message",
         Config { layout: Layout::Split(1), fs: FsKind::Renumbering, ..PLAIN },
-        &[calls(0, Op::FailFor(6, 11, 40_000))],
+        &[calls(0, Op::FailFor(Call::Fstatat as usize, 11, 40_000))],
     ),
     // The next three calls fail.
     (
@@ -238,7 +238,7 @@ const HISTORIES: &[Named] = &[
     (
         "an_entry_is_returned_after_an_interrupted_read_of_the_watch_inside_another_loop",
         Config { wait: Loop::InsideEdge, ..PLAIN },
-        &[time(1, Op::FailFor(2, 1, 400)), calls(0, Op::Link(0, 2))],
+        &[time(1, Op::FailFor(Call::Read as usize, 1, 400)), calls(0, Op::Link(0, 2))],
     ),
     // A wait with a wrong time may last an interval.
     (
@@ -289,7 +289,7 @@ const HISTORIES: &[Named] = &[
         Config { layout: Layout::Directories(2), twice: true, ..PLAIN },
         &[
             time(1, Op::Freeze(20_000)),
-            calls(2, Op::FailFor(6, 1, 400)),
+            calls(2, Op::FailFor(Call::Fstatat as usize, 1, 400)),
             time(2741, Op::Link(0, 3)),
         ],
     ),
@@ -297,7 +297,7 @@ const HISTORIES: &[Named] = &[
     (
         "a_trigger_that_cannot_be_looked_at_is_no_entry",
         Config { layout: Layout::Directories(1), trigger: Trigger::Inside, twice: true, ..PLAIN },
-        &[calls(0, Op::FailFor(6, 9, 40_000))],
+        &[calls(0, Op::FailFor(Call::Fstatat as usize, 9, 40_000))],
     ),
     // Nothing can be read there, so it is tried again.
     (
@@ -357,7 +357,7 @@ const HISTORIES: &[Named] = &[
         OFF,
         &[
             time(3, Op::Flood(30)),
-            calls(0, Op::FailFor(0, 4, 100)),
+            calls(0, Op::FailFor(Call::Open as usize, 4, 100)),
             calls(0, Op::Link(0, 0)),
             time(35, Op::Pull),
         ],
@@ -468,16 +468,24 @@ const HISTORIES: &[Named] = &[
         &[
             time(3, Op::Unready(0, 0)),
             calls(2, Op::Ready(0, 0)),
-            calls(0, Op::FailFor(6, 1, 20)),
+            calls(0, Op::FailFor(Call::Fstatat as usize, 1, 20)),
             calls(0, Op::Pull),
         ],
     ),
-    ("trigger_cannot_be_read", OFF, &[time(3, Op::FailFor(2, 0, 4000)), calls(0, Op::Pull)]),
-    ("watch_cannot_be_read", PLAIN, &[calls(14, Op::FailFor(9, 1, 4000))]),
+    (
+        "trigger_cannot_be_read",
+        OFF,
+        &[time(3, Op::FailFor(Call::Read as usize, 0, 4000)), calls(0, Op::Pull)],
+    ),
+    ("watch_cannot_be_read", PLAIN, &[calls(14, Op::FailFor(Call::Ioctl as usize, 1, 4000))]),
     (
         "fstat_of_the_open_directory_fails",
         Config { fs: FsKind::Unknown, ..PLAIN },
-        &[time(3, Op::FailFor(5, 0, 4000)), calls(0, Op::Link(0, 0)), calls(0, Op::Pull)],
+        &[
+            time(3, Op::FailFor(Call::Fstat as usize, 0, 4000)),
+            calls(0, Op::Link(0, 0)),
+            calls(0, Op::Pull),
+        ],
     ),
     ("inode_numbers_that_are_not_stable", Config { fs: FsKind::Renumbering, ..PLAIN }, &[]),
     (
@@ -511,11 +519,19 @@ const HISTORIES: &[Named] = &[
             time(0, Op::Pull),
         ],
     ),
-    ("registration_fails", PLAIN, &[calls(0, Op::FailFor(15, 0, 400)), calls(0, Op::Link(0, 0))]),
+    (
+        "registration_fails",
+        PLAIN,
+        &[calls(0, Op::FailFor(Call::EpollCtl as usize, 0, 400)), calls(0, Op::Link(0, 0))],
+    ),
     (
         "replaced_triggers_are_kept_while_a_registration_fails",
         PLAIN,
-        &[time(1, Op::FailFor(2, 3, 400)), calls(0, Op::FailFor(15, 0, 400)), calls(0, Op::Pull)],
+        &[
+            time(1, Op::FailFor(Call::Read as usize, 3, 400)),
+            calls(0, Op::FailFor(Call::EpollCtl as usize, 0, 400)),
+            calls(0, Op::Pull),
+        ],
     ),
     // Ways in which something on the path to an entry changes: with those above, each kind of them.
     (
@@ -593,7 +609,7 @@ const HISTORIES: &[Named] = &[
         "read_of_the_trigger_keeps_failing",
         OFF,
         &[
-            time(50, Op::FailFor(2, 0, 40_000)),
+            time(50, Op::FailFor(Call::Read as usize, 0, 40_000)),
             time(0, Op::Pull),
             time(42_000, Op::Link(0, 0)),
             time(0, Op::Pull),
@@ -603,7 +619,7 @@ const HISTORIES: &[Named] = &[
         "size_of_the_events_cannot_be_read_for_a_while",
         PLAIN,
         &[
-            time(50, Op::FailFor(9, 0, 40_000)),
+            time(50, Op::FailFor(Call::Ioctl as usize, 0, 40_000)),
             time(0, Op::Link(0, 1)),
             time(42_000, Op::Link(0, 0)),
         ],

@@ -52,11 +52,6 @@ fn requeued(_: u32) -> Vec<Event> {
     events.into_iter().chain(links).chain(later).collect()
 }
 
-/// Returns the number of a call.
-fn number_of(call: Call) -> usize {
-    Call::ALL.iter().position(|other| *other == call).expect("a call")
-}
-
 const SITUATIONS: &[Situation] = &[
     Situation {
         mutant: Mutant::UnfinishedForgotten,
@@ -269,7 +264,7 @@ const SITUATIONS: &[Situation] = &[
         config: OFF,
         events: |_| {
             vec![
-                time(2000, Op::FailFor(number_of(Call::Open), 3, 10_000)),
+                time(2000, Op::FailFor(Call::Open as usize, 3, 10_000)),
                 time(0, Op::Pull),
                 wait(12_000),
             ]

@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = &[
     ),
     ("an_entry_of_a_replaced_directory_is_not_returned_at_its_time", requeued, On::Watching),
     ("a_directory_whose_watch_belongs_to_another_path_is_read", moved, On::Watching),
+    ("a_queue_that_is_created_later_is_found_within_a_second", created_later, On::All),
 ];
 
 fn alias() {
@@ -211,4 +212,34 @@ fn moved() {
         assert!(counts.contains_key(path), "{counts:?}");
     }
     assert_eq!(program.queue.is_fully_watched(), REPORTS_NAMES);
+}
+
+fn created_later() {
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        let options = || {
+            rename("/v/q", "/v/later");
+            directories(1).trigger(TRIGGER).watch(watch).must_exist(false)
+        };
+        let mut program = Program::start(with_directories(1), options);
+        program.run_for(30_000);
+        program.warned.retain(|warning| warning.kind() != WarningKind::Unwatched);
+        let warned = program.take_warned();
+        let count = |kind| warned.iter().filter(|it| it.0 == kind).count();
+        assert_eq!(count(WarningKind::Trigger), 1, "{warned:?}");
+        assert_eq!((count(WarningKind::Unreadable), warned.len()), (1, 2), "{warned:?}");
+        // The directory and the trigger are tried once a second, each by two calls at most.
+        let attempts = program.calls_in(60, Call::Open);
+        assert!((60..=250).contains(&attempts), "{attempts} attempts in a minute");
+        // With all that is above it.
+        rename("/v/later", "/v/q");
+        create("/v/q/d0/1");
+        program.run_for(1000);
+        assert_eq!(program.take_returned(), ["/v/q/d0/1"]);
+        remove("/v/q/d0/1");
+        create("/v/q/d0/2");
+        pull();
+        program.run_for(20);
+        assert_eq!(program.take_returned(), ["/v/q/d0/2"]);
+        assert_eq!(program.take_warned(), []);
+    }
 }
