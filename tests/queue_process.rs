@@ -10,13 +10,15 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use allocator::{Counting, live_bytes};
+use pullcord::watcher::locality;
 use pullcord::{
-    Backend, Interest, Key, Mode, OtherReaders, OwnedEntry, QueueOptions, Receiver, Trigger,
-    WatchMode,
+    Backend, DirWatcher, Interest, Key, Mode, OtherReaders, OwnedEntry, PullOutcome, QueueOptions,
+    Receiver, Trigger, WatchMode, pull,
 };
 use queue_fixture::{PATIENCE, QueueFixture, WATCH_MODES};
 use support::{Suite, named, sys};
@@ -27,6 +29,7 @@ static COUNTING: Counting = Counting;
 fn main() -> ExitCode {
     let suite = Suite::default().patience(Duration::from_secs(300)).alone(named![
         relative_paths_lead_to_the_same_queue_after_a_chdir,
+        relative_paths_keep_their_meaning_after_a_chdir,
         a_child_that_drops_an_inherited_receiver_leaves_the_parents_alone,
         requeued_entries_cost_memory_and_waiting_ones_do_not,
     ]);
@@ -77,6 +80,44 @@ fn relative_paths_lead_to_the_same_queue_after_a_chdir() {
         assert!(queue.options().directory_paths().iter().all(|path| path.is_absolute()));
         assert!(queue.options().trigger_path().unwrap().is_absolute());
     }
+}
+
+/// The current directory changes between each function that takes a path and the use of its result.
+fn relative_paths_keep_their_meaning_after_a_chdir() {
+    let fixture = QueueFixture::new(Backend::best(), Some(2));
+    let root = fixture.root.path();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let at = |directory: &Path| env::set_current_dir(directory).unwrap();
+    fs::create_dir(fixture.path("maildrop")).unwrap();
+    at(root);
+    let (qmail, postfix) = (QueueOptions::qmail(".").unwrap(), QueueOptions::postfix(".").unwrap());
+    at(elsewhere.path());
+    assert!(qmail.directory_paths().iter().all(|path| path.starts_with(root)), "{qmail:?}");
+    assert_eq!(qmail.directory_paths().len(), 3);
+    let todo = fixture.path("todo");
+    drop(qmail.open().unwrap());
+    let queue = postfix.without_trigger().open().unwrap();
+    assert_eq!(queue.options().directory_paths(), [fixture.path("maildrop")]);
+    drop(queue);
+
+    at(&todo);
+    if let Ok(mut watcher) = DirWatcher::new() {
+        let watched = watcher.watch("0").unwrap();
+        at(elsewhere.path());
+        assert!(watched.matches_path(&todo.join("0")));
+        fs::write(todo.join("0/1"), "").unwrap();
+        assert_ne!(watcher.read_events().unwrap(), 0);
+        watcher.unwatch(&watched);
+        at(&todo);
+    }
+    assert_eq!(locality(Path::new("0")).unwrap(), locality(&todo.join("0")).unwrap());
+    let trigger = Trigger::open(fixture.trigger(), OtherReaders::Reject).unwrap();
+    at(fixture.trigger().parent().unwrap());
+    let name = fixture.trigger().file_name().unwrap().to_owned();
+    assert_eq!(pull(&name).unwrap(), PullOutcome::Delivered);
+    at(elsewhere.path());
+    assert!(pull(&name).is_err(), "there is no such FIFO here");
+    drop(trigger);
 }
 
 fn receiver(fixture: &QueueFixture, watch: WatchMode) -> Receiver {

@@ -106,11 +106,14 @@ impl QueueOptions {
     /// in either place. Other directories in `todo` are not entries. In a queue without parts, a numbered
     /// link that is added while the queue is open is found by the next scan.
     ///
+    /// A relative path is made absolute here, since `todo` is read here.
+    ///
     /// # Errors
     ///
-    /// Fails if `todo` exists and cannot be read.
+    /// Fails if `todo` exists and cannot be read. Fails if the path is relative, and the current directory
+    /// is not known.
     pub fn qmail(queue: impl AsRef<Path>) -> Result<QueueOptions> {
-        let queue = queue.as_ref();
+        let queue = absolute(queue.as_ref())?;
         let todo = queue.join("todo");
         let parts = find_parts(&todo).map_err(|e| {
             let is_misnamed = e.kind() == io::ErrorKind::NotADirectory;
@@ -125,13 +128,15 @@ impl QueueOptions {
 
     /// Describes Postfix's `maildrop`, with `public/pickup` as the trigger. Its entries are
     /// [`OwnerExecutable`](WriteMethod::OwnerExecutable). `public/pickup` must be a FIFO; where it is
-    /// a socket, use [`without_trigger`](QueueOptions::without_trigger).
+    /// a socket, use [`without_trigger`](QueueOptions::without_trigger). A relative path is made absolute
+    /// here.
     ///
     /// # Errors
     ///
-    /// None: [`open`](QueueOptions::open) reports a missing file.
+    /// Fails if the path is relative, and the current directory is not known. [`open`](QueueOptions::open)
+    /// reports a missing file.
     pub fn postfix(queue: impl AsRef<Path>) -> Result<QueueOptions> {
-        let queue = queue.as_ref();
+        let queue = absolute(queue.as_ref())?;
         let maildrop = QueueOptions::directories([queue.join("maildrop")]);
         let maildrop = maildrop.write_method(WriteMethod::OwnerExecutable);
         Ok(maildrop.trigger(queue.join("public/pickup")))
@@ -139,7 +144,7 @@ impl QueueOptions {
 
     /// Describes a queue of any directories. Each name in them is an entry, except names that begin
     /// with a dot. Its entries are [`Atomic`](WriteMethod::Atomic), and it has no trigger, if nothing
-    /// else is set.
+    /// else is set. [`open`](QueueOptions::open) makes relative paths absolute.
     pub fn directories<P: Into<PathBuf>>(directories: impl IntoIterator<Item = P>) -> QueueOptions {
         QueueOptions {
             trigger: None,
@@ -297,11 +302,8 @@ impl QueueOptions {
                 return Err(invalid(operation, why).with_hint("use None for never"));
             }
         }
-        let absolute = |path: &PathBuf| {
-            pullcord_platform::absolute(path)
-                .map_err(|e| Error::new(path, "make the path absolute", e))
-        };
-        let directories = self.directories.iter().map(absolute).collect::<Result<Vec<_>>>()?;
+        let directories =
+            self.directories.iter().map(|path| absolute(path)).collect::<Result<Vec<_>>>()?;
         let trigger = match &self.trigger {
             Some(TriggerSource::Path(path)) => Some(TriggerSource::Path(absolute(path)?)),
             other => other.clone(),
@@ -339,6 +341,11 @@ fn find_parts(todo: &Path) -> io::Result<Vec<String>> {
     }
     parts.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     Ok(parts)
+}
+
+/// Returns the path with the current directory before it, if it is relative.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    pullcord_platform::absolute(path).map_err(|e| Error::new(path, "make the path absolute", e))
 }
 
 /// Returns whether a directory entry is a directory, or a symbolic link to one. Asks `look` if the
