@@ -35,19 +35,19 @@ fn the_work_at_the_begin_of_a_turn_is_done_once() {
 fn a_pull_brings_the_retry_of_a_directory_forward() {
     let mut host = Host::new();
     let mut queue = host.open(WatchMode::Off);
-    host.turn(&mut queue);
+    host.settle(&mut queue);
     fs::remove_dir(&host.todo).unwrap();
-    // Each failure doubles the delay of the next retry, to a second.
+    host.pulled(&mut queue);
+    // Each failure doubles the delay of the next retry, to a second. The last one has just failed.
     for _ in 0..8 {
-        host.now += SECOND;
-        pull(&host.fifo).unwrap();
-        host.pulled_turn(&mut queue);
+        host.now += SECOND + SECOND / 10;
+        host.settle(&mut queue);
     }
     fs::create_dir(&host.todo).unwrap();
-    fs::write(host.todo.join("1"), "").unwrap();
+    host.create("1");
     host.now += SECOND / 4;
-    pull(&host.fifo).unwrap();
-    assert_eq!(host.pulled_turn(&mut queue), 1);
+    assert!(host.settle(&mut queue).is_empty(), "its retry is not due");
+    assert_eq!(host.pulled(&mut queue), ["1"]);
 }
 
 #[test]
