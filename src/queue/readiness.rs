@@ -153,26 +153,18 @@ impl Queue {
         }
         let is_same = |version: FileVersion| self.is_same(directory, &version, &status);
         let is_same = appointment.version.is_some_and(is_same);
-        if is_same || self.is_old(directory, &status) || mutant!(QuietNotCompared) {
+        let left = self.quiet_left(directory, &status);
+        if is_same || left.is_zero() || mutant!(QuietNotCompared) {
             self.record_returned(directory, name, &status);
             return true;
         }
-        let at = now + self.quiet_left(directory, &status);
         let version = Some(status.version);
-        self.appointments.make(directory, name, at, Appointment { version, ..appointment });
+        self.appointments.make(directory, name, now + left, Appointment { version, ..appointment });
         false
     }
 
-    /// Returns whether an entry that is written in place has been quiet for long enough, by the times
-    /// of its file. On a file system with another host's clock they prove nothing.
-    pub(super) fn is_old(&self, directory: usize, status: &FileStatus) -> bool {
-        let quiet = self.options.write_method.quiet();
-        self.watches.is_local(directory)
-            && status.version.age(clock::wall()).is_some_and(|age| age >= quiet)
-    }
-
-    /// Returns how long an entry that is written in place must be quiet from now on: where the times
-    /// of its file prove nothing, all of the quiet time.
+    /// Returns how long an entry that is written in place must be quiet from now on, by the times of its
+    /// file. On a file system with another host's clock they prove nothing: all of the quiet time then.
     pub(super) fn quiet_left(&self, directory: usize, status: &FileStatus) -> Duration {
         let quiet = self.options.write_method.quiet();
         if !self.watches.is_local(directory) {

@@ -236,13 +236,13 @@ impl Queue {
             }
             WriteMethod::InPlace { .. } => {
                 let name = name.to_owned();
-                let is_old = self.is_old(directory, &status) || mutant!(YoungScanned);
-                if status.is_regular_file() && !is_old {
-                    let at = now + self.quiet_left(directory, &status);
+                let left = self.quiet_left(directory, &status);
+                let is_quiet = left.is_zero() || mutant!(YoungScanned);
+                if status.is_regular_file() && !is_quiet {
                     let reason = Reason::Quiet { by_scan: true };
                     let version = Some(status.version);
                     let appointment = Appointment { reason, version };
-                    self.appointments.make(directory, &name, at, appointment);
+                    self.appointments.make(directory, &name, now + left, appointment);
                     return false;
                 }
                 self.record_returned(directory, &name, &status);
