@@ -822,15 +822,24 @@ mod in_tokio {
         let fixture = Fixture::new();
         let [_, runtime] = runtimes();
         let queue = fixture.options().open().unwrap();
-        let (report, reported) = mpsc::channel();
+        /// Reports whether the task ends by a panic, which tokio catches.
+        struct Ended(mpsc::Sender<bool>);
+        impl Drop for Ended {
+            fn drop(&mut self) {
+                self.0.send(std::thread::panicking()).unwrap();
+            }
+        }
+        let ((report, reported), (end, ended)) = (mpsc::channel(), mpsc::channel());
         runtime.block_on(async {
             let mut mail = AsyncReceiver::new(queue).unwrap();
             tokio::spawn(async move {
+                let _ended = Ended(end);
                 report.send(()).unwrap();
                 let _ = mail.recv().await;
             });
         });
         reported.recv_timeout(PATIENCE).unwrap();
         runtime.shutdown_timeout(PATIENCE);
+        assert!(!ended.recv_timeout(PATIENCE).unwrap(), "it panicked");
     }
 }

@@ -20,9 +20,9 @@ use queue_fixture::{QueueFixture, WATCH_MODES, directory, on_each_backend, sorte
 const VERIFY: Duration = Duration::from_millis(100);
 
 /// Opens the queue in another thread, so that an open that blocks fails the test and does not hang it.
-fn open_in_time(options: QueueOptions) -> Result<(), ErrorKind> {
+fn open_in_time(options: QueueOptions) -> Result<(), pullcord::Error> {
     let (sender, opened) = mpsc::channel();
-    thread::spawn(move || sender.send(options.open().map(drop).map_err(|error| error.kind())));
+    thread::spawn(move || sender.send(options.open().map(drop)));
     opened.recv_timeout(Duration::from_secs(10)).expect("open blocks")
 }
 
@@ -37,8 +37,9 @@ fn a_path_that_is_not_a_directory_fails_immediately() {
             for watch in WATCH_MODES {
                 for must_exist in [true, false] {
                     let options = QueueOptions::directories([path]).watch(watch);
-                    let opened = open_in_time(options.must_exist(must_exist));
-                    assert_eq!(opened, Err(ErrorKind::NotADirectory), "{path:?}, watch {watch}");
+                    let error = open_in_time(options.must_exist(must_exist)).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::NotADirectory, "{error}, watch {watch}");
+                    assert_eq!(error.path(), path);
                 }
             }
         }
@@ -260,14 +261,16 @@ fn a_directory_that_is_removed_while_it_is_read_loses_no_entry_of_the_others() {
             }
             let other = fixture.link("2/other");
             fixture.open(&fixture.options().watch(watch));
-            fixture.turn_until("todo/1 is being read", |fixture| {
+            let (mut paths, _) = fixture.turn_until("todo/1 is being read", |fixture| {
                 fixture.queue().is_scanning() && fixture.stats().scan_entries > 0
             });
             fs::rename(fixture.path("todo/1"), fixture.path("away")).unwrap();
             fs::remove_dir_all(fixture.path("away")).unwrap();
             fixture.pull();
-            let (_, warnings) = fixture.settle();
+            let (more, warnings) = fixture.settle();
+            paths.extend(more);
             assert_eq!(warnings, [""; 0]);
+            assert!(paths.contains(&other), "only {} others", paths.len());
             fs::remove_file(&other).unwrap();
             let entry = fixture.link("2/after");
             fixture.pull();
