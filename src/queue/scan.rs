@@ -85,10 +85,7 @@ impl Queue {
                         self.verification.rearm(directory);
                     }
                     Opened::Elsewhere => self.forget_entries(directory),
-                    Opened::Alias => {
-                        self.scanner.close();
-                        self.on_alias(directory);
-                    }
+                    Opened::Alias => self.on_alias(directory),
                 }
                 if mutant!(WatchedLate) {
                     self.watch_before_scan(directory, now);
