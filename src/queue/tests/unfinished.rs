@@ -145,3 +145,25 @@ fn a_file_that_the_scan_has_found_ready_is_not_returned_again_for_its_event() {
     names.extend(host.watched(&mut queue));
     assert_eq!(names.len(), 100);
 }
+
+/// Its chmod(2) by another name of the file is reported nowhere. The scan that looks at it then must not
+/// leave it out as reported.
+#[test]
+fn a_reported_file_that_is_finished_silently_is_returned_by_the_scan() {
+    let mut host = Host::new();
+    let mut queue = options(&host).open().unwrap();
+    host.settle(&mut queue);
+    if !queue.is_fully_watched() {
+        return;
+    }
+    // The scan may not begin yet.
+    queue.mark_dirty(0);
+    (0..10).for_each(|_| queue.schedule.pacer().charge_empty(host.now));
+    let other = host.root.path().join("other");
+    fs::write(&other, "").unwrap();
+    fs::hard_link(&other, host.todo.join("1")).unwrap();
+    assert!(host.watched(&mut queue).is_empty());
+    finish(&other);
+    host.now += SECOND;
+    assert_eq!(host.settle(&mut queue), ["1"]);
+}

@@ -13,6 +13,7 @@ pub(super) const TESTS: &[Test] = &[
     ("a_notifier_that_refuses_the_watch_delays_an_entry_by_a_second", refused_watch, On::Linux),
     ("a_notifier_that_refuses_the_trigger_delays_a_pull_by_a_second", refused_trigger, On::Linux),
     ("a_trigger_that_is_not_awaited_is_emptied_after_a_jump_of_the_time", emptied, On::Linux),
+    ("an_unfinished_entry_that_cannot_be_looked_at_is_not_returned", unknown, On::All),
     ("an_entry_that_is_written_is_returned_after_a_jump_of_the_time", written, On::Watching),
 ];
 
@@ -208,5 +209,24 @@ fn written() {
     program.run_for(100);
     program.behind = JUMP;
     program.run_for(5000);
+    assert_eq!(program.take_returned(), ["/v/q/d0/1"]);
+}
+
+fn unknown() {
+    let options = || {
+        create("/v/q/d0/1");
+        let options = directories(1).trigger(TRIGGER).watch(WatchMode::Off);
+        options.write_method(WriteMethod::OwnerExecutable)
+    };
+    let mut program = Program::start(with_directories(1), options);
+    fail(Call::Fstatat, EIO, 500);
+    program.run_for(300);
+    assert!(program.queue.status().next().expect("it is there").last_error.is_some());
+    program.run_for(5000);
+    assert!(program.queue.status().next().expect("it is there").last_error.is_none());
+    assert!(program.take_returned().is_empty(), "it is not finished");
+    set_mode("/v/q/d0/1", 0o755);
+    pull();
+    program.run_for(300);
     assert_eq!(program.take_returned(), ["/v/q/d0/1"]);
 }
