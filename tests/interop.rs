@@ -554,6 +554,59 @@ mod in_mio {
 }
 
 #[cfg(feature = "tokio")]
+mod in_async_fd {
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::time;
+
+    use super::*;
+
+    /// With workers, another thread may notice an edge at any time. Without them, only `wait` does.
+    struct InAsyncFd<const WORKERS: bool> {
+        readiness: AsyncFd<OwnedFd>,
+        runtime: Runtime,
+    }
+
+    fn register(runtime: &Runtime, fd: OwnedFd) -> AsyncFd<OwnedFd> {
+        let _context = runtime.enter();
+        // SAFETY: the value owns the descriptor, and only lends it.
+        unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE).unwrap() }
+    }
+
+    /// Waits until the descriptor is readable, and clears that before the turn.
+    fn is_readable(runtime: &Runtime, fd: &AsyncFd<OwnedFd>, timeout: Duration) -> bool {
+        runtime.block_on(async {
+            let readable = time::timeout(timeout, fd.readable()).await;
+            readable.map(|readable| readable.unwrap().clear_ready()).is_ok()
+        })
+    }
+
+    impl<const WORKERS: bool> Loop for InAsyncFd<WORKERS> {
+        fn new(fd: OwnedFd) -> Self {
+            let mut builder =
+                if WORKERS { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+            let runtime = builder.worker_threads(2).enable_all().build().unwrap();
+            InAsyncFd { readiness: register(&runtime, fd), runtime }
+        }
+
+        fn wait(&mut self, timeout: Duration) -> bool {
+            is_readable(&self.runtime, &self.readiness, timeout)
+        }
+    }
+
+    #[test]
+    fn in_one_thread() {
+        one_descriptor_is_enough::<InAsyncFd<false>>();
+    }
+
+    #[test]
+    fn with_workers() {
+        one_descriptor_is_enough::<InAsyncFd<true>>();
+    }
+}
+
+#[cfg(feature = "tokio")]
 mod in_tokio {
     use std::future::poll_fn;
     use std::pin::Pin;
