@@ -31,10 +31,12 @@ const WAITING: usize = 1000;
 trait Loop {
     fn new(fd: OwnedFd) -> Self;
     /// Waits until the descriptor is readable, without a deadline of the queue. Returns false after
-    /// `timeout`, which is a timer of the loop.
+    /// `timeout`, which is a timer of the loop. Panics if the loop reports another descriptor.
     fn wait(&mut self, timeout: Duration) -> bool;
     /// Called after each turn, which has ended with `None`.
     fn end_turn(&mut self) {}
+    /// Registers another receiver, which is readable, with another key. Then removes and drops it.
+    fn come_and_go(&mut self, other: Receiver);
 }
 
 /// A queue in a directory of its own.
@@ -263,6 +265,27 @@ fn polls_and_verifications_come<L: Loop>() {
     expect(&mut waits, &mut mail, "verified");
 }
 
+/// Other receivers come and go beside one that stays. A reused descriptor number must not fail. The receiver
+/// that stays must still be reported, and no other one.
+fn ten_thousand_receivers_come_and_go<L: Loop>() {
+    let (mut fixture, others) = (Fixture::new(), Fixture::new());
+    let mut mail = fixture.options().receiver().unwrap();
+    let mut waits = L::new(duplicate(&mail));
+    for n in 1..=10_000 {
+        let other_readers = OtherReaders::Reject;
+        let options = others.options().other_readers(other_readers).watch(WatchMode::Off);
+        let options = if n % 2 == 0 { options } else { options.without_trigger() };
+        waits.come_and_go(options.receiver().unwrap());
+        if n % 1_000 == 0 {
+            let name = n.to_string();
+            let path = fixture.link(&name);
+            pull(fixture.trigger()).unwrap();
+            expect(&mut waits, &mut mail, &name);
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
 mod in_polling {
     use polling::{Event, Events, PollMode, Poller};
 
@@ -274,26 +297,38 @@ mod in_polling {
         fd: OwnedFd,
     }
 
+    const MAIL: usize = 7;
+    const OTHER: usize = 8;
     const MODES: [PollMode; 3] = [PollMode::Level, PollMode::Edge, PollMode::Oneshot];
 
     impl<const MODE: usize> Loop for InPolling<MODE> {
         fn new(fd: OwnedFd) -> Self {
             let poller = Poller::new().unwrap();
             // SAFETY: the value owns the descriptor, and removes it when it is dropped.
-            unsafe { poller.add_with_mode(&fd, Event::readable(7), MODES[MODE]).unwrap() };
+            unsafe { poller.add_with_mode(&fd, Event::readable(MAIL), MODES[MODE]).unwrap() };
             InPolling { poller, events: Events::new(), fd }
         }
 
         fn wait(&mut self, timeout: Duration) -> bool {
             self.events.clear();
-            self.poller.wait(&mut self.events, Some(timeout)).unwrap() > 0
+            self.poller.wait(&mut self.events, Some(timeout)).unwrap();
+            let is_other = self.events.iter().any(|event| event.key != MAIL);
+            assert!(!is_other, "another receiver is readable");
+            !self.events.is_empty()
         }
 
         fn end_turn(&mut self) {
             if MODES[MODE] == PollMode::Oneshot {
-                let readable = Event::readable(7);
+                let readable = Event::readable(MAIL);
                 self.poller.modify_with_mode(&self.fd, readable, PollMode::Oneshot).unwrap();
             }
+        }
+
+        fn come_and_go(&mut self, other: Receiver) {
+            let readable = Event::readable(OTHER);
+            // SAFETY: it is removed before it is dropped.
+            unsafe { self.poller.add_with_mode(&other.as_fd(), readable, MODES[MODE]).unwrap() };
+            self.poller.delete(other.as_fd()).unwrap();
         }
     }
 
@@ -316,6 +351,13 @@ mod in_polling {
     #[test]
     fn one_shot() {
         one_descriptor_is_enough::<InPolling<2>>();
+    }
+
+    #[test]
+    fn others_come_and_go() {
+        ten_thousand_receivers_come_and_go::<InPolling<0>>();
+        ten_thousand_receivers_come_and_go::<InPolling<1>>();
+        ten_thousand_receivers_come_and_go::<InPolling<2>>();
     }
 }
 
@@ -345,6 +387,14 @@ mod in_calloop {
             self.0.dispatch(timeout, &mut is_readable).unwrap();
             is_readable
         }
+
+        fn come_and_go(&mut self, other: Receiver) {
+            let mode = if EDGE { Mode::Edge } else { Mode::Level };
+            let source = Generic::new(other, Interest::READ, mode);
+            let readable = |_, _: &mut _, _: &mut bool| panic!("another receiver is readable");
+            let token = self.0.handle().insert_source(source, readable).unwrap();
+            self.0.handle().remove(token);
+        }
     }
 
     #[test]
@@ -355,6 +405,12 @@ mod in_calloop {
     #[test]
     fn edge() {
         one_descriptor_is_enough::<InCalloop<true>>();
+    }
+
+    #[test]
+    fn others_come_and_go() {
+        ten_thousand_receivers_come_and_go::<InCalloop<false>>();
+        ten_thousand_receivers_come_and_go::<InCalloop<true>>();
     }
 }
 
@@ -385,33 +441,22 @@ mod in_async_io {
                 .await
             })
         }
+
+        fn come_and_go(&mut self, other: Receiver) {
+            let mut other = <Self as Loop>::new(duplicate(&other));
+            assert!(other.wait(PATIENCE), "the event of another receiver is lost");
+        }
     }
 
     #[test]
     fn readable() {
         one_descriptor_is_enough::<Async<OwnedFd>>();
     }
-}
 
-/// Repeatedly creates, registers and drops a receiver. A reused descriptor number must not fail.
-fn comes_and_goes(mut register_and_drop: impl FnMut(Receiver)) {
-    let fixture = Fixture::new();
-    for n in 0..10_000 {
-        let other_readers = OtherReaders::Reject;
-        let options = fixture.options().other_readers(other_readers).watch(WatchMode::Off);
-        let options = if n % 2 == 0 { options } else { options.without_trigger() };
-        register_and_drop(options.receiver().unwrap());
+    #[test]
+    fn others_come_and_go() {
+        ten_thousand_receivers_come_and_go::<Async<OwnedFd>>();
     }
-}
-
-#[test]
-fn polling_takes_ten_thousand_receivers_one_after_the_other() {
-    let poller = polling::Poller::new().unwrap();
-    comes_and_goes(|mail| {
-        // SAFETY: it is removed before it is dropped.
-        unsafe { poller.add(&mail.as_fd(), polling::Event::readable(0)).unwrap() };
-        poller.delete(mail.as_fd()).unwrap();
-    });
 }
 
 /// The loop's registration stays valid when the trigger is replaced and when the watch overflows.
@@ -446,11 +491,14 @@ mod in_mio {
     use super::*;
 
     const MAIL: Token = Token(3);
+    const OTHER: Token = Token(4);
 
     struct InMio {
         poll: Poll,
         events: Events,
         _fd: OwnedFd,
+        /// Each second one of the other receivers is only dropped, which removes it too.
+        deregisters: bool,
     }
 
     impl Loop for InMio {
@@ -458,7 +506,7 @@ mod in_mio {
             let poll = Poll::new().unwrap();
             let source = fd.as_raw_fd();
             poll.registry().register(&mut SourceFd(&source), MAIL, Interest::READABLE).unwrap();
-            InMio { poll, events: Events::with_capacity(8), _fd: fd }
+            InMio { poll, events: Events::with_capacity(8), _fd: fd, deregisters: false }
         }
 
         fn wait(&mut self, timeout: Duration) -> bool {
@@ -466,8 +514,19 @@ mod in_mio {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => true,
                 polled => {
                     polled.unwrap();
+                    let is_other = self.events.iter().any(|event| event.token() != MAIL);
+                    assert!(!is_other, "another receiver is readable");
                     !self.events.is_empty()
                 }
+            }
+        }
+
+        fn come_and_go(&mut self, mut other: Receiver) {
+            let registry = self.poll.registry();
+            registry.register(&mut other, OTHER, Interest::READABLE).unwrap();
+            self.deregisters = !self.deregisters;
+            if self.deregisters {
+                registry.deregister(&mut other).unwrap();
             }
         }
     }
@@ -475,6 +534,11 @@ mod in_mio {
     #[test]
     fn edge() {
         one_descriptor_is_enough::<InMio>();
+    }
+
+    #[test]
+    fn others_come_and_go() {
+        ten_thousand_receivers_come_and_go::<InMio>();
     }
 
     #[test]
@@ -502,19 +566,6 @@ mod in_mio {
         pull(fixture.trigger()).unwrap();
         poll.poll(&mut events, Some(Duration::from_millis(20))).unwrap();
         assert!(events.is_empty());
-    }
-
-    #[test]
-    fn ten_thousand_receivers_come_and_go() {
-        let poll = Poll::new().unwrap();
-        let mut is_deregistered = false;
-        comes_and_goes(|mut mail| {
-            poll.registry().register(&mut mail, MAIL, Interest::READABLE).unwrap();
-            is_deregistered = !is_deregistered;
-            if is_deregistered {
-                poll.registry().deregister(&mut mail).unwrap();
-            }
-        });
     }
 
     #[test]
@@ -593,6 +644,12 @@ mod in_async_fd {
         fn wait(&mut self, timeout: Duration) -> bool {
             is_readable(&self.runtime, &self.readiness, timeout)
         }
+
+        fn come_and_go(&mut self, other: Receiver) {
+            let readiness = register(&self.runtime, duplicate(&other));
+            let is_readable = is_readable(&self.runtime, &readiness, PATIENCE);
+            assert!(is_readable, "the event of another receiver is lost");
+        }
     }
 
     #[test]
@@ -603,6 +660,12 @@ mod in_async_fd {
     #[test]
     fn with_workers() {
         one_descriptor_is_enough::<InAsyncFd<true>>();
+    }
+
+    #[test]
+    fn others_come_and_go() {
+        ten_thousand_receivers_come_and_go::<InAsyncFd<false>>();
+        ten_thousand_receivers_come_and_go::<InAsyncFd<true>>();
     }
 }
 
