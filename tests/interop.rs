@@ -672,8 +672,9 @@ mod in_async_fd {
 #[cfg(feature = "tokio")]
 mod in_tokio {
     use std::future::poll_fn;
-    use std::pin::Pin;
+    use std::pin::{Pin, pin};
     use std::sync::mpsc;
+    use std::task::Poll;
 
     use futures_core::Stream;
     use pullcord::interop::AsyncReceiver;
@@ -957,5 +958,23 @@ mod in_tokio {
         reported.recv_timeout(PATIENCE).unwrap();
         runtime.shutdown_timeout(PATIENCE);
         assert!(!ended.recv_timeout(PATIENCE).unwrap(), "it panicked");
+    }
+
+    /// The other runtime goes on, and so polls the wait again.
+    #[test]
+    fn a_wait_in_another_runtime_fails_when_the_own_one_ends() {
+        let fixture = Fixture::new();
+        let [other, runtime] = runtimes();
+        let queue = fixture.options().open().unwrap();
+        let mut mail = runtime.block_on(async { AsyncReceiver::new(queue).unwrap() });
+        let ended = other.block_on(async {
+            let mut wait = pin!(time::timeout(PATIENCE, mail.recv()));
+            let has_begun =
+                poll_fn(|context| Poll::Ready(wait.as_mut().poll(context).is_pending()));
+            assert!(has_begun.await);
+            thread::spawn(move || runtime.shutdown_timeout(PATIENCE));
+            wait.await
+        });
+        ended.expect("the wait has ended").unwrap_err();
     }
 }
