@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pullcord::{Origin, QueueOptions, Trigger, WarningKind, WatchMode, pull};
@@ -116,25 +115,22 @@ fn a_new_warning_ends_a_wait_with_a_timeout_once_and_no_other_wait() {
             assert!(begun.elapsed() < PATIENCE, "the trigger is not opened again");
             assert_eq!(mail.recv_timeout(Duration::from_millis(10)).unwrap(), None);
         }
-        let waker = mail.waker().unwrap();
-        let todo = queue.path().join("todo");
-        let administrator = thread::spawn({
-            let trigger = trigger.clone();
-            move || {
-                fs::remove_file(&trigger).unwrap();
-                thread::sleep(Duration::from_millis(300));
-                fs::write(todo.join("1"), "").unwrap();
-                if watch == WatchMode::Off {
-                    waker.wake().unwrap();
-                }
+        fs::write(queue.path().join("todo/1"), "").unwrap();
+        pull(&trigger).unwrap();
+        let entry = mail.recv().unwrap().unwrap().into_owned();
+        fs::remove_file(&trigger).unwrap();
+        let warnings = mail.queue().stats().warnings;
+        loop {
+            assert!(begun.elapsed() < PATIENCE, "the missing trigger is not reported");
+            let is_reported = mail.queue().stats().warnings > warnings;
+            mail.requeue(&entry, Instant::now() + Duration::from_millis(100)).unwrap();
+            let again = mail.recv().unwrap().map(|entry| entry.path());
+            assert_eq!(again, Some(entry.path()), "a warning has ended the wait");
+            if is_reported {
+                break;
             }
-        });
-        let entry = mail.recv().unwrap().map(|entry| entry.path());
-        administrator.join().unwrap();
-        if watch == WatchMode::Auto && mail.queue().is_fully_watched() {
-            assert_eq!(entry, Some(queue.path().join("todo/1")), "a warning has ended the wait");
         }
-        // It came during that wait, and ends the next one.
+        // It came during these waits, and ends the next one.
         let begun = Instant::now();
         let received = mail.recv_timeout(PATIENCE).unwrap().map(|entry| entry.path());
         assert!(received.is_none() && begun.elapsed() < PATIENCE, "{received:?}");
