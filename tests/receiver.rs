@@ -1,22 +1,45 @@
 //! A queue with a loop of its own, on real files.
 
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "support/sys.rs"]
+mod sys;
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use pullcord::{Origin, QueueOptions, Trigger, WarningKind, WatchMode, pull};
+use pullcord::{Backend, Origin, QueueOptions, Receiver, Trigger, WarningKind, WatchMode, pull};
+use tempfile::TempDir;
+use watchdog::Watchdog;
 
 /// How long a test waits for something that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[test]
-fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
+/// Creates a queue with a trigger.
+fn create() -> TempDir {
     let queue = tempfile::tempdir().unwrap();
     for directory in ["todo", "lock"] {
         fs::create_dir(queue.path().join(directory)).unwrap();
     }
-    let trigger = queue.path().join("lock/trigger");
-    Trigger::create(&trigger, 0o622).unwrap();
+    Trigger::create(queue.path().join("lock/trigger"), 0o622).unwrap();
+    queue
+}
+
+/// Adds an entry and pulls.
+fn add(queue: &TempDir, name: &str) {
+    fs::write(queue.path().join("todo").join(name), "").unwrap();
+    pull(queue.path().join("lock/trigger")).unwrap();
+}
+
+#[test]
+fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
+    let queue = create();
     for watch in [WatchMode::Auto, WatchMode::Off] {
         fs::write(queue.path().join("todo/1"), "").unwrap();
         let options = QueueOptions::qmail(queue.path()).unwrap().watch(watch);
@@ -27,8 +50,7 @@ fn recv_returns_queued_entries_and_new_ones_and_requeued_ones_at_their_time() {
         let when = Instant::now() + Duration::from_millis(200);
         mail.requeue(&entry, when).unwrap();
 
-        fs::write(queue.path().join("todo/2"), "").unwrap();
-        pull(&trigger).unwrap();
+        add(&queue, "2");
         let second = mail.recv().unwrap().unwrap().into_owned();
         assert!(second.path().ends_with("todo/2"), "{second:?}");
         fs::remove_file(second.path()).unwrap();
@@ -88,13 +110,9 @@ fn entries_of_a_directory_replaced_during_its_scan_keep_their_path() {
 /// Its trigger is missing, which is found by a verification while the program waits.
 #[test]
 fn a_new_warning_ends_a_wait_with_a_timeout_once_and_no_other_wait() {
-    let queue = tempfile::tempdir().unwrap();
-    for directory in ["todo", "lock"] {
-        fs::create_dir(queue.path().join(directory)).unwrap();
-    }
+    let queue = create();
     let trigger = queue.path().join("lock/trigger");
     for watch in [WatchMode::Auto, WatchMode::Off] {
-        Trigger::create(&trigger, 0o622).unwrap();
         let options = QueueOptions::qmail(queue.path()).unwrap().watch(watch);
         let options = options.verify_interval(Duration::from_millis(50)).poll_interval(None);
         let mut mail = options.receiver().unwrap();
@@ -115,8 +133,7 @@ fn a_new_warning_ends_a_wait_with_a_timeout_once_and_no_other_wait() {
             assert!(begun.elapsed() < PATIENCE, "the trigger is not opened again");
             assert_eq!(mail.recv_timeout(Duration::from_millis(10)).unwrap(), None);
         }
-        fs::write(queue.path().join("todo/1"), "").unwrap();
-        pull(&trigger).unwrap();
+        add(&queue, "1");
         let entry = mail.recv().unwrap().unwrap().into_owned();
         fs::remove_file(&trigger).unwrap();
         let warnings = mail.queue().stats().warnings;
@@ -136,6 +153,95 @@ fn a_new_warning_ends_a_wait_with_a_timeout_once_and_no_other_wait() {
         assert!(received.is_none() && begun.elapsed() < PATIENCE, "{received:?}");
         assert!(mail.next_warning().is_some());
         drop(mail);
-        fs::remove_file(queue.path().join("todo/1")).unwrap();
+        fs::remove_file(entry.path()).unwrap();
+        Trigger::create(&trigger, 0o622).unwrap();
+    }
+}
+
+#[test]
+fn a_waker_of_another_thread_ends_each_wait_once() {
+    let _watchdog = Watchdog::new();
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        let queue = create();
+        let mut mail = QueueOptions::qmail(queue.path()).unwrap().watch(watch).receiver().unwrap();
+        let waker = mail.waker().unwrap();
+        let wakes = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let (begin, begun) = mpsc::channel();
+            scope.spawn(|| {
+                for () in begun {
+                    wakes.fetch_add(1, Ordering::Relaxed);
+                    waker.wake().unwrap();
+                }
+            });
+            for wait in 1..=100 {
+                begin.send(()).unwrap();
+                let received = match wait % 2 {
+                    0 => mail.recv_timeout(Duration::MAX),
+                    _ => mail.recv(),
+                };
+                assert_eq!(received.unwrap(), None);
+                assert_eq!(wakes.load(Ordering::Relaxed), wait, "ended without the waker");
+            }
+        });
+        add(&queue, "1");
+        assert_eq!(mail.recv().unwrap().unwrap().name, "1", "watch {watch}");
+    }
+}
+
+#[test]
+fn a_signal_ends_no_wait() {
+    const SIGNALS: usize = 50;
+    let _watchdog = Watchdog::new();
+    sys::interrupt_by(libc::SIGUSR1);
+    for watch in [WatchMode::Auto, WatchMode::Off] {
+        let queue = create();
+        let mut mail = QueueOptions::qmail(queue.path()).unwrap().watch(watch).receiver().unwrap();
+        let waiting = sys::Thread::this();
+        thread::scope(|scope| {
+            let (begin, begun) = mpsc::channel::<String>();
+            scope.spawn(|| {
+                for name in begun {
+                    // The signal is sent repeatedly, because a signal that arrives before the wait does not
+                    // interrupt it.
+                    for _ in 0..SIGNALS {
+                        waiting.signal(libc::SIGUSR1);
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    add(&queue, &name);
+                }
+            });
+            for wait in 0..10 {
+                let path = queue.path().join(format!("todo/{wait}"));
+                begin.send(wait.to_string()).unwrap();
+                loop {
+                    let received = match wait % 2 {
+                        0 => mail.recv_timeout(PATIENCE),
+                        _ => mail.recv(),
+                    };
+                    let entry = received.unwrap().expect("a signal has ended the wait");
+                    // An entry may be returned twice.
+                    if entry.path() == path {
+                        break;
+                    }
+                }
+                fs::remove_file(path).unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_backend_without_a_descriptor_is_refused_if_there_is_another_one() {
+    let todo = tempfile::tempdir().unwrap();
+    let queue = QueueOptions::directories([todo.path()]).open().unwrap();
+    let receiver = Receiver::with_backend(queue, Backend::Select);
+    let best = Backend::best();
+    if best.has_pollable_fd() {
+        let error = receiver.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().ends_with(&format!("use {best}")), "{error}");
+    } else {
+        assert!(receiver.unwrap().pollable_fd().is_none());
     }
 }

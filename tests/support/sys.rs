@@ -139,9 +139,20 @@ impl Thread {
 /// Installs a handler that does nothing, with sigaction(2) and SA_RESTART. Afterwards `signal` only
 /// interrupts system calls, and those that can be restarted are restarted.
 pub(crate) fn catch(signal: libc::c_int) {
+    set_action(signal, nothing(), libc::SA_RESTART);
+}
+
+/// Installs a handler that does nothing, with sigaction(2) and without SA_RESTART. Afterwards `signal` only
+/// interrupts system calls, and none is restarted.
+pub(crate) fn interrupt_by(signal: libc::c_int) {
+    set_action(signal, nothing(), 0);
+}
+
+/// Returns a handler that does nothing.
+fn nothing() -> libc::sighandler_t {
     extern "C" fn nothing(_: libc::c_int) {}
     let handler: extern "C" fn(libc::c_int) = nothing;
-    set_action(signal, handler as libc::sighandler_t, libc::SA_RESTART);
+    handler as libc::sighandler_t
 }
 
 /// Restores the default action of `signal`, with sigaction(2). Rust's runtime ignores SIGPIPE.
