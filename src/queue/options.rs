@@ -71,6 +71,9 @@ pub enum WriteMethod {
     },
 }
 
+/// A hundred years. The entry of a longer quiet time is never returned, either.
+const LONGEST_QUIET: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 impl WriteMethod {
     /// How long an entry that is written in place must be unchanged, if nothing else is set: 2
     /// seconds.
@@ -79,7 +82,8 @@ impl WriteMethod {
     /// The time for which an entry must be unchanged if no close was seen.
     pub(super) fn quiet(self) -> Duration {
         match self {
-            WriteMethod::InPlace { quiet } if !quiet.is_zero() => quiet,
+            // A time beyond the end of the clock does not exist.
+            WriteMethod::InPlace { quiet } if !quiet.is_zero() => quiet.min(LONGEST_QUIET),
             _ => WriteMethod::DEFAULT_QUIET,
         }
     }

@@ -74,6 +74,22 @@ fn a_scanned_file_is_returned_once_two_looks_find_it_unchanged() {
 }
 
 #[test]
+fn the_longest_quiet_time_is_a_time() {
+    for watch in [WatchMode::Off, WatchMode::Auto] {
+        let mut host = Host::new();
+        host.create("found");
+        let options = host.options().write_method(WriteMethod::InPlace { quiet: Duration::MAX });
+        let mut queue = options.watch(watch).open().unwrap();
+        assert!(host.settle(&mut queue).is_empty());
+        host.create("reported");
+        for _ in 0..3 {
+            host.now += QUIET;
+            assert!(host.pulled_or_watched(&mut queue).is_empty());
+        }
+    }
+}
+
+#[test]
 fn events_of_files_that_wait_are_read_without_end() {
     let host = Host::new();
     let Some(mut queue) = open(&host) else { return };
@@ -128,7 +144,7 @@ fn a_link_that_a_scan_finds_is_returned_at_once() {
     }
 }
 
-/// Nobody writes to it.
+/// No process writes to it.
 #[test]
 fn a_link_is_returned_after_one_quiet_time() {
     let mut host = Host::new();
