@@ -77,7 +77,10 @@ impl AsyncReceiver {
     ///
     /// Panics outside of a runtime, and in a runtime without I/O.
     pub fn new(queue: Queue) -> io::Result<AsyncReceiver> {
-        let receiver = Receiver::new(queue)?;
+        AsyncReceiver::over(Receiver::new(queue)?)
+    }
+
+    fn over(receiver: Receiver) -> io::Result<AsyncReceiver> {
         let Some(fd) = receiver.pollable_fd() else {
             let why = "this system has no descriptor that tokio can wait for";
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
@@ -196,12 +199,30 @@ impl Stream for AsyncReceiver {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ::tokio::runtime::{Builder, Runtime};
 
     use super::*;
     use crate::notifier::tests::{Call, Failing};
     use crate::{Backend, QueueOptions};
+
+    /// Returns a receiver in the current runtime, the calls of whose notifier fail while `fails` says so.
+    fn failing(
+        directory: &Path,
+        fails: impl FnMut(Call) -> bool + Send + 'static,
+    ) -> AsyncReceiver {
+        let notifier = Failing { inner: Backend::best().open().unwrap(), fails };
+        let queue = QueueOptions::directories([directory]).open().unwrap();
+        let receiver = Receiver::with_notifier(queue, Box::new(notifier), false).unwrap();
+        AsyncReceiver::over(receiver).unwrap()
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_io().build().unwrap()
+    }
 
     #[test]
     fn a_failing_wait_is_reported_once_and_tried_again_without_a_spin() {
@@ -217,13 +238,8 @@ mod tests {
             let less = |left: usize| left.checked_sub(1).filter(|_| is_wait);
             left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
         };
-        let notifier = Failing { inner: Backend::best().open().unwrap(), fails };
-        let queue = QueueOptions::directories([directory.path()]).open().unwrap();
-        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        runtime.block_on(async {
-            let receiver = Receiver::with_notifier(queue, Box::new(notifier), false).unwrap();
-            let readiness = ReadReadiness::new(receiver.pollable_fd().unwrap()).unwrap();
-            let mut mail = AsyncReceiver { readiness, receiver, has_ended: false };
+        runtime().block_on(async {
+            let mut mail = failing(directory.path(), fails);
             std::fs::write(directory.path().join("1"), "").unwrap();
             assert_eq!(mail.recv().await.unwrap().name, "1");
             let warnings: Vec<_> = std::iter::from_fn(|| mail.next_warning()).collect();
@@ -256,13 +272,8 @@ mod tests {
             count.fetch_add(usize::from(call == Call::Wait), Ordering::Relaxed);
             false
         };
-        let notifier = Failing { inner: Backend::best().open().unwrap(), fails };
-        let queue = QueueOptions::directories([directory.path()]).open().unwrap();
-        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        runtime.block_on(async {
-            let receiver = Receiver::with_notifier(queue, Box::new(notifier), false).unwrap();
-            let readiness = ReadReadiness::new(receiver.pollable_fd().unwrap()).unwrap();
-            let mut mail = AsyncReceiver { readiness, receiver, has_ended: false };
+        runtime().block_on(async {
+            let mut mail = failing(directory.path(), fails);
             for _ in 0..1000 {
                 let mut is_pending =
                     |context: &mut Context<'_>| mail.poll_recv(context).is_pending();
