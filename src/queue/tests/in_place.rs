@@ -1,7 +1,5 @@
 //! Entries that are written in place.
 
-use pullcord_platform::{clock, file};
-
 use super::*;
 
 const QUIET: Duration = Duration::from_secs(3600);
@@ -30,13 +28,6 @@ fn be_quiet(host: &mut Host, queue: &mut Queue) -> Vec<(String, Origin)> {
     entries.into_iter().map(|entry| (entry.name.into_string().unwrap(), entry.origin)).collect()
 }
 
-/// Waits until a change of the file has another time than its last one.
-pub(super) fn settle_time(path: &Path) {
-    while !file::lstat(path).unwrap().version.is_settled(clock::wall()) {
-        std::thread::yield_now();
-    }
-}
-
 /// Waits until the file is so old.
 fn grow_old(path: &Path, age: Duration) {
     let is_old = |version: file::FileVersion| version.age(clock::wall()).is_some_and(|it| it > age);
@@ -45,7 +36,7 @@ fn grow_old(path: &Path, age: Duration) {
     }
 }
 
-fn append(path: &PathBuf) {
+fn append(path: &Path) {
     File::options().append(true).open(path).unwrap().write_all(b"a line").unwrap();
 }
 
@@ -75,7 +66,7 @@ fn a_scanned_file_is_returned_once_two_looks_find_it_unchanged() {
 
 #[test]
 fn the_longest_quiet_time_is_a_time() {
-    for watch in [WatchMode::Off, WatchMode::Auto] {
+    for watch in MODES {
         let mut host = Host::new();
         host.create("found");
         let options = host.options().write_method(WriteMethod::InPlace { quiet: Duration::MAX });
@@ -138,7 +129,7 @@ fn a_file_that_is_old_when_its_time_comes_is_returned_at_the_first_look() {
 fn a_link_that_a_scan_finds_is_returned_at_once() {
     let host = Host::new();
     symlink("nowhere", host.todo.join("link")).unwrap();
-    for watch in [WatchMode::Off, WatchMode::Auto] {
+    for watch in MODES {
         let mut queue = options(&host).watch(watch).open().unwrap();
         assert_eq!(host.settle(&mut queue), ["link"], "watch {watch}");
     }

@@ -14,6 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use pullcord_platform::{clock, file};
 use tempfile::TempDir;
 
 use super::{Origin, OwnedEntry, Queue, WriteMethod};
@@ -21,6 +22,8 @@ use crate::watcher::REPORTS_NAMES;
 use crate::{QueueOptions, Trigger, WarningKind, WatchMode, pull};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Without a watch, and with one where the system has it.
+const MODES: [WatchMode; 2] = [WatchMode::Off, WatchMode::Auto];
 
 /// A directory and a trigger.
 pub(super) struct Host {
@@ -51,6 +54,14 @@ impl Host {
         QueueOptions::directories([&self.todo]).trigger(&self.fifo).rescan_interval(None)
     }
 
+    /// The options of a queue of qmail's form on the directory.
+    fn qmail_options(&self) -> QueueOptions {
+        let lock = self.root.path().join("lock");
+        fs::create_dir_all(&lock).unwrap();
+        let _ = Trigger::create(lock.join("trigger"), 0o622);
+        QueueOptions::qmail(self.root.path()).unwrap().rescan_interval(None)
+    }
+
     /// Opens a queue on both.
     pub(super) fn open(&self, watch: WatchMode) -> Queue {
         self.options().watch(watch).open().unwrap()
@@ -67,7 +78,7 @@ impl Host {
     fn create_executable(&self, name: &str) {
         let draft = self.root.path().join("draft");
         fs::write(&draft, "").unwrap();
-        fs::set_permissions(&draft, fs::Permissions::from_mode(0o700)).unwrap();
+        make_executable(&draft);
         fs::rename(&draft, self.todo.join(name)).unwrap();
     }
 
@@ -101,7 +112,7 @@ impl Host {
         panic!("the queue always has work: {queue:#?}");
     }
 
-    /// As [`settle`](Host::settle), after a wait that the watch has ended, if it reports names.
+    /// As [`settle`](Host::settle), after a wait that the watch has ended.
     fn watched(&self, queue: &mut Queue) -> Vec<String> {
         queue.set_watch_readable();
         self.settle(queue)
@@ -138,4 +149,15 @@ impl Host {
 fn break_link(link: &Path) {
     fs::remove_file(link).unwrap();
     symlink(link, link).unwrap();
+}
+
+fn make_executable(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// Waits until a change of the file has another time than its last one.
+fn settle_time(path: &Path) {
+    while !file::lstat(path).unwrap().version.is_settled(clock::wall()) {
+        std::thread::yield_now();
+    }
 }

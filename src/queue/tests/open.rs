@@ -4,8 +4,6 @@ use std::io;
 
 use super::*;
 
-const MODES: [WatchMode; 2] = [WatchMode::Off, WatchMode::Auto];
-
 fn kind_of(opened: crate::Result<Queue>) -> io::ErrorKind {
     opened.expect_err("the open fails").kind()
 }
@@ -50,7 +48,7 @@ fn a_part_that_was_removed_before_the_open_is_left_out() {
         let host = Host::new();
         let parts = ["0", "1"].map(|part| host.todo.join(part));
         parts.iter().for_each(|part| fs::create_dir(part).unwrap());
-        let options = split::options(&host).watch(watch);
+        let options = host.qmail_options().watch(watch);
         fs::remove_dir(&parts[1]).unwrap();
         let queue = options.open().unwrap();
         let paths: Vec<_> = queue.status().map(|status| status.path).collect();

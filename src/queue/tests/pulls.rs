@@ -126,7 +126,7 @@ fn a_trigger_that_has_failed_is_not_waited_for_without_end() {
 #[test]
 fn a_trigger_that_is_replaced_between_the_open_and_the_first_turn_is_found() {
     let host = Host::new();
-    for watch in [WatchMode::Off, WatchMode::Auto] {
+    for watch in MODES {
         let mut queue = host.open(watch);
         host.create("1");
         fs::remove_file(&host.fifo).unwrap();

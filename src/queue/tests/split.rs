@@ -2,14 +2,6 @@
 
 use super::*;
 
-/// A queue of qmail's form.
-pub(super) fn options(host: &Host) -> QueueOptions {
-    let lock = host.root.path().join("lock");
-    fs::create_dir_all(&lock).unwrap();
-    let _ = Trigger::create(lock.join("trigger"), 0o622);
-    QueueOptions::qmail(host.root.path()).unwrap().rescan_interval(None)
-}
-
 /// The calls that look at files in one more turn, and its entries.
 fn looked(host: &Host, queue: &mut Queue) -> (usize, Vec<String>) {
     let names = host.entries(queue).into_iter().map(|entry| entry.name.into_string().unwrap());
@@ -19,7 +11,7 @@ fn looked(host: &Host, queue: &mut Queue) -> (usize, Vec<String>) {
 }
 
 fn parts(queue: &Queue) -> Vec<String> {
-    let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let mut parts: Vec<_> = queue.status().skip(1).map(|status| name(status.path)).collect();
     parts.sort();
     parts
@@ -28,7 +20,7 @@ fn parts(queue: &Queue) -> Vec<String> {
 #[test]
 fn a_scan_tells_parts_from_mail() {
     let host = Host::new();
-    let mut queue = options(&host).watch(WatchMode::Off).open().unwrap();
+    let mut queue = host.qmail_options().watch(WatchMode::Off).open().unwrap();
     assert!(host.settle(&mut queue).is_empty());
     // Mail: files and links, also links that lead nowhere, and links to a directory without a number.
     host.create("file");
@@ -60,7 +52,7 @@ fn a_scan_tells_parts_from_mail() {
 fn the_watch_tells_parts_from_mail() {
     let host = Host::new();
     fs::create_dir(host.todo.join("0")).unwrap();
-    let mut queue = options(&host).open().unwrap();
+    let mut queue = host.qmail_options().open().unwrap();
     assert!(host.settle(&mut queue).is_empty());
     if !REPORTS_NAMES {
         return;
@@ -91,7 +83,7 @@ fn a_numbered_link_that_is_gone_before_the_scan_looks_at_it_is_no_mail() {
     let host = Host::new();
     let links: Vec<_> = (0..100).map(|name| host.todo.join(name.to_string())).collect();
     links.iter().for_each(|link| symlink("nowhere", link).unwrap());
-    let mut queue = options(&host).watch(WatchMode::Off).open().unwrap();
+    let mut queue = host.qmail_options().watch(WatchMode::Off).open().unwrap();
     assert!(!host.entries(&mut queue).is_empty());
     assert!(queue.is_scanning(), "a turn makes 64 looks");
     links.iter().for_each(|link| fs::remove_file(link).unwrap());
@@ -102,7 +94,7 @@ fn a_numbered_link_that_is_gone_before_the_scan_looks_at_it_is_no_mail() {
 #[test]
 fn a_flat_queue_looks_at_no_message() {
     let host = Host::new();
-    let mut queue = options(&host).open().unwrap();
+    let mut queue = host.qmail_options().open().unwrap();
     assert!(host.settle(&mut queue).is_empty());
     if !REPORTS_NAMES {
         return;
@@ -118,7 +110,7 @@ fn a_part_that_was_made_again_while_it_was_read_is_read_again() {
     let mut host = Host::new();
     let part = host.todo.join("1");
     fs::create_dir(&part).unwrap();
-    let mut queue = options(&host).watch(WatchMode::Off).open().unwrap();
+    let mut queue = host.qmail_options().watch(WatchMode::Off).open().unwrap();
     (0..100).for_each(|name| drop(host.create(&format!("1/{name}"))));
     let mut count = 0;
     while count == 0 {
@@ -140,7 +132,7 @@ fn a_part_that_is_reported_again_is_watched_anew() {
     let mut host = Host::new();
     let part = host.todo.join("1");
     fs::create_dir(&part).unwrap();
-    let mut queue = options(&host).open().unwrap();
+    let mut queue = host.qmail_options().open().unwrap();
     assert!(host.settle(&mut queue).is_empty());
     if !queue.is_fully_watched() {
         return;

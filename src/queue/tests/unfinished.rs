@@ -6,14 +6,10 @@ fn options(host: &Host) -> QueueOptions {
     host.options().write_method(WriteMethod::OwnerExecutable)
 }
 
-fn finish(path: &PathBuf) {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
-}
-
 #[test]
 fn a_scan_notes_files_that_are_unfinished() {
     let mut host = Host::new();
-    for watch in [WatchMode::Off, WatchMode::Auto] {
+    for watch in MODES {
         let mut queue = options(&host).watch(watch).open().unwrap();
         // Neither of these will ever become an entry.
         fs::create_dir(host.todo.join("directory")).unwrap();
@@ -25,7 +21,7 @@ fn a_scan_notes_files_that_are_unfinished() {
         host.now += SECOND;
         assert!(host.settle(&mut queue).is_empty());
         assert!(queue.schedule.has_unfinished());
-        finish(&entry);
+        make_executable(&entry);
         host.now += SECOND;
         assert_eq!(host.pulled(&mut queue), ["1"]);
         assert!(!queue.schedule.has_unfinished());
@@ -51,7 +47,7 @@ fn the_watch_notes_files_that_are_unfinished() {
     let entry = host.create("1");
     assert!(host.watched(&mut queue).is_empty());
     assert!(queue.schedule.has_unfinished());
-    finish(&entry);
+    make_executable(&entry);
     assert_eq!(host.watched(&mut queue), ["1"]);
 }
 
@@ -82,10 +78,10 @@ fn a_file_that_was_returned_is_not_returned_again_unless_it_changes() {
         return;
     }
     let entry = host.create("1");
-    finish(&entry);
+    make_executable(&entry);
     // Its creation, its end and its new mode are three events.
     assert_eq!(host.watched(&mut queue), ["1"]);
-    finish(&entry);
+    make_executable(&entry);
     assert_eq!(host.watched(&mut queue), ["1"]);
 }
 
@@ -138,8 +134,8 @@ fn a_file_that_the_scan_has_found_ready_is_not_returned_again_for_its_event() {
     if !queue.is_fully_watched() {
         return;
     }
-    paths.iter().for_each(finish);
-    in_place::settle_time(&paths[99]);
+    paths.iter().for_each(|path| make_executable(path));
+    settle_time(&paths[99]);
     let mut names = host.settle(&mut queue);
     assert!((30..=50).contains(&names.len()), "the watch was not read yet: {names:?}");
     names.extend(host.watched(&mut queue));
@@ -163,7 +159,7 @@ fn a_reported_file_that_is_finished_silently_is_returned_by_the_scan() {
     fs::write(&other, "").unwrap();
     fs::hard_link(&other, host.todo.join("1")).unwrap();
     assert!(host.watched(&mut queue).is_empty());
-    finish(&other);
+    make_executable(&other);
     host.now += SECOND;
     assert_eq!(host.settle(&mut queue), ["1"]);
 }

@@ -5,20 +5,19 @@ use super::*;
 /// Opens a queue whose watch reports names, and makes its first turns; `None` on a system without such a
 /// watch.
 fn open(host: &Host, options: QueueOptions) -> Option<Queue> {
-    if !REPORTS_NAMES {
-        return None;
-    }
-    let mut queue = options.watch(WatchMode::Required).open().unwrap();
+    let mut queue = open_only(options)?;
     assert!(host.settle(&mut queue).is_empty());
     Some(queue)
 }
 
+/// Opens such a queue, and makes no turn.
+fn open_only(options: QueueOptions) -> Option<Queue> {
+    REPORTS_NAMES.then(|| options.watch(WatchMode::Required).open().unwrap())
+}
+
 /// Opens such a queue, and makes its first turn, which must not end the scan.
 fn scanning(host: &Host, options: QueueOptions) -> Option<Queue> {
-    if !REPORTS_NAMES {
-        return None;
-    }
-    let mut queue = options.watch(WatchMode::Required).open().unwrap();
+    let mut queue = open_only(options)?;
     assert!(!host.entries(&mut queue).is_empty());
     assert!(queue.is_scanning());
     Some(queue)
@@ -86,10 +85,7 @@ fn each_entry_is_returned_once_although_the_turn_ends_amid_the_events() {
     // A turn takes 4,096 names. One of an entry is the last of them.
     for hidden in [4066, 6000] {
         let host = Host::new();
-        if !REPORTS_NAMES {
-            return;
-        }
-        let mut queue = host.options().watch(WatchMode::Required).open().unwrap();
+        let Some(mut queue) = open_only(host.options()) else { return };
         // The kernel makes one of two equal events.
         for number in 0..hidden {
             fs::remove_file(host.create([".even", ".odd"][number % 2])).unwrap();
@@ -158,8 +154,7 @@ fn a_file_of_the_name_of_the_trigger_is_an_entry_unless_it_is_the_trigger() {
 
     // The trigger is in the directory, by this path and by another one.
     let fifo = host.todo.join("trigger");
-    symlink(&host.todo, host.root.path().join("link")).unwrap();
-    for path in [fifo.clone(), host.root.path().join("link/trigger")] {
+    for path in [fifo.clone(), host.link_to_root().join("todo/trigger")] {
         Trigger::create(&fifo, 0o622).unwrap();
         let options = QueueOptions::directories([&host.todo]).trigger(&path);
         let mut queue = options.open().unwrap();
@@ -208,7 +203,7 @@ fn a_scan_fails_if_a_reported_entry_cannot_be_looked_at() {
     }
     assert!(queue.status().next().unwrap().last_error.is_some());
     fs::remove_file(&link).unwrap();
-    symlink(host.root.path(), &link).unwrap();
+    host.link_to_root();
     host.now += 2 * SECOND;
     let mut names = Vec::new();
     while names.is_empty() || queue.is_scanning() {
