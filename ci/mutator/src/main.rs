@@ -31,8 +31,7 @@ fn main() -> io::Result<()> {
         let text = fs::read_to_string(&file)?;
         let name = file.strip_prefix(from).expect("it is below");
         // A module of tests is no program of a user.
-        let is_tests = name.ends_with("tests.rs")
-            || name.parent().is_some_and(|parent| parent.ends_with("tests"));
+        let is_tests = name.parent().is_some_and(|parent| parent.ends_with("tests"));
         let changes = if is_tests { Vec::new() } else { changes::changes(&text) };
         for (at, change) in changes.iter().enumerate() {
             list.push(json!({
