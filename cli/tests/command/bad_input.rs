@@ -171,9 +171,10 @@ fn too_few_descriptors_are_reported_with_the_limit_to_raise() {
         let queue = Queue::flat();
         let limited = |limit: u32| {
             let mut command = Command::new("/bin/sh");
-            // Another test may have a descriptor open at this moment that the child inherits.
-            let closed = "3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
-            let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\" {closed}");
+            // Another test may have a descriptor open at this moment that the child inherits. Under a
+            // low limit the shell cannot close it: it keeps a copy until then, numbered from 10 on.
+            let close = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
+            let script = format!("{close}; ulimit -n {limit} && exec \"$0\" \"$@\"");
             command.args(["-c", &script]);
             command.args([env!("CARGO_BIN_EXE_pullcord"), "watch", "--allow-other-readers"]);
             command.args(["--idle-exit", "0", "--backend", backend.as_str(), "--watch", option]);
