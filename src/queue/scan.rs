@@ -1,10 +1,11 @@
 //! The entries that a scan finds.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use pullcord_platform::dir::FileType;
-use pullcord_platform::file;
+use pullcord_platform::file::{self, FileStatus, FileVersion};
 
 use super::core::appointments::{Appointment, Reason};
 use super::core::retry::Thing;
@@ -197,14 +198,12 @@ impl Queue {
 
     /// Looks at an entry of the batch, and decides whether to return it now.
     fn is_ready(&mut self, directory: usize, now: Instant) -> bool {
-        let name = self.scanner.last_name();
-        let appointment = self.appointments.get(directory, name);
+        let appointment = self.appointments.get(directory, self.scanner.last_name());
         let appointment = appointment.filter(|_| !mutant!(RequeuedScanned));
         if appointment.is_none() && self.options.write_method == WriteMethod::Atomic {
             return true;
         }
-        self.work.turn.looks += 1;
-        let status = match self.scanner.look(name) {
+        let status = match self.look_at_scanned() {
             Ok(status) => status,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return false,
             Err(error) => {
@@ -214,7 +213,7 @@ impl Queue {
         };
         if let Some(Appointment { reason, version }) = appointment {
             let waits = matches!(reason, Reason::Quiet { .. });
-            let is_same = |version: file::FileVersion| self.is_same(directory, &version, &status);
+            let is_same = |version: FileVersion| self.is_same(directory, &version, &status);
             if waits || version.is_some_and(is_same) {
                 return false;
             }
@@ -228,11 +227,11 @@ impl Queue {
                     }
                     return false;
                 }
-                let name = name.to_owned();
+                let name = self.scanner.last_name().to_owned();
                 self.record_returned(directory, &name, &status);
             }
             WriteMethod::InPlace { .. } => {
-                let name = name.to_owned();
+                let name = self.scanner.last_name().to_owned();
                 let left = self.quiet_left(directory, &status);
                 let is_quiet = left.is_zero() || mutant!(YoungScanned);
                 if status.is_regular_file() && !is_quiet {
@@ -249,26 +248,30 @@ impl Queue {
         true
     }
 
+    /// Looks at an entry of the batch. The time counts as reading: where many entries are unfinished, a scan
+    /// spends most of its time here.
+    fn look_at_scanned(&mut self) -> io::Result<FileStatus> {
+        self.work.turn.looks += 1;
+        let (status, time) = self.scanner.look_at_last();
+        self.schedule.pacer().add_reading(time);
+        status
+    }
+
     /// Decides whether a name in qmail's `todo` is a message. Adds it to the queue's directories if it
     /// is a part.
     #[inline(never)]
     fn is_mail(&mut self, file_type: FileType) -> bool {
-        let name = self.scanner.last_name();
-        let may_be_part = part_name(name).is_some();
+        let may_be_part = part_name(self.scanner.last_name()).is_some();
         if file_type == FileType::Symlink && !may_be_part {
             return true;
         }
-        let path = || self.watches.path(0).join(name);
-        let mut looks = 0;
         let is_directory = is_directory(file_type, || {
-            looks += 1;
             // A link may lead nowhere. Any other entry that cannot be looked at is not known.
-            match self.scanner.look(name) {
-                Ok(status) if status.is_symlink() => file::is_directory(&path()),
+            match self.look_at_scanned() {
+                Ok(status) if status.is_symlink() => file::is_directory(&self.scanned_path()),
                 status => status.map(|status| status.is_directory()),
             }
         });
-        self.work.turn.looks += looks;
         let is_directory = match is_directory {
             Ok(is_directory) => is_directory,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return false,
@@ -278,10 +281,14 @@ impl Queue {
             }
         };
         if is_directory && may_be_part && !mutant!(PartNotScanned) {
-            let path = path();
-            self.add_part(path);
+            self.add_part(self.scanned_path());
         }
         !is_directory || mutant!(DirectoryReturned)
+    }
+
+    /// Returns the path of a name in qmail's `todo`.
+    fn scanned_path(&self) -> PathBuf {
+        self.watches.path(0).join(self.scanner.last_name())
     }
 
     /// Records that a directory cannot be read. It is tried again.

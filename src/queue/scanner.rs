@@ -23,7 +23,7 @@ pub(super) struct Scanner {
     batch: Batch,
     /// The amount of events that must be read before the entries of the batch may be returned.
     left_to_absorb: usize,
-    /// The time of the caller, and how long opening and reading have taken since.
+    /// The time of the caller, and how long opening, reading and looking have taken since.
     told: Option<Instant>,
     spent: Duration,
 }
@@ -133,6 +133,15 @@ impl Scanner {
             Some(open) => file::fstatat(&open.dir, name),
             None => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    /// Looks at the entry of the batch that was returned last. The second value is the time that it took.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the errors of fstatat(2).
+    pub(super) fn look_at_last(&mut self) -> (io::Result<FileStatus>, Duration) {
+        self.measure(|scanner| scanner.look(scanner.last_name()))
     }
 
     /// Returns the directory that is being read.

@@ -19,8 +19,8 @@ const EMPTY_PRICE: Duration = Duration::from_millis(2);
 const PULLS_OF_AN_ENTRY: usize = 16;
 /// A round may begin this long before everything is paid: five empty rounds.
 const CREDIT: Duration = Duration::from_millis(10);
-/// The most that one batch is charged: a frozen file system is not followed by an equal pause.
-const MAX_BATCH: Duration = Duration::from_millis(100);
+/// The most that one call is charged: a frozen file system is not followed by an equal pause.
+const MAX_CALL: Duration = Duration::from_millis(100);
 /// The longest debt.
 const MAX_DEBT: Duration = Duration::from_secs(1);
 
@@ -73,10 +73,10 @@ impl Pacer {
         self.found = 0;
     }
 
-    /// Adds the time that an open or the reading of a batch took, failed or not.
+    /// Adds the time that an open, the reading of a batch or a look at an entry took, failed or not.
     pub(crate) fn add_reading(&mut self, time: Duration) {
         if let Some(round) = &mut self.round {
-            round.reading += if mutant!(FreezeCharged) { time } else { time.min(MAX_BATCH) };
+            round.reading += if mutant!(FreezeCharged) { time } else { time.min(MAX_CALL) };
         }
     }
 
