@@ -4,6 +4,7 @@
 mod directories;
 mod failures;
 mod limits;
+mod many;
 mod pace;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use pullcord_platform::watch::REPORTS_NAMES;
 use pullcord_platform::{clock, sim::FsKind};
 
 use crate::history::{Config, Layout, PLAIN};
+use crate::memory::{self, counted};
 use crate::world::{self, OTHERS};
 
 const TRIGGER: &str = "/v/q/lock/trigger";
@@ -29,7 +31,8 @@ const HAS_WATCH: bool = !cfg!(pullcord_sim = "none");
 
 /// Returns the tests that are possible on this kernel.
 pub(crate) fn trials() -> Vec<Trial> {
-    let all = [directories::TESTS, failures::TESTS, limits::TESTS, pace::TESTS].concat();
+    let all =
+        [directories::TESTS, failures::TESTS, limits::TESTS, many::TESTS, pace::TESTS].concat();
     let is_possible = |test: &&Test| match test.2 {
         On::All => true,
         On::Watching => HAS_WATCH,
@@ -120,14 +123,14 @@ impl Program {
     /// Makes one turn, and waits no longer than this before.
     fn turn(&mut self, longest: Duration) {
         let now = clock::now() - self.behind;
-        let timeout = self.queue.prepare(&mut *self.notifier, now);
+        let timeout = counted(|| self.queue.prepare(&mut *self.notifier, now));
         let timeout = timeout.map_or(longest, |timeout| timeout.min(longest));
         self.notifier.wait(&mut self.events, Some(timeout)).expect("no wait fails");
         for event in &self.events {
-            let _ = self.queue.handle_event(event);
+            let _ = counted(|| self.queue.handle_event(event));
         }
         let now = clock::now() - self.behind;
-        while let Some(entry) = self.queue.next_entry(now) {
+        while let Some(entry) = counted(|| self.queue.next_entry(now)) {
             let entry = entry.into_owned();
             if self.removes {
                 let _ = others(|kernel| kernel.unlink(entry.path().as_os_str().as_encoded_bytes()));
