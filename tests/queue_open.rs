@@ -40,6 +40,8 @@ fn a_path_that_is_not_a_directory_fails_immediately() {
                     let error = open_in_time(options.must_exist(must_exist)).unwrap_err();
                     assert_eq!(error.kind(), ErrorKind::NotADirectory, "{error}, watch {watch}");
                     assert_eq!(error.path(), path);
+                    let text = error.to_string();
+                    assert!(text.contains("name the directory itself"), "{text}");
                 }
             }
         }
@@ -78,6 +80,7 @@ fn an_interval_of_zero_is_invalid_and_the_longest_one_means_never() {
         for set in setters {
             let error = set(fixture.options(), Duration::ZERO).open().map(drop).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+            assert!(error.to_string().contains("use None for never"), "{error}");
         }
         for watch in WATCH_MODES {
             let never = setters
@@ -266,7 +269,7 @@ fn a_directory_that_is_removed_while_it_is_read_loses_no_entry_of_the_others() {
             });
             fs::rename(fixture.path("todo/1"), fixture.path("away")).unwrap();
             fs::remove_dir_all(fixture.path("away")).unwrap();
-            fixture.pull();
+            // Without a pull, which would begin another scan.
             let (more, warnings) = fixture.settle();
             paths.extend(more);
             assert_eq!(warnings, [""; 0]);
