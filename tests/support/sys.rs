@@ -121,6 +121,8 @@ pub(crate) struct Thread(libc::pthread_t);
 
 // SAFETY: an identifier (on some systems a pointer, that only libc follows), the same in each thread.
 unsafe impl Send for Thread {}
+// SAFETY: as above. It is never changed.
+unsafe impl Sync for Thread {}
 
 impl Thread {
     /// Returns this thread, with pthread_self(3).
