@@ -185,7 +185,7 @@ impl Queue {
         if is_hidden(name) && !mutant!(HiddenReturned)
             || self.arrivals.reported.contains(directory, name)
             || self.scanner.was_returned(name)
-            || self.is_trigger(directory, name, || self.scanner.look(name))
+            || self.is_trigger(directory, name, || self.scanner.look())
         {
             return false;
         }
@@ -252,7 +252,7 @@ impl Queue {
     /// spends most of its time here.
     fn look_at_scanned(&mut self) -> io::Result<FileStatus> {
         self.work.turn.looks += 1;
-        let (status, time) = self.scanner.look_at_last();
+        let (status, time) = self.scanner.measure_look();
         self.schedule.pacer().add_reading(time);
         status
     }

@@ -123,25 +123,21 @@ impl Scanner {
         self.batch.last_name()
     }
 
-    /// Looks at an entry of the open directory.
+    /// Looks at the entry that was returned last.
     ///
     /// # Errors
     ///
     /// Fails with the errors of fstatat(2).
-    pub(super) fn look(&self, name: &OsStr) -> io::Result<FileStatus> {
+    pub(super) fn look(&self) -> io::Result<FileStatus> {
         match &self.open {
-            Some(open) => file::fstatat(&open.dir, name),
+            Some(open) => file::fstatat(&open.dir, self.last_name()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// Looks at the entry of the batch that was returned last. The second value is the time that it took.
-    ///
-    /// # Errors
-    ///
-    /// Fails with the errors of fstatat(2).
-    pub(super) fn look_at_last(&mut self) -> (io::Result<FileStatus>, Duration) {
-        self.measure(|scanner| scanner.look(scanner.last_name()))
+    /// Does the same as [`look`](Scanner::look). The second value is the time that it took.
+    pub(super) fn measure_look(&mut self) -> (io::Result<FileStatus>, Duration) {
+        self.measure(|scanner| scanner.look())
     }
 
     /// Returns the directory that is being read.
