@@ -26,7 +26,7 @@ pub(crate) const MOST_WAITING: u64 = 16;
 pub(crate) const MOST_RECENT: u64 = 64;
 
 /// How exact the times of files are.
-const TICK: u64 = 4 * MS;
+pub(crate) const TICK: u64 = 4 * MS;
 
 /// The open files of the writers, by directory and name.
 #[derive(Debug, Default)]

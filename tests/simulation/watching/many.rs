@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::in_place::TICK;
 
 pub(super) const TESTS: &[Test] = &[
     ("ten_thousand_files_that_are_written_cost_a_look_each", written, On::Linux),
@@ -14,34 +15,18 @@ pub(super) const TESTS: &[Test] = &[
 const FILES: u64 = 10_000;
 /// The limit in this build.
 const ENTRIES_OF_A_TURN: u64 = 8;
-/// How exact the times of files are.
-const TICK: Duration = Duration::from_millis(4);
-
 /// An entry is returned no later than this after it is due.
 const LATE: Duration = Duration::from_secs(1);
 
-fn path(number: u64) -> String {
-    format!("/v/q/d0/{number}")
-}
-
-fn wakeups() -> u64 {
-    sim::with(|kernel| kernel.wakeups())
-}
-
 /// Makes turns for so many seconds. Returns the times at which the entries are returned.
-#[track_caller]
 fn times_of_return(program: &mut Program, seconds: u64) -> HashMap<String, Duration> {
     let (begin, mut times) = (clock::now(), HashMap::new());
-    let end = begin + Duration::from_secs(seconds);
-    while let Some(left) = end.checked_duration_since(clock::now()).filter(|it| !it.is_zero()) {
-        // The time that the queue is given in this turn.
-        let now = clock::now() - begin;
-        program.turn(left);
+    program.run_with(1000 * seconds, |program| {
         for path in program.take_returned() {
             let former = times.insert(path, clock::now() - begin);
-            assert_eq!(former, None, "it is returned twice, at {now:?}");
+            assert_eq!(former, None, "it is returned twice");
         }
-    }
+    });
     times
 }
 
@@ -54,20 +39,13 @@ fn written() {
         Program::start(config, || directories(1).write_method(method).verify_interval(None));
     program.run_for(1000);
     let (looks, wakes) = (made(Call::Fstatat), wakeups());
-    (0..FILES).for_each(|number| create(&path(number)));
+    create_many("/v/q/d0", FILES as usize);
     program.run_for(1000);
-    for number in 0..FILES {
-        let written = others(|kernel| {
-            let fd = kernel.open(path(number).as_bytes(), O_WRONLY, 0)?;
-            kernel.write(fd, 10)?;
-            kernel.close(fd)
-        });
-        written.expect("it is there");
-    }
+    (0..FILES).for_each(|number| write(&format!("/v/q/d0/{number:02}")));
     let times = times_of_return(&mut program, 10);
     assert_eq!(times.len() as u64, FILES);
     for (path, time) in times {
-        let on_time = quiet - TICK..quiet + LATE;
+        let on_time = quiet - Duration::from_nanos(TICK)..quiet + LATE;
         assert!(on_time.contains(&time), "{path} is returned after {time:?}");
     }
     assert_eq!(made(Call::Fstatat) - looks, FILES, "a look each");
@@ -78,7 +56,7 @@ fn written() {
 /// The first half is due one after the other, and the second half at once.
 fn requeued() {
     let mut program = Program::start(with_directories(1), || {
-        (0..FILES).for_each(|number| create(&path(number)));
+        create_many("/v/q/d0", FILES as usize);
         directories(1).trigger(TRIGGER).verify_interval(None).rescan_interval(None)
     });
     program.run_for(1000);
@@ -105,11 +83,11 @@ fn requeued() {
 
 /// The program leaves each entry in the directory, so that each scan returns it again.
 fn polled() {
-    const ENTRIES: u64 = 100_000;
+    const ENTRIES: usize = 100_000;
     const INTERVAL: Duration = QueueOptions::DEFAULT_POLL_INTERVAL;
     let config = Config { batch: 1000, ..with_directories(1) };
     let mut program = Program::start(config, || {
-        (0..ENTRIES).for_each(|number| create(&path(number)));
+        create_many("/v/q/d0", ENTRIES);
         directories(1).watch(WatchMode::Off).verify_interval(None)
     });
     memory::restart();
@@ -123,15 +101,13 @@ fn polled() {
             (INTERVAL..INTERVAL + LATE).contains(&pause),
             "scan {scans} begins after {pause:?}"
         );
-        let (mut returned, mut most) = (0, 0);
+        let mut most = 0;
         while program.scans(0) < scans || program.queue.is_scanning() {
-            returned += program.returned.len() as u64;
-            program.returned.clear();
             program.turn(LATE);
             most = most.max(memory::held());
         }
-        returned += std::mem::take(&mut program.returned).len() as u64;
-        assert_eq!(returned, ENTRIES, "in scan {scans}");
+        let returned = std::mem::take(&mut program.returned);
+        assert_eq!(returned.len(), ENTRIES, "in scan {scans}");
         ended = Some(clock::now());
         held.push(most);
     }

@@ -142,9 +142,15 @@ impl Program {
 
     /// Makes turns for this number of milliseconds.
     fn run_for(&mut self, milliseconds: u64) {
+        self.run_with(milliseconds, |_| ());
+    }
+
+    /// Makes turns for this number of milliseconds, and calls `after` after each.
+    fn run_with(&mut self, milliseconds: u64, mut after: impl FnMut(&mut Program)) {
         let end = clock::now() + Duration::from_millis(milliseconds);
         while let Some(left) = end.checked_duration_since(clock::now()).filter(|it| !it.is_zero()) {
             self.turn(left);
+            after(self);
         }
     }
 
@@ -216,9 +222,9 @@ impl Program {
 
     /// Makes turns for so many seconds. Returns how often the program wakes meanwhile.
     fn wakeups_in(&mut self, seconds: u64) -> u64 {
-        let before = sim::with(|kernel| kernel.wakeups());
+        let before = wakeups();
         self.run_for(1000 * seconds);
-        sim::with(|kernel| kernel.wakeups()) - before
+        wakeups() - before
     }
 }
 
@@ -264,13 +270,18 @@ fn mount(kind: FsKind, path: &str) {
     mounted.expect("it is there");
 }
 
-fn pull() {
-    let pulled = others(|kernel| {
-        let fd = kernel.open(TRIGGER.as_bytes(), O_WRONLY | O_NONBLOCK, 0)?;
+/// Opens a file or a FIFO, writes one byte and closes it.
+fn write(path: &str) {
+    let written = others(|kernel| {
+        let fd = kernel.open(path.as_bytes(), O_WRONLY | O_NONBLOCK, 0)?;
         kernel.write(fd, 1)?;
         kernel.close(fd)
     });
-    pulled.expect("the queue reads it");
+    written.expect("it is there, and the queue reads the FIFO");
+}
+
+fn pull() {
+    write(TRIGGER);
 }
 
 /// Lets all calls of one kind fail for this number of milliseconds.
@@ -287,6 +298,10 @@ fn set_watches(watches: usize) {
 
 fn made(call: Call) -> u64 {
     sim::with(|kernel| kernel.census().made(call))
+}
+
+fn wakeups() -> u64 {
+    sim::with(|kernel| kernel.wakeups())
 }
 
 /// Creates entries named `00` and so on.
